@@ -1,0 +1,1 @@
+"""specacts: speculative execution of agent actions, from traces to a policy you can deploy."""

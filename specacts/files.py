@@ -1,0 +1,97 @@
+"""Reading and writing files so that a crash leaves the old version or the new one, never half of one."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from specacts.errors import UserError
+
+DIGITS = 4  # `dvc metrics diff` prints five; more would only show noise
+
+
+def rounded(value: Any, digits: int = DIGITS) -> Any:
+    """`value` with every float in it, however deep, rounded to `digits` decimals."""
+    if isinstance(value, float):
+        return round(value, digits)
+    if isinstance(value, dict):
+        return {key: rounded(item, digits) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item, digits) for item in value]
+    return value
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by `text` in one step (UTF-8, parent folders made)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.chmod(name, 0o644)  # mkstemp makes it 0600
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write metrics-style JSON: rounded floats, the keys' own order, a final newline, no NaN."""
+    write_text(path, json.dumps(rounded(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
+    """Write one compact JSON value a line."""
+    lines = (json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False) for row in rows)
+    write_text(path, "".join(line + "\n" for line in lines))
+
+
+def read_json(path: Path) -> Any:
+    """Read one JSON file, or say which file is missing or where it is malformed."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; run the stage that makes it (`dvc repro`)") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON ({error})") from error
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield (line number from 1, value) for every non-empty line."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    try:
+                        yield number, json.loads(line)
+                    except ValueError as error:
+                        raise UserError(f"{path}:{number}: not valid JSON ({error})") from error
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; run the stage that makes it (`dvc repro`)") from error
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def published_dir(path: Path) -> Iterator[Path]:
+    """Give a temporary folder to fill; on success it becomes `path`, on any failure it is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    os.chmod(work, 0o755)
+    try:
+        yield work
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(work, path)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise

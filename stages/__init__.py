@@ -1,0 +1,1 @@
+"""One module a DVC stage; each runs as `python -m stages.<name>` from the repository root."""
