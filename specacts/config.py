@@ -86,12 +86,11 @@ class Acceptance(_Strict):
 
 
 class UpstreamCost(_Strict):
-    """Upstream's own constants: the cost of one call, the strong model's being 1."""
+    """Upstream's own constants: an action of the strong or cheap model, and a verdict by whichever model."""
 
     strong: float = Field(gt=0)
     cheap: float = Field(ge=0)
-    verifier: float = Field(ge=0)
-    strong_verdict: float = Field(ge=0)
+    verdict: float = Field(ge=0)
 
 
 class Cost(_Strict):

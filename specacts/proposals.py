@@ -1,0 +1,56 @@
+"""The cheap model's proposals on the verify split, labelled against gold: what the verifier learns from."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from specacts.answers import Candidate
+from specacts.episodes import LEVELS, Action, agrees
+from specacts.errors import UserError
+from specacts.files import read_jsonl, write_jsonl
+
+
+class Proposed(BaseModel):
+    """One decision: its gold action and the candidates, the first greedy, the others sampled."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    episode: str
+    decision: int
+    gold: Action
+    candidates: tuple[Candidate, ...]
+
+
+def load_proposals(path: Path) -> list[Proposed]:
+    """Read proposals, or say which line and field is wrong."""
+    rows = []
+    for number, row in read_jsonl(path):
+        row.pop("right", None)  # derived; for people and plots
+        try:
+            rows.append(Proposed.model_validate(row))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UserError(f"{path}:{number}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    return rows
+
+
+def save_proposals(path: Path, rows: Iterable[Proposed]) -> None:
+    """Write one decision a line, with whether each candidate is right at each level."""
+    write_jsonl(path, ({**row.model_dump(mode="json"), "right": _right(row)} for row in rows))
+
+
+def _right(row: Proposed) -> dict[str, list[bool]]:
+    return {level: [agrees(c.action, row.gold, level) for c in row.candidates] for level in LEVELS}
+
+
+def summary(rows: list[Proposed]) -> dict[str, object]:
+    """Counts and accuracies of greedy and sampled candidates, and the share of malformed ones."""
+    parts = {"greedy": [(r, c) for r in rows for c in r.candidates[:1]]}
+    parts["sampled"] = [(r, c) for r in rows for c in r.candidates[1:]]
+    result: dict[str, object] = {"decisions": len(rows), "episodes": len({row.episode for row in rows})}
+    for name, pairs in parts.items():
+        count = max(1, len(pairs))
+        accuracy = {f"{level}_accuracy": sum(agrees(c.action, r.gold, level) for r, c in pairs) / count for level in LEVELS}
+        result[name] = {"proposals": len(pairs), **accuracy, "malformed": sum(c.action is None for _, c in pairs) / count}
+    return result

@@ -1,0 +1,81 @@
+"""Training rows: which tokens of a transcript are labels, and how much each weighs."""
+
+from collections import Counter
+from typing import NamedTuple
+
+from specacts.answers import Candidate
+from specacts.config import Level
+from specacts.episodes import Action, Episode, agrees, decisions
+from specacts.render import Renderer, Window
+from specacts.train import Row
+
+
+class Balance(NamedTuple):
+    """Verdicts in the verifier's training data, and the weight each class got so that both weigh the same."""
+
+    accept: int
+    reject: int
+    accept_weight: float
+    reject_weight: float
+
+
+def proposer_rows(renderer: Renderer, episodes: list[Episode], type_weight: float) -> list[Row]:
+    """One row a window: loss on the actions alone, an action's first token weighing `type_weight`."""
+    windows = (window for episode in episodes for window in renderer.windows(episode))
+    return [Row(window.ids, action_weights(window, type_weight), []) for window in windows]
+
+
+def action_weights(window: Window, type_weight: float) -> list[float]:
+    """A loss weight a token: 0 for context, 1 for an action's tokens, `type_weight` for its first."""
+    weights = [0.0] * len(window.ids)
+    for point in window.points:
+        weights[point.start : point.end] = [1.0] * (point.end - point.start)
+        weights[point.start] = type_weight
+    return weights
+
+
+def verifier_rows(
+    renderer: Renderer,
+    episodes: list[Episode],
+    proposals: dict[tuple[str, int], list[Candidate]],
+    level: Level,
+    verdict_weight: float,
+    type_weight: float,
+    shows_confidence: bool,
+) -> tuple[list[Row], Balance]:
+    """Trunk rows with a branch for every distinct proposal: loss on the actions and on the verdicts.
+
+    proposals: the cheap model's own, by (episode id, decision). A verdict is ACCEPT where the proposal agrees
+    with the gold action at `level`. Classes are balanced: each gets half of the verdicts' total weight.
+    """
+    labelled = {}
+    for episode in episodes:
+        for decision in decisions(episode):
+            distinct = {c.text: c for c in proposals.get((episode.id, decision.index), [])}.values()
+            pairs = [(c, agrees(c.action, decision.gold, level)) for c in distinct]
+            labelled[episode.id, decision.index] = pairs
+    counts = Counter(right for pairs in labelled.values() for _, right in pairs)
+    half = (counts[True] + counts[False]) / 2
+    weight = {right: verdict_weight * half / count for right, count in counts.items()}
+    rows = []
+    for episode in episodes:
+        for window in renderer.windows(episode):
+            ids, weights, branches = list(window.ids), action_weights(window, type_weight), []
+            for point in window.points:
+                for candidate, right in labelled[episode.id, point.decision]:
+                    confidence = candidate.confidence if shows_confidence else None
+                    question = candidate_ids(renderer, candidate.action, candidate.text)
+                    question += renderer.verdict_query_ids(confidence)
+                    verdict = renderer.verdict_ids(right)[:1]  # the first token decides; the rest is spelling
+                    branches.append((len(ids), len(ids) + len(question) + 1, point.start))
+                    ids += question + verdict
+                    weights += [0.0] * len(question) + [weight[right]]
+            rows.append(Row(ids, weights, branches))
+    return rows, Balance(counts[True], counts[False], weight.get(True, 0.0), weight.get(False, 0.0))
+
+
+def candidate_ids(renderer: Renderer, action: Action | None, text: str) -> list[int]:
+    """A candidate as a judge reads it: the action rendered, or the malformed text as plain text."""
+    if action is not None:
+        return renderer.action_ids(action)
+    return renderer.content(text)[: renderer.limits.action_tokens] + [renderer.stop_id]

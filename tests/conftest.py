@@ -1,0 +1,37 @@
+"""Fixtures that several test modules share: the pinned BFCL traces, and a process to replay them on.
+
+The traces come from the package index once and are kept in `.work/wheels`, as the fetch stage keeps them. They are
+never skipped: a test run that cannot have them fails.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from specacts.assets import fetch_wheel
+from specacts.config import Config, load_config
+from specacts.simulator import SOURCE_CODE, Simulator
+from stages.fetch import TRACE_PARTS
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def config() -> Config:
+    """The repository's own configuration."""
+    return load_config(ROOT)
+
+
+@pytest.fixture(scope="session")
+def bfcl(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """BFCL's package folder as the fetch stage leaves it, in a folder of the session's own."""
+    out = tmp_path_factory.mktemp("bfcl")
+    return fetch_wheel(config.scale.traces, out, ROOT / ".work/wheels", "traces", TRACE_PARTS).path
+
+
+@pytest.fixture(scope="session")
+def simulator(bfcl: Path) -> Iterator[Simulator]:
+    """BFCL's simulators in one child process; every test begins with `start`."""
+    with Simulator(bfcl / SOURCE_CODE, timeout=30) as running:
+        yield running
