@@ -2,9 +2,11 @@
 
     A  always the strong model
     B  the cheap model alone
-    C  cheap proposes, the strong model judges the proposal (by how likely it finds its type), strong acts on rejection
+    C  cheap proposes, the strong model judges the proposal (by how likely it finds it), strong acts on rejection
     D  cheap proposes, the trained verifier judges, strong acts on rejection
     E  cheap makes N proposals, the verifier picks the best one or rejects them all, then strong acts
+
+    outcome = policies({"C": 0.4, "D": 0.7, "E": 0.8})["D"](row)
 
 A call is listed where it ran, the fallback included; `cost.py` turns calls into FLOPs, seconds and prices.
 """
@@ -12,41 +14,54 @@ A call is listed where it ran, the fallback included; `cost.py` turns calls into
 from collections.abc import Callable
 from typing import NamedTuple
 
-from specacts.answers import Answers
+from specacts.answers import Answers, Candidate
 from specacts.config import Role
 from specacts.episodes import Action
 
 
 class Call(NamedTuple):
-    """One call of a model at a decision: it reads what context it has not cached, then judges or generates."""
+    """One call of a model at a decision: it reads what context it has not cached, then judges or generates.
+
+    branches: tokens of each candidate it read or action it generated. heads: next-token distributions it computed.
+    answers, verdicts: actions generated and candidates judged. seconds: beyond reading the context.
+    """
 
     role: Role
-    judged: int = 0  # tokens of the candidates it read to judge them
-    verdicts: int = 0  # candidates judged
-    generated: int = 0
-    answers: int = 0  # actions generated
-    seconds: float = 0.0  # beyond reading the context
+    branches: tuple[int, ...]
+    heads: int
+    answers: int
+    verdicts: int
+    seconds: float
 
 
 class Outcome(NamedTuple):
-    """What a policy did at one decision. `accepted` is None for policies that never judge."""
+    """What a policy did at one decision.
+
+    accepted: whether a judge let a proposal through; None for policies that never judge. actor, tokens: the model
+    whose action was taken, and that action's length.
+    """
 
     action: Action | None
     accepted: bool | None
     calls: tuple[Call, ...]
+    actor: Role
+    tokens: int
 
 
 Policy = Callable[[Answers], Outcome]
 
+ALWAYS, NEVER = 0.0, 1.01
+"""Thresholds that accept everything and nothing; a saturated score is exactly 0 or 1, so NEVER lies above 1."""
+
 
 def always_strong(row: Answers) -> Outcome:
     """A."""
-    return Outcome(row.strong.action, None, (_act(row),))
+    return _took(row.strong, "strong", None, (_generated("strong", (row.strong,)),))
 
 
 def cheap_only(row: Answers) -> Outcome:
     """B."""
-    return Outcome(row.cheap[0].action, None, (_propose(row, 1),))
+    return _took(row.cheap[0], "cheap", None, (_generated("cheap", row.cheap[:1]),))
 
 
 def strong_verifies(threshold: float) -> Policy:
@@ -75,33 +90,41 @@ def policies(thresholds: dict[str, float]) -> dict[str, Policy]:
 
 
 def score(row: Answers, name: str) -> float:
-    """The score a judging policy compares with its threshold."""
+    """The score that judging policy `name` compares with its threshold."""
     verdicts = row.strong_verdict if name == "C" else row.verifier
     return max(v.score for v in (verdicts if name == "E" else verdicts[:1]))
 
 
-def _judged(row: Answers, role: Role, proposals: int, threshold: float) -> Outcome:
-    verdicts = (row.strong_verdict if role == "strong" else row.verifier)[:proposals]
+class Choice(NamedTuple):
+    """What a judging policy would do at one decision if it accepted, and if it rejected."""
+
+    accept: Outcome
+    reject: Outcome
+
+
+def choices(rows: list[Answers], name: str) -> list[Choice]:
+    """Both sides of every decision of judging policy `name`: a threshold, a coin or an oracle picks between them."""
+    accept, reject = JUDGING[name](ALWAYS), JUDGING[name](NEVER)
+    return [Choice(accept(row), reject(row)) for row in rows]
+
+
+def _judged(row: Answers, judge: Role, proposals: int, threshold: float) -> Outcome:
+    verdicts = (row.strong_verdict if judge == "strong" else row.verifier)[:proposals]
     best = max(range(len(verdicts)), key=lambda n: verdicts[n].score)  # the first of equals
-    accepted = verdicts[best].score >= threshold
-    judging = Call(
-        role,
-        judged=sum(v.tokens for v in verdicts),
-        verdicts=len(verdicts),
-        seconds=sum(v.seconds for v in verdicts),
-    )
-    calls = (_propose(row, proposals), judging)
-    if accepted:
-        return Outcome(row.cheap[best].action, True, calls)
-    return Outcome(row.strong.action, False, (*calls, _act(row)))
+    branches = tuple(v.tokens for v in verdicts if v.tokens)  # an equal candidate is read once and costs 0 tokens
+    # A proposer as judge needs the probability of every token it reads, a trained verifier that of its one verdict.
+    heads = sum(branches) if judge == "strong" else len(branches)
+    judging = Call(judge, branches, heads, 0, len(verdicts), sum(v.seconds for v in verdicts))
+    calls = (_generated("cheap", row.cheap[:proposals]), judging)
+    if verdicts[best].score >= threshold:
+        return _took(row.cheap[best], "cheap", True, calls)
+    return _took(row.strong, "strong", False, (*calls, _generated("strong", (row.strong,))))
 
 
-def _propose(row: Answers, count: int) -> Call:
-    chosen = row.cheap[:count]
-    return Call(
-        "cheap", generated=sum(c.tokens for c in chosen), answers=count, seconds=sum(c.seconds for c in chosen)
-    )
+def _generated(role: Role, candidates: tuple[Candidate, ...]) -> Call:
+    branches = tuple(c.tokens for c in candidates)
+    return Call(role, branches, sum(branches), len(candidates), 0, sum(c.seconds for c in candidates))
 
 
-def _act(row: Answers) -> Call:
-    return Call("strong", generated=row.strong.tokens, answers=1, seconds=row.strong.seconds)
+def _took(candidate: Candidate, actor: Role, accepted: bool | None, calls: tuple[Call, ...]) -> Outcome:
+    return Outcome(candidate.action, accepted, calls, actor, candidate.tokens)

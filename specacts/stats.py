@@ -49,6 +49,17 @@ def auroc(scores: Sequence[float], right: Sequence[bool], weights: np.ndarray) -
     return _estimate(value, _weighted_auroc(scores, right, weights))
 
 
+def auroc_difference(
+    scores: Sequence[float], others: Sequence[float], right: Sequence[bool], weights: np.ndarray
+) -> Estimate:
+    """AUROC of `scores` minus that of `others` on the same rows and resamples."""
+    right = np.asarray(right, dtype=bool)
+    first, second = (np.asarray(values, dtype=float) for values in (scores, others))
+    everything = np.ones((1, len(right)), dtype=int)
+    value = _weighted_auroc(first, right, everything)[0] - _weighted_auroc(second, right, everything)[0]
+    return _estimate(value, _weighted_auroc(first, right, weights) - _weighted_auroc(second, right, weights))
+
+
 def _weighted_auroc(scores: np.ndarray, right: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """AUROC of each row of weights: over the distinct scores, wins plus half the ties."""
     level = rankdata(scores, method="dense") - 1

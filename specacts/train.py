@@ -67,6 +67,7 @@ class TrainResult(NamedTuple):
     rows: int
     tokens: int
     supervised_tokens: int
+    seen_tokens: int
     first_loss: float
     final_loss: float
     seconds: float
@@ -325,6 +326,7 @@ def _result(trainer: SFTTrainer, rows: list[Row], seconds: float, settings: Sett
         rows=len(rows),
         tokens=tokens,
         supervised_tokens=sum(sum(1 for w in row.weights if w) for row in rows),
+        seen_tokens=round(tokens * share),
         first_loss=losses[0][1],
         final_loss=losses[-1][1],
         seconds=seconds,

@@ -1,0 +1,58 @@
+# `make` lists what there is. Tools run as `python -m tool`: console scripts break where the path holds a space.
+PYTHON ?= python3
+PY := $(CURDIR)/.venv/bin/python
+STAMP := .venv/.complete
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export HF_HUB_DISABLE_TELEMETRY := 1
+export DO_NOT_TRACK := 1
+export DVC_NO_ANALYTICS := 1
+export TOKENIZERS_PARALLELISM := false
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# DVC's experiments make commits. Who has told Git no name gets one here, in this environment only.
+ifeq ($(shell git config user.email),)
+export GIT_AUTHOR_NAME ?= specacts
+export GIT_AUTHOR_EMAIL ?= specacts@localhost
+export GIT_COMMITTER_NAME ?= $(GIT_AUTHOR_NAME)
+export GIT_COMMITTER_EMAIL ?= $(GIT_AUTHOR_EMAIL)
+endif
+
+.PHONY: help setup repro test slow smoke check clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## make .venv from requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@"$(PYTHON)" -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("error: Python 3.11 or newer is needed; this is %d.%d. Name another: make PYTHON=..." % v[:2])'
+	@if [ -e .venv/.unfinished ] || [ ! -x .venv/bin/python ]; then \
+		rm -rf .venv && mkdir .venv && touch .venv/.unfinished && "$(PYTHON)" -m venv .venv; fi
+	@touch .venv/.unfinished
+	@echo "installing requirements.lock into .venv (once; minutes)"
+	@"$(PY)" -m pip install -q -r requirements.lock
+	@"$(PY)" -m pip install -q --no-deps --no-build-isolation -e .
+	@rm .venv/.unfinished && touch $@
+
+repro: setup ## run the pipeline; print the result table
+	@git rev-parse --git-dir >/dev/null 2>&1 || "$(PY)" -m dvc config --local core.no_scm true
+	@"$(PY)" -m dvc repro || { scripts/restore.sh; exit 1; }
+	@"$(PY)" scripts/show.py
+
+test: setup ## the unit tests
+	@"$(PY)" -m pytest -q
+
+slow: setup ## the tests that drive the real commands on the smoke scale
+	@"$(PY)" -m pytest -q -m slow
+
+smoke: setup ## the whole pipeline on the smoke scale, in a throw-away copy
+	@scripts/copy_workspace.sh .work/smoke
+	@cd .work/smoke && "$(PY)" -m dvc exp run -S scale=smoke && "$(PY)" scripts/show.py
+
+check: setup ## lint, format, dependencies
+	@"$(PY)" -m ruff check .
+	@"$(PY)" -m ruff format --check .
+	@"$(PY)" -m pip check
+
+clean: ## remove .venv and caches; results and the DVC cache stay
+	rm -rf .venv .work .pytest_cache .ruff_cache .hypothesis build specacts.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

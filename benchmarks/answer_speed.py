@@ -1,0 +1,93 @@
+"""How much faster `answer` is than one `generate` call per decision and policy from scratch.
+
+    python -m benchmarks.answer_speed --episodes 4
+
+Both sides answer the same decisions of the test split with the trained models of the workspace, greedily:
+
+- ours: each model reads a trunk once; every decision is decoded as a branch off it, every policy replayed;
+- from scratch: for each of the policies A to E one `transformers` `generate` call a proposer it needs and decision,
+  the whole context read again (A: strong; B: cheap; C, D: cheap and strong; E: cheap three times and strong).
+  Verdicts are not even charged to this side.
+
+The ratio of decisions a second is what counts; absolute speed is the machine's. Greedy texts of both sides are
+compared and the share of equal ones is printed: they may differ only by floating-point ties.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+
+from specacts.answering import judge, likelihood, propose, read
+from specacts.config import load_config
+from specacts.episodes import load_episodes
+from specacts.infer import load_model
+from specacts.render import load_renderer
+from specacts.split import spread
+
+CALLS = {"cheap": 1 + 1 + 1 + 3, "strong": 1 + 1 + 1 + 1}  # `generate` calls a decision: B, C, D, 3 for E; A, C, D, E
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--episodes", type=int, default=4, help="multi-turn test episodes (default: 4)")
+    episodes = parser.parse_args().episodes
+    config = load_config(Path("."))
+    scale, renderer, models = config.scale, None, {}
+    for role in ("cheap", "verifier", "strong"):
+        base = Path("models/base") / role
+        models[role] = load_model(base, Path("models") / role, scale.device, scale.dtype)
+        renderer = renderer or load_renderer(base, scale.render)
+    chosen = [e for e in load_episodes(Path("data/split/test.jsonl")) if len(e.steps) > 2]
+    windows = [w for e in spread(chosen, episodes, config.seed) for w in renderer.windows(e)]
+    decisions = sum(len(w.points) for w in windows)
+
+    started = time.perf_counter()
+    texts = [ours(models, renderer, w, config) for w in windows]
+    shared = time.perf_counter() - started
+
+    scratch, equal = 0.0, 0
+    for window, mine in zip(windows, texts, strict=True):
+        for n, point in enumerate(window.points):
+            for role, calls in CALLS.items():
+                started = time.perf_counter()
+                text = from_scratch(models[role], renderer, window.ids[: point.start])
+                scratch += calls * (time.perf_counter() - started)
+                equal += text == mine[role][n]
+    print(f"decisions: {decisions} of {len(windows)} windows, all five policies")
+    print(f"ours: {decisions / shared:.2f} decisions/s ({shared:.1f} s)")
+    print(f"from scratch: {decisions / scratch:.2f} decisions/s ({scratch:.1f} s; repeated calls timed once, counted)")
+    print(f"equal greedy texts: {equal} of {2 * decisions}")
+    print(f"ratio: {scratch / shared:.1f}")
+
+
+def ours(models, renderer, window, config) -> dict[str, list[str]]:
+    """What the answer stage does for one window; returns the greedy texts of the two proposers."""
+    answer, level = config.scale.answer, config.acceptance.level
+    reading = read(models["cheap"], window)
+    cheap = propose(reading, window, renderer, answer.proposals, answer.temperature, 0)
+    judge(read(models["verifier"], window), window, renderer, cheap, config.recipe.shows_confidence)
+    reading = read(models["strong"], window)
+    strong = propose(reading, window, renderer, 1, answer.temperature, 0)
+    likelihood(reading, window, renderer, cheap, level)
+    return {"cheap": [c[0].text for c in cheap], "strong": [c[0].text for c in strong]}
+
+
+@torch.inference_mode()
+def from_scratch(model, renderer, context: list[int]) -> str:
+    """One stock `generate` call."""
+    ids = torch.tensor([context], device=next(model.parameters()).device)
+    out = model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=renderer.limits.action_tokens,
+        do_sample=False,
+        eos_token_id=renderer.stop_id,
+        pad_token_id=renderer.stop_id,
+    )
+    return renderer.text(out[0, len(context) :].tolist())
+
+
+if __name__ == "__main__":
+    main()

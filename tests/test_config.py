@@ -1,0 +1,202 @@
+"""One line says what is wrong with a configuration: file, field and value."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from specacts.config import ROLES, load_config
+from specacts.errors import UserError
+
+ROOT = Path(__file__).parent.parent
+SCALES = sorted(path.stem for path in (ROOT / "configs/scale").glob("*.yaml"))
+RECIPES = sorted(path.stem for path in (ROOT / "configs/recipe").glob("*.yaml"))
+SCALE, RECIPE = Path("configs/scale/cpu.yaml"), Path("configs/recipe/v3.yaml")
+PARAMS = Path("params.yaml")
+
+Edit = Callable[[Path, dict[str, Any]], None]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A copy of the repository's configuration, its scale set to cpu and its recipe to v3."""
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    shutil.copy(ROOT / PARAMS, tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def edit(root: Path) -> Edit:
+    """Set dotted fields of a configuration file; a value of `...` removes the field."""
+
+    def set_fields(file: Path, values: dict[str, Any]) -> None:
+        content = yaml.safe_load((root / file).read_text())
+        for field, value in values.items():
+            *parents, last = field.split(".")
+            inner = content
+            for parent in parents:
+                inner = inner[parent]
+            if value is ...:
+                del inner[last]
+            else:
+                inner[last] = value
+        (root / file).write_text(yaml.safe_dump(content))
+
+    set_fields(PARAMS, {"scale": "cpu", "recipe": "v3"})
+    return set_fields
+
+
+def message(root: Path) -> str:
+    """The one line of the refusal."""
+    with pytest.raises(UserError) as caught:
+        load_config(root)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_shipped_scale_goes_with_every_shipped_recipe(root, edit, scale, recipe):
+    edit(PARAMS, {"scale": scale, "recipe": recipe})
+    config = load_config(root)
+    assert (config.scale_name, config.recipe_name) == (scale, recipe)
+
+
+def test_the_three_scales_of_the_design_are_there():
+    assert {"smoke", "cpu", "qwen3"} <= set(SCALES)
+
+
+@pytest.mark.parametrize(
+    ("file", "field"),
+    [
+        (PARAMS, "colour"),
+        (PARAMS, "lora.rank"),
+        (PARAMS, "train.learning_rate"),
+        (PARAMS, "acceptance.treshold"),
+        (PARAMS, "cost.upstream.judge"),
+        (SCALE, "devise"),
+        (SCALE, "bases.smollm2.hash"),
+        (SCALE, "data.single_turn.simple"),
+        (SCALE, "split.dev"),
+        (SCALE, "render.max_len"),
+        (SCALE, "strong.lr"),
+        (SCALE, "answer.n"),
+        (RECIPE, "warmstart"),
+    ],
+)
+def test_an_unknown_key_is_refused_at_every_level(root, edit, file, field):
+    edit(file, {field: 1})
+    said = message(root)
+    # A union (a base's source) names its branch inside the field.
+    assert said.startswith(f"{root / file}: ")
+    assert field.split(".")[-1] in said and "Extra inputs are not permitted (got '1')" in said
+
+
+@pytest.mark.parametrize(
+    ("file", "field", "value", "reason"),
+    [
+        (PARAMS, "seed", "today", "valid integer"),
+        (PARAMS, "seed", -1, "greater than or equal to 0"),
+        (PARAMS, "lora.r", 0, "greater than or equal to 1"),
+        (PARAMS, "lora.r", -8, "greater than or equal to 1"),
+        (PARAMS, "lora.r", 8.5, "valid integer"),
+        (PARAMS, "lora.dropout", 1.0, "less than 1"),
+        (PARAMS, "train.batch_size", 0, "greater than or equal to 1"),
+        (PARAMS, "acceptance.level", "word", "'type', 'tool' or 'call'"),
+        (PARAMS, "cost.model", "free", "'flops'"),
+        (PARAMS, "cost.upstream.strong", 0, "greater than 0"),
+        (SCALE, "device", "tpu", "'cpu', 'cuda' or 'auto'"),
+        (SCALE, "traces.sha256", "abc", "match pattern"),
+        (SCALE, "data.variants", [], "at least 1 item"),
+        (SCALE, "data.variants", ["bass"], "'base'"),
+        (SCALE, "render.max_tokens", 8, "greater than or equal to 64"),
+        (SCALE, "cheap.layers", "first", "valid tuple"),
+        (SCALE, "strong.learning_rate", 0, "greater than 0"),
+        (SCALE, "answer.proposals", 0, "greater than or equal to 1"),
+        (SCALE, "split.test", 1.5, "less than 1"),
+        (RECIPE, "warm_start", "warm", "'none', 'cheap' or 'strong'"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_file_field_and_value(root, edit, file, field, value, reason):
+    edit(file, {field: value})
+    said = message(root)
+    assert said.startswith(f"{root / file}: {field}")
+    assert reason in said and f"(got {str(value)!r})" in said
+
+
+def test_yaml_reads_1e_4_as_text_and_it_is_a_number_all_the_same(root, edit):
+    path = root / SCALE
+    path.write_text(path.read_text().replace("learning_rate: 2.0e-3", "learning_rate: 1e-4"))
+    assert yaml.safe_load(path.read_text())["strong"]["learning_rate"] == "1e-4"
+    assert load_config(root).scale.strong.learning_rate == 1e-4
+
+
+@pytest.mark.parametrize(("kind", "known"), [("scale", SCALES), ("recipe", RECIPES)])
+def test_an_unknown_name_is_refused_with_the_known_ones(root, edit, kind, known):
+    edit(PARAMS, {kind: "qwen4"})
+    assert message(root) == f"params.yaml: {kind}: 'qwen4' has no file configs/{kind}/qwen4.yaml; known: {known}"
+
+
+def test_a_name_cannot_leave_the_folder(root, edit):
+    edit(PARAMS, {"scale": "../recipe/v3"})
+    assert "scale" in message(root)
+
+
+@pytest.mark.parametrize(
+    ("file", "field"), [(PARAMS, "lora"), (PARAMS, "lora.r"), (SCALE, "strong"), (RECIPE, "warm_start")]
+)
+def test_a_missing_field_is_named(root, edit, file, field):
+    edit(file, {field: ...})
+    assert f"{root / file}: {field}: Field required" in message(root)
+
+
+def test_shares_that_do_not_sum_to_one_are_refused(root, edit):
+    edit(SCALE, {"split": {"train": 0.5, "verify": 0.2, "calibrate": 0.2, "test": 0.2}})
+    said = message(root)
+    assert "cpu.yaml: split: " in said and "the four shares sum to 1.1, not 1" in said
+
+
+def test_a_base_that_is_not_declared_is_refused(root, edit):
+    edit(SCALE, {"strong.base": "smollm3"})
+    said = message(root)
+    assert f"{root / SCALE}: " in said and "strong.base is 'smollm3', which is not one of bases: ['smollm2']" in said
+
+
+def test_several_problems_share_one_line(root, edit):
+    edit(PARAMS, {"lora.r": 0, "train.warmup_steps": -1})
+    said = message(root)
+    assert "lora.r" in said and "train.warmup_steps" in said
+
+
+def test_what_is_not_yaml_is_refused(root, edit):
+    (root / RECIPE).write_text("a: [1, 2\n")
+    assert f"{root / RECIPE}: not valid YAML" in message(root)
+
+
+def test_an_empty_file_is_refused(root, edit):
+    (root / RECIPE).write_text("")
+    assert f"{root / RECIPE}: (top level)" in message(root)
+
+
+def test_a_missing_params_file_says_where_to_run(tmp_path):
+    assert "no such file; run from the repository root" in message(tmp_path)
+
+
+def test_what_was_read_cannot_be_changed(root):
+    config = load_config(root)
+    with pytest.raises(ValueError):
+        config.seed = 1
+    for role in ROLES:
+        with pytest.raises(ValueError):
+            config.scale.role(role).epochs = 2
+
+
+def test_telemetry_is_off_once_the_configuration_is_read(root, monkeypatch):
+    import os
+
+    monkeypatch.delenv("HF_HUB_DISABLE_TELEMETRY", raising=False)
+    load_config(root)
+    assert os.environ["HF_HUB_DISABLE_TELEMETRY"] == "1"

@@ -1,0 +1,182 @@
+"""Toys that several test modules share: small tokenizers, random-weight models and episodes, made in milliseconds.
+
+The tokenizers are byte-level BPE like SmolLM2's and Qwen3's, with their special and added tokens, and learn a handful
+of words. The models have the families' architecture and random weights.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import (
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen2Tokenizer,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    set_seed,
+)
+
+from specacts.config import Lora, Render, Train
+from specacts.episodes import Act, Action, Episode, Observation, Tool, User
+from specacts.render import COMPACT_TOKENS, VERBS, Renderer
+from specacts.train import Settings
+
+TEMPLATE = Path(__file__).parent / "qwen3_template.jinja"
+QWEN3_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|vision_start|>")
+QWEN3_ADDED = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>")
+QWEN3_WORDS = Regex(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+CORPUS = [*VERBS.values(), "ACCEPT", "REJECT", "the file is moved to the folder", "result", "user assistant system tool"]
+
+COMPACT = Render(
+    template="compact", max_tokens=256, tools_tokens=64, user_tokens=40, observation_tokens=16, action_tokens=24
+)
+CHAT = Render(
+    template="chat", max_tokens=1600, tools_tokens=300, user_tokens=40, observation_tokens=24, action_tokens=40
+)
+"""Byte-level toys need more tokens for the frames of a chat template than its own tokenizer does."""
+
+
+def _bpe(pre: pre_tokenizers.PreTokenizer, normalizer: normalizers.Normalizer | None) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre, decoders.ByteLevel()
+    if normalizer:
+        tokenizer.normalizer = normalizer
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(CORPUS * 4, trainer)
+    return tokenizer
+
+
+def compact_tokenizer() -> PreTrainedTokenizerFast:
+    """Like SmolLM2's: the tokens of the compact template are special."""
+    tokenizer = _bpe(
+        pre_tokenizers.Sequence(
+            [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        ),
+        None,
+    )
+    tokenizer.add_special_tokens(["<|endoftext|>", *COMPACT_TOKENS.values()])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|im_end|>", clean_up_tokenization_spaces=False
+    )
+
+
+def qwen3_tokenizer(folder: Path) -> Qwen2Tokenizer:
+    """Like Qwen3's: its class, its word pattern, its NFC normalizer, its special and added tokens, its template's style."""
+    split = pre_tokenizers.Split(QWEN3_WORDS, behavior="isolated")
+    plain = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer = _bpe(pre_tokenizers.Sequence([split, plain]), normalizers.NFC())
+    tokenizer.add_special_tokens(list(QWEN3_SPECIAL))
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in QWEN3_ADDED])
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>", clean_up_tokenization_spaces=False
+    )
+    made.chat_template = TEMPLATE.read_text(encoding="utf-8")
+    made.save_pretrained(folder)
+    config = folder / "tokenizer_config.json"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace(f'"{type(made).__name__}"', '"Qwen2Tokenizer"'), encoding="utf-8")
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def llama(tokenizer: PreTrainedTokenizerFast, layers: int = 2, seed: int = 0) -> PreTrainedModel:
+    """A random Llama in the shape of SmolLM2: grouped-query attention, tied embeddings."""
+    set_seed(seed)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        initializer_range=0.2,  # larger than usual: distributions far from flat
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def qwen3(tokenizer: PreTrainedTokenizerFast, layers: int = 2, seed: int = 0) -> PreTrainedModel:
+    """A random Qwen3: its query and key norms, heads wider than hidden_size / heads."""
+    set_seed(seed)
+    config = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+        initializer_range=0.2,
+    )
+    return Qwen3ForCausalLM(config).eval()
+
+
+def save_base(folder: Path, tokenizer: PreTrainedTokenizerFast, model: PreTrainedModel) -> Path:
+    """The model and its tokenizer as a folder."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def settings(**changed: Any) -> Settings:
+    """Training settings for toys: float32 on the CPU, r 4, a handful of steps."""
+    train = {"batch_size": 1, "warmup_steps": 2, "final_lr_ratio": 0.1, "weight_decay": 0.0, "max_grad_norm": 1.0}
+    train |= {"type_weight": 1.0} | {name: changed.pop(name) for name in list(changed) if name in Train.model_fields}
+    values = {"seed": 0, "learning_rate": 1e-2, "epochs": 1.0, "device": "cpu", "dtype": "float32"}
+    values |= {"gradient_checkpointing": False, **changed}
+    return Settings(
+        lora=Lora(r=4, alpha=8, dropout=0.0, target_modules="all-linear"), train=Train(**train), **values
+    )
+
+
+def call(tool: str, action_type: str = "tool_call", **arguments: Any) -> Act:
+    return Act(action=Action(type=action_type, tool=tool, arguments=arguments))
+
+
+def say(action_type: str = "final_answer", content: str = "") -> Act:
+    return Act(action=Action(type=action_type, content=content))
+
+
+def tool(name: str, *parameters: str) -> Tool:
+    properties = {p: {"type": "string", "description": f"the {p}"} for p in parameters}
+    return Tool(name=name, description=f"does {name}", parameters={"type": "object", "properties": properties})
+
+
+TOOLS = (tool("move", "source", "target"), tool("look"), tool("send", "to", "text"))
+
+
+def episode(name: str = "toy", turns: int = 3) -> Episode:
+    """Several turns with calls, observations, a fault that is never supervised, new tools and every way to end."""
+    steps: list[Any] = []
+    endings = ("final_answer", "ask_clarification", "BLOCKED")
+    for turn in range(turns):
+        steps += [
+            User(content=f"please move file {turn} and tell me", new_tools=("send",) if turn == 1 else ()),
+            call("look", "file_read"),
+            Observation(content='{"files": ["a", "b"], "note": "many more things than fit in a short observation"}'),
+            Act(action=Action(type="tool_call", tool="mvoe", arguments={"source": "a"}), supervised=False),
+            Observation(content='{"error": "no tool mvoe"}'),
+            call("move", "repair", source=f"{name}{turn}", target="ü"),
+            Observation(content="{}"),
+            say(endings[turn % 3], "moved" if turn % 2 else ""),
+        ]
+    return Episode(id=name, group=name, source="toy", tools=TOOLS, withheld=("send",), steps=tuple(steps))
+
+
+def renderer(tokenizer: PreTrainedTokenizerFast, **changed: Any) -> Renderer:
+    """The compact renderer for a tokenizer, its limits changed."""
+    return Renderer.load(tokenizer, COMPACT.model_copy(update=changed))
+
+
+def rows_equal(a: torch.Tensor, b: torch.Tensor, tolerance: float = 1e-5) -> bool:
+    return a.shape == b.shape and torch.allclose(a, b, atol=tolerance, rtol=0)
