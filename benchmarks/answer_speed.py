@@ -44,17 +44,17 @@ def main() -> None:
     decisions = sum(len(w.points) for w in windows)
 
     started = time.perf_counter()
-    texts = [ours(models, renderer, w, config) for w in windows]
+    texts = ours(models, renderer, windows, config)
     shared = time.perf_counter() - started
 
     scratch, equal = 0.0, 0
-    for window, mine in zip(windows, texts, strict=True):
-        for n, point in enumerate(window.points):
-            for role, calls in CALLS.items():
-                started = time.perf_counter()
-                text = from_scratch(models[role], renderer, window.ids[: point.start])
-                scratch += calls * (time.perf_counter() - started)
-                equal += text == mine[role][n]
+    contexts = [window.ids[: point.start] for window in windows for point in window.points]
+    for n, context in enumerate(contexts):
+        for role, calls in CALLS.items():
+            started = time.perf_counter()
+            text = from_scratch(models[role], renderer, context)
+            scratch += calls * (time.perf_counter() - started)
+            equal += text == texts[role][n]
     print(f"decisions: {decisions} of {len(windows)} windows, all five policies")
     print(f"ours: {decisions / shared:.2f} decisions/s ({shared:.1f} s)")
     print(f"from scratch: {decisions / scratch:.2f} decisions/s ({scratch:.1f} s; repeated calls timed once, counted)")
@@ -62,15 +62,15 @@ def main() -> None:
     print(f"ratio: {scratch / shared:.1f}")
 
 
-def ours(models, renderer, window, config) -> dict[str, list[str]]:
-    """What the answer stage does for one window; returns the greedy texts of the two proposers."""
+def ours(models, renderer, windows, config) -> dict[str, list[str]]:
+    """What the answer stage does with a batch of windows; returns the greedy texts of the two proposers."""
     answer, level = config.scale.answer, config.acceptance.level
-    reading = read(models["cheap"], window)
-    cheap = propose(reading, window, renderer, answer.proposals, answer.temperature, 0)
-    judge(read(models["verifier"], window), window, renderer, cheap, config.recipe.shows_confidence)
-    reading = read(models["strong"], window)
-    strong = propose(reading, window, renderer, 1, answer.temperature, 0)
-    likelihood(reading, window, renderer, cheap, level)
+    seeds = [0] * sum(len(window.points) for window in windows)
+    cheap = propose(read(models["cheap"], windows), renderer, answer.proposals, answer.temperature, seeds)
+    judge(read(models["verifier"], windows), renderer, cheap, config.recipe.shows_confidence)
+    reading = read(models["strong"], windows)
+    strong = propose(reading, renderer, 1, answer.temperature, seeds)
+    likelihood(reading, renderer, cheap, level)
     return {"cheap": [c[0].text for c in cheap], "strong": [c[0].text for c in strong]}
 
 

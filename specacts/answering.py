@@ -1,64 +1,73 @@
-"""Asking models: proposals and verdicts at every decision of a window, from one reading of its trunk."""
+"""Asking models: proposals and verdicts at every decision of several windows, from one reading of their trunks."""
 
 import hashlib
+import math
 import time
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
 
 from specacts.answers import Candidate, Verdict
 from specacts.config import Level
-from specacts.episodes import ACTION_TYPES
-from specacts.infer import Generated, Session
-from specacts.render import Renderer, Window
+from specacts.episodes import ACTION_TYPES, Action, Episode, decisions
+from specacts.infer import Generated, Prefix, Session
+from specacts.render import Point, Renderer, Window
 from specacts.rows import candidate_ids
 
 
 class Reading(NamedTuple):
-    """A trunk that has been read: the session, the first-token log-probabilities [points, V], seconds a token."""
+    """Windows that have been read: a joined session, and for each decision, in order, its place in it.
+
+    first: first-token log-probabilities [decisions, V]. seconds_per_token: by window.
+    """
 
     session: Session
+    prefixes: list[Prefix]
     first: torch.Tensor
-    seconds_per_token: float
+    seconds_per_token: list[float]
 
 
-def read(model: torch.nn.Module, window: Window) -> Reading:
-    """Read a window's trunk once."""
-    session = Session(model)
-    started = time.perf_counter()
-    # The last label is never context; neither policy nor cost should see it read.
-    ids = window.ids[: window.points[-1].start]
-    first = session.extend(ids, [point.start - 1 for point in window.points])
-    return Reading(session, first, (time.perf_counter() - started) / len(ids))
+def read(model: torch.nn.Module, windows: list[Window]) -> Reading:
+    """Read each window's trunk once and join them, so that all their decisions are answered side by side."""
+    sessions, prefixes, first, seconds = [], [], [], []
+    offset = 0
+    for window in windows:
+        session = Session(model)
+        started = time.perf_counter()
+        # The last label is never context; neither policy nor cost should see it read.
+        ids = window.ids[: window.points[-1].start]
+        first.append(session.extend(ids, [point.start - 1 for point in window.points]))
+        seconds.append((time.perf_counter() - started) / len(ids))
+        prefixes += [Prefix(offset, offset + point.start) for point in window.points]
+        offset += session.length
+        sessions.append(session)
+    return Reading(Session.join(sessions), prefixes, torch.cat(first), seconds)
 
 
 def propose(
-    reading: Reading, window: Window, renderer: Renderer, count: int, temperature: float, seed: int
+    reading: Reading, renderer: Renderer, count: int, temperature: float, seeds: list[int]
 ) -> list[list[Candidate]]:
-    """`count` candidates at each decision: one greedy, the others sampled; decoded side by side."""
-    prefixes = [point.start for point in window.points]
-    answers = [_generate(reading, prefixes, renderer, 1, 0.0, seed)]
-    if count > 1:
-        answers.append(_generate(reading, prefixes, renderer, count - 1, temperature, seed))
-    return [[c for part in answers for c in part[n]] for n in range(len(prefixes))]
-
-
-def _generate(
-    reading: Reading, prefixes: list[int], renderer: Renderer, copies: int, temperature: float, seed: int
-) -> list[list[Candidate]]:
-    generator = torch.Generator(reading.first.device).manual_seed(seed)
+    """`count` candidates at each decision: one greedy, the others sampled, each from its decision's own seed."""
+    temperatures = ([0.0] + [temperature] * (count - 1)) * len(seeds)
+    generators = [g for seed in seeds for g in _generators(seed, count, reading.first.device)]
     started = time.perf_counter()
     generated = reading.session.generate(
-        [p for p in prefixes for _ in range(copies)],
-        reading.first.repeat_interleave(copies, dim=0),
+        [prefix for prefix in reading.prefixes for _ in range(count)],
+        reading.first.repeat_interleave(count, dim=0),
         renderer.stop_id,
         renderer.limits.action_tokens,
-        temperature,
-        generator,
+        temperatures,
+        generators,
     )
     share = (time.perf_counter() - started) / sum(len(g.ids) for g in generated)
     candidates = [_candidate(g, renderer, share) for g in generated]
-    return [candidates[n * copies : (n + 1) * copies] for n in range(len(prefixes))]
+    return [candidates[n : n + count] for n in range(0, len(candidates), count)]
+
+
+def _generators(seed: int, count: int, device: torch.device) -> list[torch.Generator | None]:
+    sampled = [torch.Generator(device).manual_seed(seed + n) for n in range(1, count)]
+    return [None, *sampled]
 
 
 def _candidate(generated: Generated, renderer: Renderer, seconds_per_token: float) -> Candidate:
@@ -82,51 +91,54 @@ def type_probability(logprobs: torch.Tensor, renderer: Renderer, action_type: st
 
 
 def judge(
-    reading: Reading, window: Window, renderer: Renderer, candidates: list[list[Candidate]], shows_confidence: bool
+    reading: Reading, renderer: Renderer, candidates: list[list[Candidate]], shows_confidence: bool
 ) -> list[list[Verdict]]:
     """The trained verifier's P(ACCEPT) for each candidate at each decision. Equal candidates are read once."""
     accept, reject = (renderer.verdict_ids(right)[0] for right in (True, False))
-    branches = _branches(renderer, window, candidates, shows_confidence, asks=True)
+
+    def ids(candidate: Candidate) -> list[int]:
+        confidence = candidate.confidence if shows_confidence else None
+        return candidate_ids(renderer, candidate.action, candidate.text) + renderer.verdict_query_ids(confidence)
+
+    branches = _branches(reading, candidates, ids)
     scores, share = _scored(reading, list(branches), ends_only=True)
-    found = {}
-    for key, logprobs in zip(branches, scores, strict=True):
-        found[key] = torch.sigmoid(logprobs[-1, accept] - logprobs[-1, reject]).item()
-    return _verdicts(renderer, window, candidates, shows_confidence, True, found, share)
+    found = [torch.sigmoid(s[-1, accept] - s[-1, reject]).item() for s in scores]
+    return _verdicts(reading, candidates, ids, dict(zip(branches, found, strict=True)), share)
 
 
 def likelihood(
-    reading: Reading, window: Window, renderer: Renderer, candidates: list[list[Candidate]], level: Level
+    reading: Reading, renderer: Renderer, candidates: list[list[Candidate]], level: Level
 ) -> list[list[Verdict]]:
     """A proposer as judge: the probability it gives each candidate's type, or (level tool, call) the whole action."""
-    branches = _branches(renderer, window, candidates, False, asks=False)
-    scores, share = _scored(reading, list(branches), ends_only=False)
-    row = {point.start: n for n, point in enumerate(window.points)}
-    found = {}
-    for (prefix, ids), logprobs in zip(branches, scores, strict=True):
-        first = reading.first[row[prefix]]
-        rest = sum(logprobs[n, token].item() for n, token in enumerate(ids[1:]))
-        found[prefix, ids] = torch.tensor(first[ids[0]].item() + (0.0 if level == "type" else rest)).exp().item()
-    return _verdicts(renderer, window, candidates, False, False, found, share)
+
+    def ids(candidate: Candidate) -> list[int]:
+        whole = candidate_ids(renderer, candidate.action, candidate.text)
+        return whole[:1] if level == "type" else whole
+
+    branches = _branches(reading, candidates, ids)
+    row = {prefix: n for n, prefix in enumerate(reading.prefixes)}
+    first = {key: reading.first[row[key[0]], key[1][0]].item() for key in branches}
+    if level == "type":  # reading the context is enough
+        found, share = first, 0.0
+    else:
+        scores, share = _scored(reading, list(branches), ends_only=False)
+        found = {
+            key: first[key] + sum(s[n, token].item() for n, token in enumerate(key[1][1:]))
+            for key, s in zip(branches, scores, strict=True)
+        }
+    probabilities = {key: math.exp(value) for key, value in found.items()}
+    verdicts = _verdicts(reading, candidates, ids, probabilities, share)
+    return [[v.model_copy(update={"tokens": 0}) for v in row] for row in verdicts] if level == "type" else verdicts
 
 
-Branch = tuple[int, tuple[int, ...]]
+Branch = tuple[Prefix, tuple[int, ...]]
+Ids = Callable[[Candidate], list[int]]
 
 
-def _branches(
-    renderer: Renderer, window: Window, candidates: list[list[Candidate]], shows_confidence: bool, asks: bool
-) -> dict[Branch, None]:
-    return {
-        _branch(renderer, point.start, candidate, shows_confidence, asks): None
-        for point, row in zip(window.points, candidates, strict=True)
-        for candidate in row
-    }
-
-
-def _branch(renderer: Renderer, prefix: int, candidate: Candidate, shows_confidence: bool, asks: bool) -> Branch:
-    ids = candidate_ids(renderer, candidate.action, candidate.text)
-    if asks:
-        ids = ids + renderer.verdict_query_ids(candidate.confidence if shows_confidence else None)
-    return prefix, tuple(ids)
+def _branches(reading: Reading, candidates: list[list[Candidate]], ids: Ids) -> dict[Branch, None]:
+    """The distinct branches, in order."""
+    pairs = zip(reading.prefixes, candidates, strict=True)
+    return {(prefix, tuple(ids(candidate))): None for prefix, row in pairs for candidate in row}
 
 
 def _scored(reading: Reading, branches: list[Branch], ends_only: bool) -> tuple[list[torch.Tensor], float]:
@@ -135,13 +147,15 @@ def _scored(reading: Reading, branches: list[Branch], ends_only: bool) -> tuple[
     return scores, (time.perf_counter() - started) / sum(len(ids) for _, ids in branches)
 
 
-def _verdicts(renderer, window, candidates, shows_confidence, asks, found, share) -> list[list[Verdict]]:
+def _verdicts(
+    reading: Reading, candidates: list[list[Candidate]], ids: Ids, found: dict[Branch, float], share: float
+) -> list[list[Verdict]]:
     """Verdicts in the candidates' order; a repeated candidate costs nothing more."""
     result = []
-    for point, row in zip(window.points, candidates, strict=True):
+    for prefix, row in zip(reading.prefixes, candidates, strict=True):
         verdicts, seen = [], set()
         for candidate in row:
-            key = _branch(renderer, point.start, candidate, shows_confidence, asks)
+            key = (prefix, tuple(ids(candidate)))
             tokens = 0 if key in seen else len(key[1])
             seen.add(key)
             verdicts.append(Verdict(score=found[key], tokens=tokens, seconds=tokens * share))
@@ -149,6 +163,33 @@ def _verdicts(renderer, window, candidates, shows_confidence, asks, found, share
     return result
 
 
-def window_seed(seed: int, episode: str, window: int) -> int:
-    """A sampling seed of a window's own, so that which episodes are answered, and when, changes no sample."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{episode}/{window}".encode()).digest()[:7])
+class Asked(NamedTuple):
+    """A decision to be answered, and where it stands."""
+
+    episode: Episode
+    window_number: int
+    window: Window
+    point: Point
+    gold: Action
+    seed: int
+
+
+def batches(renderer: Renderer, episodes: list[Episode], seed: int, size: int = 8) -> Iterator[list[list[Asked]]]:
+    """Decisions by window, `size` windows at a time: what is read and answered together."""
+    windows = []
+    for episode in episodes:
+        due = decisions(episode)
+        for number, window in enumerate(renderer.windows(episode)):
+            windows.append(
+                [
+                    Asked(episode, number, window, p, due[p.decision].gold, decision_seed(seed, episode.id, p.decision))
+                    for p in window.points
+                ]
+            )
+    for start in range(0, len(windows), size):
+        yield windows[start : start + size]
+
+
+def decision_seed(seed: int, episode: str, decision: int) -> int:
+    """A sampling seed of a decision's own, so that which others are answered beside it changes no sample."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{episode}/{decision}".encode()).digest()[:6])

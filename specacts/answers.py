@@ -2,13 +2,17 @@
 
 One `Answers` row a decision, one JSON line each, under `data/answers/`; `models.json` beside them holds what
 one token costs each model. Policies are replayed over these rows in seconds, without a model.
+
+    rows = load_answers(Path("data/answers/test.jsonl"))
+    sizes = load_sizes(Path("data/answers/models.json"))
 """
 
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from specacts.config import ROLES, Role
 from specacts.episodes import Action
 from specacts.errors import UserError
 from specacts.files import read_json, read_jsonl
@@ -27,23 +31,28 @@ class Candidate(_Strict):
 
     text: str
     action: Action | None
-    confidence: float
+    confidence: float = Field(ge=0)
     logprob: float
-    tokens: int
-    seconds: float
+    tokens: int = Field(ge=1)
+    seconds: float = Field(ge=0)
 
 
 class Verdict(_Strict):
-    """A model's judgement of a candidate: score in (0, 1), tokens read for it, seconds."""
+    """A model's judgement of a candidate.
 
-    score: float
-    tokens: int
-    seconds: float
+    score: a probability, to within rounding. tokens: read for it; 0 where an equal candidate of the same decision was
+    read already. seconds: likewise.
+    """
+
+    score: float = Field(ge=0)
+    tokens: int = Field(ge=0)
+    seconds: float = Field(ge=0)
 
 
 class Answers(_Strict):
     """Every recorded answer at one decision.
 
+    cheap: N candidates, the greedy one first. verifier, strong_verdict: a verdict on each, in the same order.
     context: tokens before the decision in its window; a model that answered earlier in the same window has
     part of them cached. seconds_per_token: what reading one context token took each model.
     """
@@ -53,13 +62,24 @@ class Answers(_Strict):
     source: str
     decision: int
     window: int
-    context: int
+    context: int = Field(ge=1)
     gold: Action
-    cheap: tuple[Candidate, ...]
+    cheap: tuple[Candidate, ...] = Field(min_length=1)
     strong: Candidate
     verifier: tuple[Verdict, ...]
     strong_verdict: tuple[Verdict, ...]
-    seconds_per_token: dict[str, float]
+    seconds_per_token: dict[Role, float]
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Answers":
+        for field in ("verifier", "strong_verdict"):
+            count = len(getattr(self, field))
+            if count != len(self.cheap):
+                raise ValueError(f"{field} holds {count} verdicts on {len(self.cheap)} candidates")
+        missing = sorted(set(ROLES) - set(self.seconds_per_token))
+        if missing:
+            raise ValueError(f"seconds_per_token lacks {', '.join(missing)}")
+        return self
 
 
 class ModelSize(NamedTuple):
@@ -72,19 +92,39 @@ class ModelSize(NamedTuple):
 
 
 def load_answers(path: Path) -> list[Answers]:
-    """Read recorded answers, or say which line and field is wrong."""
-    rows = []
-    for number, row in read_jsonl(path):
-        try:
-            rows.append(Answers.model_validate(row))
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise UserError(f"{path}:{number}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    """Read recorded answers, or say which line and field is wrong.
+
+    A window's rows have to stand together and in order: what a model has cached at a row depends on it.
+    """
+    rows: list[Answers] = []
+    seen: set[tuple[str, int]] = set()
+    for number, value in read_jsonl(path):
+        row = _validated(path, number, value)
+        key = (row.episode, row.window)
+        follows = bool(rows) and key == (rows[-1].episode, rows[-1].window) and row.context > rows[-1].context
+        if key in seen and not follows:
+            raise UserError(f"{path}:{number}: context: {row.episode}, window {row.window}: decisions are out of order")
+        seen.add(key)
+        rows.append(row)
     if not rows:
         raise UserError(f"{path}: no answers in it; the split is empty")
     return rows
 
 
+def _validated(path: Path, number: int, value: object) -> Answers:
+    try:
+        return Answers.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "(row)"
+        raise UserError(f"{path}:{number}: {field}: {first['msg']} (got {str(first['input'])[:80]!r})") from error
+
+
 def load_sizes(path: Path) -> dict[str, ModelSize]:
-    """Read `models.json`: role to `ModelSize`."""
-    return {role: ModelSize(**size) for role, size in read_json(path).items()}
+    """Read `models.json`: role to `ModelSize`; every role has to be in it."""
+    values = read_json(path)
+    for role in ROLES:
+        found = values.get(role) if isinstance(values, dict) else None
+        if not isinstance(found, dict) or set(found) != set(ModelSize._fields):
+            raise UserError(f"{path}: {role}: needs {', '.join(ModelSize._fields)} (got {str(found)[:80]!r})")
+    return {role: ModelSize(**values[role]) for role in ROLES}

@@ -1,82 +1,80 @@
 """Choose accept thresholds on the calibrate split: the most accurate one that a cost budget allows.
 
-    choices = {name: choose(name, rows, sizes, acceptance, cost) for name in JUDGING}
+    fitted = calibrate(rows, sizes, config.acceptance, config.cost)
+    fitted["D"].threshold
 
-Candidates lie midway between neighbouring scores, so that floating-point noise moves no score across one. Ties go to
-the cheaper, then to the stricter threshold. Test data is never seen here.
+Nothing is guaranteed about other data: a threshold is the best of a few hundred on a few hundred decisions, so what
+it reached here is a little flattered. Test data is never seen.
 """
 
-from typing import NamedTuple
-
-import numpy as np
+from collections import Counter
+from typing import Any, NamedTuple
 
 from specacts.answers import Answers, ModelSize
-from specacts.config import Acceptance, Cost
-from specacts.cost import Charge, charges, total
+from specacts.config import Acceptance, Cost, Level
+from specacts.cost import Swept, charges, sweep, total
 from specacts.episodes import agrees
-from specacts.files import DIGITS
-from specacts.policies import JUDGING, Policy, always_strong, score
+from specacts.files import rounded
+from specacts.policies import JUDGING, Outcome, always_strong, choices
 
 
-ABOVE_ALL = 2.0
-"""A threshold that rejects everything: scores are probabilities."""
-
-
-class Choice(NamedTuple):
-    """A threshold and what it did on the calibrate split. `cost` is relative to always asking the strong model."""
+class Fitted(NamedTuple):
+    """A policy's threshold and what it did on the calibrate split; `cost` is relative to always asking strong."""
 
     threshold: float
     within_budget: bool
     accuracy: float
     accept_rate: float
     cost: float
-    decisions: int
-    groups: int
 
 
-class Replay(NamedTuple):
-    """What a policy did on a split: accuracy at the level, accept rate, and its total charge."""
-
-    accuracy: float
-    accept_rate: float
-    charge: Charge
-
-
-def choose(name: str, rows: list[Answers], sizes: dict[str, ModelSize], acceptance: Acceptance, cost: Cost) -> Choice:
-    """The threshold of a judging policy (`name` in JUDGING).
-
-    Where no threshold is within `acceptance.max_relative_cost`, the most accurate one is taken and
-    `within_budget` is False: the report says so.
-    """
-    reference = getattr(replay(always_strong, rows, sizes, acceptance, cost).charge, cost.model)
-    options = []
-    for threshold in thresholds([score(row, name) for row in rows]):
-        did = replay(JUDGING[name](threshold), rows, sizes, acceptance, cost)
-        relative = getattr(did.charge, cost.model) / reference
-        options.append((relative <= acceptance.max_relative_cost, did.accuracy, -relative, threshold, did.accept_rate))
-    within, accuracy, negative_cost, threshold, accept_rate = max(options)
-    groups = len({row.group for row in rows})
-    return Choice(threshold, within, accuracy, accept_rate, -negative_cost, len(rows), groups)
+def calibrate(
+    rows: list[Answers], sizes: dict[str, ModelSize], acceptance: Acceptance, cost: Cost
+) -> dict[str, Fitted]:
+    """The threshold of every judging policy."""
+    strong = total(charges(rows, [always_strong(row) for row in rows], sizes, cost.upstream))
+    budget = acceptance.max_relative_cost
+    fitted = {}
+    for name in JUDGING:
+        both = choices(rows, name)
+        accept = correct(rows, [choice.accept for choice in both], acceptance.level)
+        reject = correct(rows, [choice.reject for choice in both], acceptance.level)
+        swept = sweep(rows, name, sizes, cost.upstream)
+        fitted[name] = best([_fit(point, accept, reject, strong, cost.model, budget) for point in swept])
+    return fitted
 
 
-def thresholds(scores: list[float], most: int = 64) -> list[float]:
-    """One below all scores, one above all, and midpoints between neighbours, at most `most` of them by quantile.
-
-    Rounded as metrics are written, so that the threshold that is stored is the one that was tried.
-    """
-    distinct = np.unique(scores)
-    midpoints = (distinct[:-1] + distinct[1:]) / 2
-    if len(midpoints) > most:
-        midpoints = np.quantile(midpoints, np.linspace(0, 1, most), method="nearest")
-    return sorted({0.0, *(round(float(m), DIGITS) for m in midpoints), ABOVE_ALL})
+def correct(rows: list[Answers], outcomes: list[Outcome], level: Level) -> list[bool]:
+    """Whether each outcome agrees with the gold action at `level`."""
+    return [agrees(outcome.action, row.gold, level) for row, outcome in zip(rows, outcomes, strict=True)]
 
 
-def replay(
-    policy: Policy, rows: list[Answers], sizes: dict[str, ModelSize], acceptance: Acceptance, cost: Cost
-) -> Replay:
-    """Run a policy over recorded answers."""
-    outcomes = [policy(row) for row in rows]
-    right = [agrees(outcome.action, row.gold, acceptance.level) for outcome, row in zip(outcomes, rows, strict=True)]
-    accepted = [bool(outcome.accepted) for outcome in outcomes]
-    charge = total(charges(rows, outcomes, sizes, cost.upstream))
-    return Replay(float(np.mean(right)), float(np.mean(accepted)), charge)
+def _fit(point: Swept, accept: list[bool], reject: list[bool], strong: Any, model: str, budget: float) -> Fitted:
+    right = sum(a if taken else r for taken, a, r in zip(point.accepted, accept, reject, strict=True))
+    relative = round(getattr(point.charge, model) / getattr(strong, model), 9)  # float noise must not break a tie
+    count = len(accept)
+    return Fitted(point.threshold, relative <= budget, right / count, sum(point.accepted) / count, relative)
+
+
+def best(options: list[Fitted]) -> Fitted:
+    """The most accurate option within budget (of all, where none is); ties: the cheaper, then the higher threshold."""
+    return max(options, key=lambda o: (o.within_budget, o.accuracy, -o.cost, o.threshold))
+
+
+def commonest_type(rows: list[Answers]) -> str:
+    """The gold action type of most decisions (of equals, the first by name): what the majority baseline answers."""
+    counts = Counter(row.gold.type for row in rows)
+    return min(counts, key=lambda action_type: (-counts[action_type], action_type))
+
+
+def metrics(rows: list[Answers], fitted: dict[str, Fitted], acceptance: Acceptance, cost: Cost) -> dict[str, Any]:
+    """What `metrics/calibrate.json` holds: rounded, except for thresholds, which rounding would move across scores."""
+    return {
+        "decisions": len(rows),
+        "groups": len({row.group for row in rows}),
+        "level": acceptance.level,
+        "cost_model": cost.model,
+        "max_relative_cost": acceptance.max_relative_cost,
+        "majority": commonest_type(rows),
+        "policies": {name: {**rounded(fit._asdict()), "threshold": fit.threshold} for name, fit in fitted.items()},
+    }

@@ -26,7 +26,7 @@ PURPOSE = {
     "strong": "gives an agent's next action where the cheap model's proposal is not taken",
 }
 
-MEASURED = ("steps", "rows", "tokens", "supervised_tokens", "trainable_parameters", "first_loss", "final_loss")
+MEASURED = ("steps", "rows", "seen_tokens", "supervised_tokens", "trainable_parameters", "first_loss", "final_loss")
 """What of a training's measurements repeats exactly when the training is repeated."""
 
 

@@ -1,227 +1,293 @@
 """The numbers of the comparison: policies and baselines over the same recorded test answers, with intervals.
 
-    evaluation = evaluate(rows, sizes, thresholds, config.acceptance.level, config.cost, resamples, seed)
+    tracks = run(rows, sizes, thresholds, majority, level, cost)
+    evaluation = evaluate(rows, tracks, level, resamples, seed)       # what metrics/eval.json holds
 
-Every interval is a 95 % bootstrap that resamples groups; all come from the same resamples, so differences are paired.
+A `Track` is what one policy or baseline did at every decision; everything else is computed from tracks. Every
+interval is a 95 % bootstrap that resamples groups; all come from the same resamples, so differences are paired.
 """
 
-from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from specacts.answers import Answers, ModelSize
-from specacts.calibrate import thresholds as sweep_of
+from specacts.calibrate import correct
 from specacts.config import Cost, Level
-from specacts.cost import COST_MODELS, Charge, charges
-from specacts.episodes import ACTION_TYPES, LEVELS, SPEAKING, Action, agrees
-from specacts.policies import JUDGING, Outcome, always_strong, cheap_only, policies, score, verifier_decides
+from specacts.cost import COST_MODELS, Charge, charges, expected_charges, sweep, total
+from specacts.episodes import ACTION_TYPES, LEVELS, SPEAKING, agrees
+from specacts.policies import JUDGING, Choice, Outcome, Policy, choices, policies
 from specacts.stats import Estimate, auroc, auroc_difference, mean, ratio, resample_weights
+
+POLICIES = ("A", "B", *JUDGING)
+BASELINES = ("majority", "random", "random_accept", "oracle", "oracle_picks")
+MALFORMED = "malformed"
+"""The class of an output that is no action, in confusion matrices."""
 
 
 class Track(NamedTuple):
-    """A policy over the test decisions: right [rows] at each level (0 to 1), share accepted, charge of each."""
+    """A policy or baseline over the test decisions; each array is [rows] and holds probabilities where it tosses coins.
+
+    right: at each level. kept: whether the cheap model's action was taken; None where no model was asked.
+    proposed_right: for judges, whether the proposal was right at the acceptance level, taken or not.
+    """
 
     right: dict[str, np.ndarray]
-    accepted: np.ndarray
+    kept: np.ndarray | None
+    malformed: np.ndarray
     charges: list[Charge]
-    malformed: float
+    proposed_right: np.ndarray | None = None
 
 
-def evaluate(
+def run(
     rows: list[Answers],
     sizes: dict[str, ModelSize],
     thresholds: dict[str, float],
+    majority: str,
     level: Level,
     cost: Cost,
-    resamples: int,
-    seed: int,
-) -> dict[str, Any]:
-    """Everything in `metrics/eval.json`; its keys are those of design.md, absent values are None."""
+) -> dict[str, Track]:
+    """Every policy and baseline over `rows`, by name.
+
+    thresholds: of C, D and E. majority: the action type that the majority baseline always answers.
+    """
+    both = {name: choices(rows, name) for name in JUDGING}
+    tracks = {}
+    for name, policy in policies(thresholds).items():
+        proposed = None
+        if name in JUDGING:
+            proposed = _right(rows, [choice.accept for choice in both[name]], level)
+        tracks[name] = track(rows, [policy(row) for row in rows], sizes, cost, proposed)
+    rate = float(tracks["D"].kept.mean())
+    tracks["majority"] = constant(rows, {t: float(t == majority) for t in ACTION_TYPES})
+    tracks["random"] = constant(rows, {t: 1 / len(ACTION_TYPES) for t in ACTION_TYPES})
+    tracks["random_accept"] = random_accept(rows, both["D"], rate, level, sizes, cost)
+    tracks["oracle"] = oracle(rows, both["D"], level, sizes, cost)
+    picks = [pick_right(row, choice, level) for row, choice in zip(rows, both["E"], strict=True)]
+    tracks["oracle_picks"] = oracle(rows, picks, level, sizes, cost)
+    return tracks
+
+
+def track(
+    rows: list[Answers],
+    outcomes: list[Outcome],
+    sizes: dict[str, ModelSize],
+    cost: Cost,
+    proposed_right: np.ndarray | None = None,
+) -> Track:
+    """What these outcomes were worth and cost."""
+    return Track(
+        right={level: _right(rows, outcomes, level) for level in LEVELS},
+        kept=np.array([outcome.actor == "cheap" for outcome in outcomes], dtype=float),
+        malformed=np.array([outcome.action is None for outcome in outcomes], dtype=float),
+        charges=charges(rows, outcomes, sizes, cost.upstream),
+        proposed_right=proposed_right,
+    )
+
+
+def constant(rows: list[Answers], chances: dict[str, float]) -> Track:
+    """Answering a type with a fixed chance, the context unseen: expectations, at no cost.
+
+    It says nothing and names no tool, so above the type level it is right where a speaking action was due only.
+    """
+    typed = np.array([chances[row.gold.type] for row in rows])
+    spoken = np.array([chances[row.gold.type] if row.gold.type in SPEAKING else 0.0 for row in rows])
+    nothing = total([])
+    return Track(
+        right={"type": typed, "tool": spoken, "call": spoken},
+        kept=None,
+        malformed=np.zeros(len(rows)),
+        charges=[nothing] * len(rows),
+    )
+
+
+def random_accept(
+    rows: list[Answers], both: list[Choice], rate: float, level: Level, sizes: dict[str, ModelSize], cost: Cost
+) -> Track:
+    """Policy D with a coin for a verdict, accepting with probability `rate`: exact expectations, charged like D."""
+    accept = track(rows, [choice.accept for choice in both], sizes, cost)
+    reject = track(rows, [choice.reject for choice in both], sizes, cost)
+    return Track(
+        right={lv: rate * accept.right[lv] + (1 - rate) * reject.right[lv] for lv in LEVELS},
+        kept=np.full(len(rows), rate),
+        malformed=rate * accept.malformed + (1 - rate) * reject.malformed,
+        charges=expected_charges(rows, both, rate, sizes, cost.upstream),
+        proposed_right=accept.right[level],
+    )
+
+
+def oracle(rows: list[Answers], both: list[Choice], level: Level, sizes: dict[str, ModelSize], cost: Cost) -> Track:
+    """A judge that accepts exactly the right proposals: what no verifier of these proposals can exceed at `level`."""
+    proposed = _right(rows, [choice.accept for choice in both], level)
+    outcomes = [choice.accept if right else choice.reject for choice, right in zip(both, proposed, strict=True)]
+    return track(rows, outcomes, sizes, cost, proposed)
+
+
+def pick_right(row: Answers, choice: Choice, level: Level) -> Choice:
+    """Policy E's choice with the first right one of its N proposals put forward, where there is one."""
+    right = next((c for c in row.cheap if agrees(c.action, row.gold, level)), None)
+    if right is None:
+        return choice
+    return choice._replace(accept=choice.accept._replace(action=right.action, tokens=right.tokens))
+
+
+def _right(rows: list[Answers], outcomes: list[Outcome], level: Level) -> np.ndarray:
+    return np.array(correct(rows, outcomes, level), dtype=float)
+
+
+# -- metrics ------------------------------------------------------------------------------------------------
+
+
+def evaluate(rows: list[Answers], tracks: dict[str, Track], level: Level, resamples: int, seed: int) -> dict[str, Any]:
+    """Everything in `metrics/eval.json`: what JSON can hold, in a fixed order; None where there is no such number."""
     weights = resample_weights([row.group for row in rows], resamples, seed)
-    outcomes = {name: [policy(row) for row in rows] for name, policy in policies(thresholds).items()}
-    tracks = {name: track(rows, outcome, sizes, cost) for name, outcome in outcomes.items()}
-    reference = tracks["A"].charges
-    judged = {name: _judging(rows, outcomes[name], level) for name in JUDGING}
+    strong = tracks["A"]
     return {
         "decisions": len(rows),
         "groups": len({row.group for row in rows}),
         "level": level,
-        "policies": {name: _summary(t, reference, weights) | judged.get(name, {}) for name, t in tracks.items()},
+        "policies": {name: summary(tracks[name], strong, level, weights) for name in POLICIES},
         "paired": paired(tracks, weights),
         "verifier": verifier_quality(rows, level, weights),
-        "baselines": baselines(rows, tracks, sizes, level, cost, weights),
-        "strong_per_decision": {m: float(np.mean([getattr(c, m) for c in reference])) for m in COST_MODELS[:3]},
+        "baselines": {name: summary(tracks[name], strong, level, weights) for name in BASELINES},
+        "cost_per_decision": {"A": per_decision(strong)},
     }
 
 
-def track(rows: list[Answers], outcomes: list[Outcome], sizes: dict[str, ModelSize], cost: Cost) -> Track:
-    """Correctness and charges of a policy's outcomes."""
-    return Track(
-        right={lv: np.array([agrees(o.action, r.gold, lv) for o, r in zip(outcomes, rows, strict=True)], float) for lv in LEVELS},
-        accepted=np.array([bool(o.accepted) for o in outcomes], float),
-        charges=charges(rows, outcomes, sizes, cost.upstream),
-        malformed=float(np.mean([o.action is None for o in outcomes])),
-    )
-
-
-def _summary(t: Track, reference: list[Charge], weights: np.ndarray) -> dict[str, Any]:
+def summary(track: Track, strong: Track, level: Level, weights: np.ndarray) -> dict[str, Any]:
+    """One policy's or baseline's accuracies, accept rate, precision and recall of ACCEPT, and cost relative to A."""
     result: dict[str, Any] = {}
-    for level in LEVELS:
-        result |= spread_out(f"{level}_accuracy", mean(t.right[level], weights))
-    result["accept_rate"] = float(t.accepted.mean())
-    result["malformed"] = t.malformed
+    for each in LEVELS:
+        result |= spread_out(f"{each}_accuracy", mean(track.right[each], weights))
+    result |= {"accept_rate": None} if track.kept is None else spread_out("accept_rate", mean(track.kept, weights))
+    if track.proposed_right is not None:
+        hits = track.kept * track.proposed_right
+        result |= spread_out("precision", ratio(hits, track.kept, weights))
+        result |= spread_out("recall", ratio(hits, track.proposed_right, weights))
+    result["malformed"] = float(track.malformed.mean())
     result["cost"] = {}
     for model in COST_MODELS:
-        estimate = ratio([getattr(c, model) for c in t.charges], [getattr(c, model) for c in reference], weights)
-        result["cost"] |= spread_out(model, estimate)
+        result["cost"] |= spread_out(model, relative_cost(track, strong, model, weights))
     return result
 
 
-def spread_out(name: str, estimate: Estimate) -> dict[str, float | None]:
-    """`name`, `name_low`, `name_high`; None where there is no such number (JSON has no NaN)."""
-    values = {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-    return {key: float(value) if np.isfinite(value) else None for key, value in values.items()}
+def relative_cost(track: Track, strong: Track, model: str, weights: np.ndarray) -> Estimate:
+    """Total charge over policy A's."""
+    own, reference = ([getattr(charge, model) for charge in t.charges] for t in (track, strong))
+    return ratio(own, reference, weights)
 
 
-def _judging(rows: list[Answers], outcomes: list[Outcome], level: Level) -> dict[str, float | None]:
-    """Precision of ACCEPT (accepted and right, of accepted) and its recall (of the right greedy proposals)."""
-    accepted = np.array([bool(o.accepted) for o in outcomes])
-    right = np.array([agrees(o.action, r.gold, level) for o, r in zip(outcomes, rows, strict=True)])
-    greedy = np.array([agrees(r.cheap[0].action, r.gold, level) for r in rows])
-    return {
-        "accept_precision": float(right[accepted].mean()) if accepted.any() else None,
-        "accept_recall": float(accepted[greedy].mean()) if greedy.any() else None,
-    }
+def per_decision(track: Track) -> dict[str, float]:
+    """Mean charge of a decision: FLOPs (whole numbers), seconds, upstream's units."""
+    mean_charge = {model: value / len(track.charges) for model, value in total(track.charges)._asdict().items()}
+    return {model: round(value) if model.startswith("flops") else value for model, value in mean_charge.items()}
 
 
 def paired(tracks: dict[str, Track], weights: np.ndarray) -> dict[str, dict[str, float | None]]:
-    """Differences on the same decisions: every policy minus A, and minus B."""
-    result = {}
+    """Differences in accuracy on the same decisions: every policy minus A, and minus B."""
+    result: dict[str, dict[str, float | None]] = {}
     for other in ("A", "B"):
-        for name, t in tracks.items():
-            if name == other:
-                continue
-            entry: dict[str, float | None] = {}
-            for level in LEVELS:
-                difference = t.right[level] - tracks[other].right[level]
-                entry |= spread_out(f"{level}_accuracy", mean(difference, weights))
-            result[f"{name}_minus_{other}"] = entry
+        for name in POLICIES:
+            if name != other:
+                entry = result.setdefault(f"{name}_minus_{other}", {})
+                for level in LEVELS:
+                    difference = tracks[name].right[level] - tracks[other].right[level]
+                    entry |= spread_out(f"{level}_accuracy", mean(difference, weights))
     return result
 
 
 def verifier_quality(rows: list[Answers], level: Level, weights: np.ndarray) -> dict[str, float | None]:
-    """AUROC of four scores for "the cheap model's greedy proposal is right": the verifier's and three free or dear ones.
+    """AUROC of four scores for "the cheap model's greedy proposal is right", the trained verifier's and three others.
 
-    confidence: the cheap model's own probability of the type it proposed. likelihood: its mean token probability of
-    the whole text. strong: the strong model's probability of the proposal.
+    confidence: the cheap model's probability of the type it proposed. logprob: its mean token probability (geometric)
+    of the whole text. strong: the strong model's probability of the proposal, policy C's score.
     """
-    right = [agrees(row.cheap[0].action, row.gold, level) for row in rows]
+    greedy = [row.cheap[0] for row in rows]
+    right = [agrees(candidate.action, row.gold, level) for candidate, row in zip(greedy, rows, strict=True)]
     scores = {
         "auroc": [row.verifier[0].score for row in rows],
-        "confidence_auroc": [row.cheap[0].confidence for row in rows],
-        "likelihood_auroc": [row.cheap[0].logprob / row.cheap[0].tokens for row in rows],
+        "confidence_auroc": [candidate.confidence for candidate in greedy],
+        "logprob_auroc": [np.exp(candidate.logprob / candidate.tokens) for candidate in greedy],
         "strong_auroc": [row.strong_verdict[0].score for row in rows],
     }
     result: dict[str, float | None] = {}
     for name, values in scores.items():
         result |= spread_out(name, auroc(values, right, weights))
     gain = auroc_difference(scores["auroc"], scores["confidence_auroc"], right, weights)
-    return result | spread_out("auroc_minus_confidence", gain) | {"base_rate": float(np.mean(right))}
+    return result | spread_out("auroc_minus_confidence", gain) | spread_out("base_rate", mean(right, weights))
 
 
-def baselines(
-    rows: list[Answers],
-    tracks: dict[str, Track],
-    sizes: dict[str, ModelSize],
-    level: Level,
-    cost: Cost,
-    weights: np.ndarray,
-) -> dict[str, Any]:
-    """What any policy must be held against. Random ones are expectations, not samples.
-
-    majority: always the test split's most common type. random: one of nine types, evenly. random_accept: policy D
-    with its accept rate but a coin for a verifier, charged like D. oracle: accepts the greedy proposal exactly where
-    it is right, charged like D: the ceiling of any verifier over these two proposers.
-    """
-    reference = tracks["A"].charges
-    common = Counter(row.gold.type for row in rows).most_common(1)[0][0]
-    always = Action(type=common) if common in SPEAKING else None
-    hits = {lv: np.array([agrees(always, row.gold, lv) for row in rows], float) for lv in LEVELS}
-    if always is None:
-        hits["type"] = np.array([row.gold.type == common for row in rows], float)
-    chance = 1 / len(ACTION_TYPES)
-    speaking = np.array([row.gold.type in SPEAKING for row in rows], float)
-    guesses = {"type": np.full(len(rows), chance), "tool": speaking * chance, "call": speaking * chance}
-    free = [Charge(0.0, 0.0, 0.0, 0.0)] * len(rows)
-    greedy = [agrees(row.cheap[0].action, row.gold, level) for row in rows]
-    return {
-        "majority": {"action_type": common} | _summary(Track(hits, np.zeros(len(rows)), free, 0.0), reference, weights),
-        "random": _summary(Track(guesses, np.zeros(len(rows)), free, 0.0), reference, weights),
-        "random_accept": _summary(_random_accept(rows, tracks, sizes, cost), reference, weights),
-        "oracle": _summary(_oracle(rows, greedy, sizes, cost), reference, weights),
-    }
+def spread_out(name: str, estimate: Estimate) -> dict[str, float | None]:
+    """`name`, `name_low`, `name_high`; None where there is no such number (JSON has no NaN)."""
+    values = zip((name, f"{name}_low", f"{name}_high"), estimate, strict=True)
+    return {key: value if np.isfinite(value) else None for key, value in values}
 
 
-def _random_accept(
-    rows: list[Answers], tracks: dict[str, Track], sizes: dict[str, ModelSize], cost: Cost, draws: int = 20
-) -> Track:
-    """Accuracy is the exact expectation; the charge, which depends on what is cached, a mean over seeded draws."""
-    rate = tracks["D"].accepted.mean()
-    right = {lv: rate * tracks["B"].right[lv] + (1 - rate) * tracks["A"].right[lv] for lv in LEVELS}
-    rng = np.random.default_rng(0)
-    samples = []
-    for _ in range(draws):
-        coin = rng.random(len(rows)) < rate
-        outcomes = [_forced(row, bool(accept)) for row, accept in zip(rows, coin, strict=True)]
-        samples.append(charges(rows, outcomes, sizes, cost.upstream))
-    mean_charges = [Charge(*np.mean(several, axis=0).tolist()) for several in zip(*samples, strict=True)]
-    malformed = rate * tracks["B"].malformed + (1 - rate) * tracks["A"].malformed
-    return Track(right, np.full(len(rows), rate), mean_charges, float(malformed))
+# -- data of the plots --------------------------------------------------------------------------------------
 
+FRONTIER = ("name", "kind", "threshold", "cost", "cost_low", "cost_high", "accuracy", "accuracy_low", "accuracy_high")
+CONFUSION = ("actual", "predicted")
+ACCEPT_RATE = ("policy", "action_type", "decisions", "accept_rate", "accept_rate_low", "accept_rate_high", "precision")
+SWEEP_POINTS = 60
 
-def _oracle(rows: list[Answers], greedy: list[bool], sizes: dict[str, ModelSize], cost: Cost) -> Track:
-    return track(rows, [_forced(row, right) for row, right in zip(rows, greedy, strict=True)], sizes, cost)
-
-
-def _forced(row: Answers, accept: bool) -> Outcome:
-    """Policy D made to accept or reject: the same calls, whatever the verifier said."""
-    return verifier_decides(0.0 if accept else 2.0)(row)
+Cells = tuple[str | float | None, ...]
 
 
 def frontier(
-    rows: list[Answers], sizes: dict[str, ModelSize], level: Level, cost: Cost
-) -> list[tuple[str, float, float, float]]:
-    """(policy, threshold, relative cost, accuracy) of every judging policy over its whole range of thresholds."""
-    reference = sum(getattr(c, cost.model) for c in track(rows, [always_strong(r) for r in rows], sizes, cost).charges)
-    points = []
-    for name, make in JUDGING.items():
-        for threshold in sweep_of([score(row, name) for row in rows], most=24):
-            t = track(rows, [make(threshold)(row) for row in rows], sizes, cost)
-            spent = sum(getattr(c, cost.model) for c in t.charges)
-            points.append((name, threshold, spent / reference, float(t.right[level].mean())))
-    return points
+    rows: list[Answers],
+    tracks: dict[str, Track],
+    evaluation: dict[str, Any],
+    sizes: dict[str, ModelSize],
+    level: Level,
+    cost: Cost,
+) -> list[Cells]:
+    """Rows of `FRONTIER`: policies and baselines with their intervals, then D at up to `SWEEP_POINTS` thresholds.
+
+    cost: in units of A's, by the configured cost model. The sweep is over the test split: for the eye only.
+    """
+    result: list[Cells] = []
+    for kind in ("policies", "baselines"):
+        for name, entry in evaluation[kind].items():
+            spent = [entry["cost"][f"{cost.model}{end}"] for end in ("", "_low", "_high")]
+            got = [entry[f"{level}_accuracy{end}"] for end in ("", "_low", "_high")]
+            result.append((name, kind, None, *spent, *got))
+    both = choices(rows, "D")
+    accept, reject = (_right(rows, list(side), level) for side in zip(*both, strict=True))
+    strong = getattr(total(tracks["A"].charges), cost.model)
+    for point in thinned(sweep(rows, "D", sizes, cost.upstream), SWEEP_POINTS):
+        accuracy = float(np.where(point.accepted, accept, reject).mean())
+        relative = getattr(point.charge, cost.model) / strong
+        result.append(("D", "sweep", point.threshold, relative, None, None, accuracy, None, None))
+    return result
 
 
-def confusion(rows: list[Answers], name: str) -> list[tuple[str, str]]:
-    """(actual, predicted) action types of policy A or B; malformed output is a class of its own."""
-    policy = {"A": always_strong, "B": cheap_only}[name]
+def thinned(values: Sequence[Any], most: int) -> list[Any]:
+    """At most `most` of the values, evenly spread, the first and the last among them."""
+    if len(values) <= most:
+        return list(values)
+    return [values[round(n * (len(values) - 1) / (most - 1))] for n in range(most)]
+
+
+def confusion(rows: list[Answers], policy: Policy) -> list[Cells]:
+    """Rows of `CONFUSION`, one a decision: the type that was due, and the type of what the policy did."""
     actions = [policy(row).action for row in rows]
-    return [(row.gold.type, action.type if action else "malformed") for row, action in zip(rows, actions, strict=True)]
+    return [(row.gold.type, action.type if action else MALFORMED) for row, action in zip(rows, actions, strict=True)]
 
 
-def accept_rates(
-    rows: list[Answers], thresholds: dict[str, float], level: Level
-) -> list[tuple[str, str, int, float, float | None]]:
-    """(policy, gold type, decisions, share accepted, precision of ACCEPT or None) by policy and action type."""
-    result = []
-    for name, policy in policies(thresholds).items():
-        if name not in JUDGING:
-            continue
+def accept_rates(rows: list[Answers], tracks: dict[str, Track], resamples: int, seed: int) -> list[Cells]:
+    """Rows of `ACCEPT_RATE`: how often each judge let the proposal through, by the type that was due.
+
+    precision: of what it let through, the share that was right at the acceptance level; None where it let nothing.
+    """
+    weights = resample_weights([row.group for row in rows], resamples, seed)
+    result: list[Cells] = []
+    for name in JUDGING:
+        kept, proposed_right = tracks[name].kept, tracks[name].proposed_right
         for action_type in ACTION_TYPES:
-            chosen = [(row, policy(row)) for row in rows if row.gold.type == action_type]
-            accepted = [agrees(o.action, row.gold, level) for row, o in chosen if o.accepted]
-            if chosen:
-                precision = float(np.mean(accepted)) if accepted else None
-                result.append((name, action_type, len(chosen), len(accepted) / len(chosen), precision))
+            due = np.array([row.gold.type == action_type for row in rows], dtype=float)
+            if due.any():
+                rate = spread_out("rate", ratio(due * kept, due, weights)).values()
+                precision = spread_out("precision", ratio(due * kept * proposed_right, due * kept, weights))
+                result.append((name, action_type, int(due.sum()), *rate, precision["precision"]))
     return result

@@ -2,8 +2,8 @@
 
     session = Session(model)
     session.extend(window.ids)                             # one forward pass: the trunk's keys and values
-    session.generate([point.start ...], ...)               # an action at every decision, decoded side by side
-    session.score([(point.start, proposal_ids) ...])       # log-probabilities of given continuations
+    session.generate([Prefix(0, point.start) ...], ...)    # an action at every decision, decoded side by side
+    session.score([(Prefix(0, point.start), ids) ...])     # log-probabilities of given continuations
     session.cut(length)                                    # an agent at work: back to a prefix, then go on
 
 Branches share the trunk's cache: each new token sees its own prefix and its own branch and nothing else (tree
@@ -57,6 +57,13 @@ def branch_mask(length: int, branches: list[tuple[int, int, int]]) -> torch.Tens
     return mask
 
 
+class Prefix(NamedTuple):
+    """The trunk tokens a branch sees: `cache[start:end]`. A single trunk starts at 0, joined ones behind each other."""
+
+    start: int
+    end: int
+
+
 class Generated(NamedTuple):
     """One decoded continuation: its tokens (the stop token included if reached) and their log-probabilities."""
 
@@ -66,13 +73,28 @@ class Generated(NamedTuple):
 
 
 class Session:
-    """A model and the cache of one trunk."""
+    """A model and the cache of one trunk, or of several joined."""
 
     def __init__(self, model: torch.nn.Module):
         self.model = model
         self.device = next(model.parameters()).device
         self.cache = DynamicCache(config=model.config)
         self.length = 0
+
+    @classmethod
+    def join(cls, sessions: list["Session"]) -> "Session":
+        """One session over several trunks of one model; the i-th starts behind the lengths of those before it.
+
+        Branches off all of them are then decoded side by side: decoding reads every weight once a step, so many
+        rows cost little more than one. A joined session cannot be extended.
+        """
+        joined = cls(sessions[0].model)
+        for layer in range(len(sessions[0].cache.layers)):
+            keys = torch.cat([s.cache.layers[layer].keys for s in sessions], dim=-2)
+            values = torch.cat([s.cache.layers[layer].values for s in sessions], dim=-2)
+            joined.cache.update(keys, values, layer)
+        joined.length = sum(s.length for s in sessions)
+        return joined
 
     @torch.inference_mode()
     def extend(self, ids: list[int], keep: list[int]) -> torch.Tensor:
@@ -111,21 +133,21 @@ class Session:
         ).logits[0]
         return torch.log_softmax(logits.float(), dim=-1)
 
-    def score(self, branches: list[tuple[int, list[int]]], ends_only: bool = False) -> list[torch.Tensor]:
+    def score(self, branches: list[tuple[Prefix, list[int]]], ends_only: bool = False) -> list[torch.Tensor]:
         """Log-probabilities after every token of each branch (`ends_only`: after its last): [len(ids) or 1, V] each.
 
-        branches: (prefix, ids). Row j of a result is the distribution of the token that follows `ids[: j + 1]`.
-        The trunk is left as it was.
+        Row j of a result is the distribution of the token that follows `ids[: j + 1]`. The trunk is left as it was.
         """
         ids = [token for _, branch in branches for token in branch]
         mask = torch.zeros(len(ids), self.length + len(ids), dtype=torch.bool)
         place, at = [], 0
         for prefix, branch in branches:
             size = len(branch)
-            mask[at : at + size, :prefix] = True
+            mask[at : at + size, prefix.start : prefix.end] = True
             own = slice(self.length + at, self.length + at + size)
             mask[at : at + size, own] = torch.ones(size, size, dtype=torch.bool).tril()
-            place += range(prefix, prefix + size)
+            first = prefix.end - prefix.start
+            place += range(first, first + size)
             at += size
         sizes = [len(branch) for _, branch in branches]
         ends = [sum(sizes[: n + 1]) - 1 for n in range(len(sizes))]
@@ -135,45 +157,47 @@ class Session:
 
     def generate(
         self,
-        prefixes: list[int],
+        prefixes: list[Prefix],
         first: torch.Tensor,
         stop: int,
         limit: int,
-        temperature: float = 0.0,
-        generator: torch.Generator | None = None,
+        temperatures: list[float] | None = None,
+        generators: list[torch.Generator | None] | None = None,
     ) -> list[Generated]:
         """Decode a continuation of each prefix, side by side, until `stop` or `limit` tokens.
 
-        first: [len(prefixes), V] log-probabilities of the first tokens (from `extend`). temperature 0 is greedy.
+        first: [len(prefixes), V] log-probabilities of the first tokens (from `extend`). A row whose temperature is 0
+        is greedy; the others draw from their own generator, so that no sample depends on its neighbours.
         Log-probabilities are always the model's own, at temperature 1. The trunk is left as it was.
         """
         rows = len(prefixes)
+        temperatures = temperatures or [0.0] * rows
+        generators = generators or [None] * rows
         tokens: list[list[int]] = [[] for _ in range(rows)]
         logprobs: list[list[float]] = [[] for _ in range(rows)]
         slots: list[list[int]] = [[] for _ in range(rows)]  # cache positions of each row's own tokens
         active, latest, cached = list(range(rows)), first, self.length
-        for _ in range(limit):
-            chosen = _choose(latest, temperature, generator)
-            for row, token, distribution in zip(active, chosen.tolist(), latest, strict=True):
+        for step in range(limit):
+            greedy = latest.argmax(dim=-1).tolist()
+            for n, row in enumerate(active):
+                hot = temperatures[row] > 0
+                token = _sample(latest[n], temperatures[row], generators[row]) if hot else greedy[n]
                 tokens[row].append(token)
-                logprobs[row].append(distribution[token].item())
+                logprobs[row].append(latest[n, token].item())
             active = [row for row in active if tokens[row][-1] != stop]
-            if not active or max(len(tokens[row]) for row in active) >= limit:
+            if not active or step == limit - 1:
                 break
             mask = torch.zeros(len(active), cached + len(active), dtype=torch.bool)
             for n, row in enumerate(active):
                 slots[row].append(cached + n)
-                mask[n, : prefixes[row]] = True
+                mask[n, prefixes[row].start : prefixes[row].end] = True
                 mask[n, slots[row]] = True
-            place = [prefixes[row] + len(tokens[row]) - 1 for row in active]
-            step = [tokens[row][-1] for row in active]
-            latest = self._branch_step(step, place, mask, list(range(len(active))))
+            place = [prefixes[row].end - prefixes[row].start + len(tokens[row]) - 1 for row in active]
+            latest = self._branch_step([tokens[row][-1] for row in active], place, mask, list(range(len(active))))
             cached += len(active)
         self.cut(self.length)
         return [Generated(t, p, f) for t, p, f in zip(tokens, logprobs, first, strict=True)]
 
 
-def _choose(logprobs: torch.Tensor, temperature: float, generator: torch.Generator | None) -> torch.Tensor:
-    if temperature == 0:
-        return logprobs.argmax(dim=-1)
-    return torch.multinomial((logprobs / temperature).softmax(dim=-1), 1, generator=generator).squeeze(1)
+def _sample(logprobs: torch.Tensor, temperature: float, generator: torch.Generator | None) -> int:
+    return int(torch.multinomial((logprobs / temperature).softmax(dim=-1), 1, generator=generator))

@@ -1,110 +1,190 @@
-"""The report's figures: plain functions from metrics to a PNG file, the same bytes for the same numbers."""
+"""The report's figures: plain functions from plot data to a PNG file, the same bytes for the same numbers.
 
+    frontier(read_csv("reports/plots/frontier.csv"), "FLOPs", "type", Path("reports/figures/frontier.png"))
+
+Rows are dictionaries of strings, as `csv.DictReader` gives them; an empty cell is a number that does not exist.
+"""
+
+import os
+import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from specacts.episodes import ACTION_TYPES
 
+Rows = list[dict[str, str]]
+
 # Okabe and Ito's palette: told apart with any colour vision.
-COLOURS = {"A": "#000000", "B": "#E69F00", "C": "#56B4E9", "D": "#009E73", "E": "#CC79A7"}
-BASELINES = {"majority": "s", "random": "v", "random_accept": "D", "oracle": "*"}
-ROLE_COLOURS = {"cheap": "#E69F00", "verifier": "#009E73", "strong": "#000000"}
+COLOURS = {"A": "#000000", "B": "#D55E00", "C": "#0072B2", "D": "#009E73", "E": "#CC79A7"}
+ROLES = {"cheap": ("#D55E00", "-"), "verifier": ("#009E73", "--"), "strong": ("#000000", "-.")}
+BASELINES = {"majority": "s", "random": "v", "random_accept": "X", "oracle": "*", "oracle_picks": "P"}
+GREY = "#777777"
+NAMES = {
+    "A": "A: strong alone",
+    "B": "B: cheap alone",
+    "C": "C: strong judges",
+    "D": "D: verifier judges",
+    "E": "E: verifier picks",
+    "majority": "commonest type",
+    "random": "random type",
+    "random_accept": "D with a coin",
+    "oracle": "D, perfect verifier",
+    "oracle_picks": "E, perfect verifier",
+}
 
 
-def frontier(evaluation: dict[str, Any], sweep: list[dict[str, str]], cost_model: str, level: str, out: Path) -> None:
-    """Accuracy against relative cost: policies and baselines with intervals, threshold sweeps as lines."""
-    figure, axes = plt.subplots(figsize=(8, 5.2), layout="constrained")
-    for name in ("C", "D", "E"):
-        points = sorted((float(p["cost"]), float(p["accuracy"])) for p in sweep if p["policy"] == name)
-        axes.plot(*zip(*points, strict=True), color=COLOURS[name], alpha=0.45, linewidth=1.3, zorder=1)
-    marks = [(name, entry, COLOURS[name], "o") for name, entry in evaluation["policies"].items()]
-    marks += [(name, evaluation["baselines"][name], "#888888", mark) for name, mark in BASELINES.items()]
-    for name, entry, colour, mark in marks:
-        accuracy, cost = entry[f"{level}_accuracy"], entry["cost"][cost_model]
-        across, up = _reach(entry["cost"], cost_model), _reach(entry, f"{level}_accuracy")
-        style = {"color": colour, "markersize": 12 if mark == "*" else 8, "capsize": 3, "elinewidth": 1}
-        axes.errorbar(cost, accuracy, xerr=across, yerr=up, fmt=mark, label=name.replace("_", " "), zorder=2, **style)
-    axes.set_xlabel(f"cost relative to A ({cost_model})")
-    axes.set_ylabel(f"{level} accuracy, test split")
-    axes.set_title("Accuracy and cost, with 95 % intervals; lines: every threshold")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-    _save(figure, out)
+def frontier(rows: Rows, cost_label: str, level: str, path: Path) -> None:
+    """Accuracy against relative cost: policies and baselines with intervals, D's threshold sweep as a line."""
+    figure, axes = _figure(9.5, 5.6)
+    handles = []
+    swept = sorted((float(row["cost"]), float(row["accuracy"])) for row in rows if row["kind"] == "sweep")
+    if swept:
+        line = {"color": COLOURS["D"], "alpha": 0.5, "linewidth": 1.6, "label": "D at every threshold"}
+        handles += axes.plot(*zip(*swept, strict=True), **line)
+    for row in rows:
+        if row["kind"] == "policies":
+            handles.append(_mark(axes, row, COLOURS[row["name"]], "o", 13))
+            where = (float(row["cost"]), float(row["accuracy"]))
+            letter = {"color": "white", "weight": "bold", "fontsize": 9, "zorder": 4}
+            axes.annotate(row["name"], where, ha="center", va="center_baseline", **letter)
+        elif row["kind"] == "baselines":
+            handles.append(_mark(axes, row, GREY, BASELINES[row["name"]], 10 if row["name"] != "oracle" else 14))
+    axes.axvline(1, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
+    axes.set_xlabel(f"cost relative to always asking the strong model ({cost_label})")
+    axes.set_ylabel(f"{level} accuracy on the test split")
+    axes.set_title("Accuracy and cost with 95 % intervals")
+    axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, labelspacing=0.7)
+    _save(figure, path)
 
 
-def _reach(entry: dict[str, Any], key: str) -> list[list[float]] | None:
+def _mark(axes: Axes, row: dict[str, str], colour: str, marker: str, size: float) -> Line2D:
+    """A point with its intervals; returns what stands for it in the legend."""
+    cost, accuracy = float(row["cost"]), float(row["accuracy"])
+    reach = {"xerr": _reach(row, "cost"), "yerr": _reach(row, "accuracy")}
+    order = 3 if row["kind"] == "policies" else 2
+    axes.errorbar(cost, accuracy, **reach, fmt="none", ecolor=colour, elinewidth=1.3, capsize=4, zorder=order)
+    style = {"color": colour, "marker": marker, "markersize": size, "linestyle": "none", "zorder": order}
+    (mark,) = axes.plot(cost, accuracy, **style, label=NAMES.get(row["name"], row["name"]))
+    return mark
+
+
+def _reach(row: dict[str, str], key: str) -> list[list[float]] | None:
     """Distances below and above, as matplotlib wants error bars; None where there is no interval."""
-    value, low, high = entry[key], entry.get(f"{key}_low"), entry.get(f"{key}_high")
-    if low is None or high is None:
+    if not row[f"{key}_low"] or not row[f"{key}_high"]:
         return None
+    value, low, high = (float(row[f"{key}{end}"]) for end in ("", "_low", "_high"))
     return [[max(0.0, value - low)], [max(0.0, high - value)]]
 
 
-def confusion(pairs: dict[str, list[tuple[str, str]]], titles: dict[str, str], out: Path) -> None:
-    """Confusion matrices side by side: rows are what was due, columns what the policy did, counts in the cells."""
+def confusion(tables: dict[str, Rows], path: Path) -> None:
+    """Confusion matrices side by side, by title: rows are what was due, columns what was done, counts in the cells."""
+    figure = Figure(figsize=(6.8 * len(tables), 6.2), layout="constrained")
+    all_axes = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
     columns = [*ACTION_TYPES, "malformed"]
-    figure, all_axes = plt.subplots(1, len(pairs), figsize=(6.4 * len(pairs), 5.8), layout="constrained", sharey=True)
-    for axes, (name, found) in zip(np.atleast_1d(all_axes), pairs.items(), strict=True):
-        counts = Counter(found)
+    for axes, (title, rows) in zip(all_axes, tables.items(), strict=True):
+        counts = Counter((row["actual"], row["predicted"]) for row in rows)
         table = np.array([[counts[actual, predicted] for predicted in columns] for actual in ACTION_TYPES])
         shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         for (row, column), count in np.ndenumerate(table):
             if count:
                 colour = "white" if shares[row, column] > 0.55 else "black"
-                axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=9)
-        axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right")
-        axes.set_yticks(range(len(ACTION_TYPES)), ACTION_TYPES)
-        axes.set_xlabel("taken")
-        axes.set_title(titles[name])
-    np.atleast_1d(all_axes)[0].set_ylabel("due")
-    _save(figure, out)
+                axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=10)
+        axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor", fontsize=10)
+        axes.set_yticks(range(len(ACTION_TYPES)), ACTION_TYPES, fontsize=10)
+        axes.set_xlabel("what the policy did")
+        axes.set_title(title)
+    all_axes[0].set_ylabel("what was due")
+    figure.colorbar(image, ax=list(all_axes), label="share of the decisions of this type", fraction=0.04, pad=0.02)
+    _save(figure, path)
 
 
-def training_loss(curves: dict[str, list[tuple[int, float]]], out: Path) -> None:
-    """Loss against step of every training."""
-    figure, axes = plt.subplots(figsize=(8, 4.4), layout="constrained")
-    for role, points in curves.items():
-        steps, losses = zip(*points, strict=True)
-        axes.plot(steps, losses, color=ROLE_COLOURS[role], alpha=0.25, linewidth=1)
-        width = max(1, len(losses) // 10)
-        smooth = [float(np.mean(losses[max(0, n - width) : n + 1])) for n in range(len(losses))]
-        axes.plot(steps, smooth, color=ROLE_COLOURS[role], label=role, linewidth=2)
-    axes.set_yscale("log")
-    axes.set_xlabel("step")
-    axes.set_ylabel("weighted cross-entropy (nats, log scale)")
-    axes.set_title("Training loss; bold: running mean")
-    axes.grid(alpha=0.3, which="both")
-    axes.legend(frameon=False)
-    _save(figure, out)
+def training_loss(curves: dict[str, Rows], path: Path) -> None:
+    """Loss against step of every role's training, as logged (thin) and as a running mean (bold)."""
+    figure, axes = _figure(9, 4.6)
+    for role, rows in curves.items():
+        if not rows:
+            continue
+        colour, style = ROLES[role]
+        steps, losses = [int(row["step"]) for row in rows], [float(row["loss"]) for row in rows]
+        axes.plot(steps, losses, color=colour, alpha=0.3, linewidth=1)
+        axes.plot(steps, _running_mean(losses), color=colour, linestyle=style, linewidth=2, label=role)
+    _empty_or_legend(axes, any(curves.values()), "no training curve was recorded")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("optimiser step")
+    axes.set_ylabel("weighted cross-entropy (nats)")
+    axes.set_title("Training loss of the three roles; bold: running mean")
+    _save(figure, path)
 
 
-def accept_rate(rows: list[dict[str, str]], out: Path) -> None:
-    """Share of decisions at which each judging policy kept the cheap model's action, by the action type due."""
-    figure, axes = plt.subplots(figsize=(9, 4.6), layout="constrained")
-    types = [t for t in ACTION_TYPES if any(row["action_type"] == t for row in rows)]
+def _running_mean(values: list[float]) -> list[float]:
+    """Mean of the latest tenth of what came before and itself."""
+    width = max(1, len(values) // 10)
+    return [float(np.mean(values[max(0, n + 1 - width) : n + 1])) for n in range(len(values))]
+
+
+def accept_rate(rows: Rows, path: Path) -> None:
+    """How often each judging policy let the proposal through, by the action type that was due, with intervals."""
+    figure, axes = _figure(11, 5)
     counts = {row["action_type"]: row["decisions"] for row in rows}
-    for n, name in enumerate(("C", "D", "E")):
-        found = {row["action_type"]: float(row["accept_rate"]) for row in rows if row["policy"] == name}
-        places = np.arange(len(types)) + (n - 1) * 0.27
-        axes.bar(places, [found[t] for t in types], width=0.25, color=COLOURS[name], label=name)
-    axes.set_xticks(range(len(types)), [f"{t}\n(n={counts[t]})" for t in types], fontsize=8)
+    types = [action_type for action_type in ACTION_TYPES if action_type in counts]
+    names = sorted({row["policy"] for row in rows})
+    line_break = "_\n"
+    for n, name in enumerate(names):
+        mine = [row for row in rows if row["policy"] == name]
+        places = [types.index(row["action_type"]) + (n - (len(names) - 1) / 2) * 0.27 for row in mine]
+        heights = [float(row["accept_rate"]) for row in mine]
+        reach = [_reach(row, "accept_rate") or [[0.0], [0.0]] for row in mine]
+        errors = np.array([[below[0] for below, _ in reach], [above[0] for _, above in reach]])
+        axes.bar(places, heights, width=0.25, color=COLOURS[name], label=_label(name, heights), zorder=2)
+        axes.errorbar(places, heights, yerr=errors, fmt="none", ecolor="#333333", elinewidth=1, capsize=2, zorder=3)
+    labels = [f"{t.replace('_', line_break)}\nn = {counts[t]}" for t in types]
+    axes.set_xticks(range(len(types)), labels, fontsize=10)
     axes.set_ylim(0, 1.02)
-    axes.set_ylabel("accept rate")
-    axes.set_title("How often the cheap model's action was kept, by the action type that was due")
-    axes.legend(frameon=False, ncols=3)
-    _save(figure, out)
+    axes.set_ylabel("share accepted")
+    axes.set_title("Proposals accepted, by the action type that was due (95 % intervals)")
+    _empty_or_legend(axes, bool(rows), "no decisions", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    _save(figure, path)
 
 
-def _save(figure: plt.Figure, out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=120, metadata={"Software": None})
-    plt.close(figure)
+def _label(name: str, heights: list[float]) -> str:
+    return name if any(heights) else f"{name} (accepts nothing)"
+
+
+def _empty_or_legend(axes: Axes, any_data: bool, otherwise: str, **legend: object) -> None:
+    if any_data:
+        axes.legend(frameon=False, **legend)
+    else:
+        axes.text(0.5, 0.5, otherwise, ha="center", va="center", transform=axes.transAxes)
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.grid(alpha=0.3, zorder=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.title.set_size(13)
+    axes.xaxis.label.set_size(12)
+    axes.yaxis.label.set_size(12)
+    return figure, axes
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Replace `path` in one step. No software version or time goes into the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    FigureCanvasAgg(figure)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".png", dir=path.parent)
+    os.close(handle)
+    try:
+        figure.savefig(name, dpi=120, metadata={"Software": None})
+        os.chmod(name, 0o644)  # mkstemp makes it 0600
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -180,7 +180,9 @@ class Renderer:
         verb = VERBS[action.type]
         if action.tool is None:
             return self.content(f"{verb} {action.content}" if action.content else verb) + [self.stop_id]
-        name, arguments = json.dumps(action.tool, ensure_ascii=False)[1:-1], dump_arguments(action.arguments)
+        # A space in a name is escaped: the first one written ends the name.
+        name = json.dumps(action.tool, ensure_ascii=False)[1:-1].replace(" ", "\\u0020")
+        arguments = dump_arguments(action.arguments)
         before, between, after = self.frames.call
         if self.limits.template == "compact":  # no special tokens inside: one natural piece of text
             return self.content(f"{verb}{before}{name}{between}{arguments}{after}") + [self.stop_id]
@@ -220,6 +222,7 @@ class Renderer:
         try:
             values = json.loads(arguments, parse_constant=_reject_constant)
             name = json.loads(f'"{name}"')
+            (name + dump_arguments(values)).encode()  # 1e999 and half a surrogate pair are JSON that no file can hold
         except (ValueError, RecursionError):
             return None
         return Action(type=action_type, tool=name, arguments=values) if isinstance(values, dict) else None

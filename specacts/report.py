@@ -1,213 +1,440 @@
 """The report: Markdown from the metrics, readable by someone who has never seen the repository.
 
-Every sentence about an outcome is chosen by the numbers; nothing here knows what the result should be.
+    text = report(Facts(evaluation=..., calibration=..., ...))
+
+Every sentence about an outcome is chosen by the numbers; nothing here knows what the result should be. The first
+table is the result table (scripts/show.py prints it).
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
-NAMES = {
-    "A": "A always the strong model",
-    "B": "B cheap model alone",
-    "C": "C cheap proposes, strong model judges",
-    "D": "D cheap proposes, trained verifier judges",
-    "E": "E cheap proposes N, verifier picks or rejects",
+POLICIES = {
+    "A": "always the strong model",
+    "B": "the cheap model alone",
+    "C": "cheap proposes, strong judges",
+    "D": "cheap proposes, trained verifier judges",
+    "E": "cheap proposes N, verifier picks",
 }
-BASELINE_NAMES = {
+JUDGING = ("C", "D", "E")
+BASELINES = {
     "majority": "always the commonest type",
-    "random": "uniform random type",
+    "random": "a random type",
     "random_accept": "D with a coin for a verifier",
-    "oracle": "D with a perfect verifier (ceiling)",
+    "oracle": "D with a perfect verifier",
+    "oracle_picks": "E with a perfect verifier",
 }
 COSTS = {
-    "flops": "FLOPs, context cached",
+    "flops": "FLOPs",
     "flops_no_cache": "FLOPs, no cache",
     "seconds": "seconds",
     "upstream": "upstream's figures",
 }
+LEVELS = {"type": "action type", "tool": "type and tool", "call": "full call"}
+RIGHT = {
+    "type": "the right type of action",
+    "tool": "the right type and tool",
+    "call": "the right call, arguments included",
+}
+
+Entry = dict[str, Any]
 
 
-def report(metrics: dict[str, Any]) -> str:
-    """The whole report. `metrics` holds eval, calibrate, data, answer, assets, train (by role), scale, recipe, cost."""
-    evaluation = metrics["eval"]
-    return "\n\n".join(
-        [
-            "# Can a cheap model take most of an agent's actions?",
-            f"Scale `{metrics['scale']}`, recipe `{metrics['recipe']}`. {evaluation['decisions']} test decisions in "
-            f"{evaluation['groups']} groups; intervals are 95 %, from a bootstrap over groups.",
-            answer(evaluation),
-            result_table(evaluation),
-            "Costs are relative to A. A policy pays for every call it makes, the fallback included.",
-            "![Accuracy and cost](figures/frontier.png)",
-            "## What the rows are",
-            explanation(metrics["calibrate"], metrics["cost"], evaluation["level"]),
-            "## Differences on the same decisions",
-            paired_table(evaluation),
-            "## Is the verifier worth its cost?",
-            verifier_text(evaluation),
-            "![Accept rate by action type](figures/accept_rate.png)",
-            "## Where the two models go wrong",
-            "![Confusion](figures/confusion.png)",
-            "## Data",
-            data_table(metrics["data"]),
-            "## Training",
-            train_table(metrics["train"], metrics["assets"]),
-            "![Training loss](figures/training_loss.png)",
-            "## What is and is not covered",
-            limits(evaluation),
-        ]
-    ) + "\n"
+class Facts(NamedTuple):
+    """What the report is made of: the metrics files' contents and the settings they were made with.
+
+    answers: metrics/answer.json. training: metrics/train/<role>.json by role, without the roles that were not trained.
+    """
+
+    evaluation: Entry
+    calibration: Entry
+    data: Entry
+    answers: Entry
+    assets: Entry
+    training: dict[str, Entry]
+    scale: str
+    recipe: str
+    level: str
+    cost_model: str
+    max_relative_cost: float
 
 
-def answer(evaluation: dict[str, Any]) -> str:
-    """One paragraph: does any judging policy beat the strong model, or match it for less?"""
-    a = evaluation["policies"]["A"]
-    sentences = [
-        f"**Always asking the strong model (A) gets {percent(a, 'type_accuracy')} of action types right, the cheap model "
-        f"alone (B) {percent(evaluation['policies']['B'], 'type_accuracy')} at "
-        f"{evaluation['policies']['B']['cost']['flops']:.2f} of the FLOPs.**"
+def report(facts: Facts) -> str:
+    """The whole report."""
+    evaluation = facts.evaluation
+    parts = [
+        "# Can a cheap model take most of an agent's actions?",
+        "An agent can let a cheap model propose its next action, and pay for an expensive model only where a verifier "
+        "rejects the proposal. Is that as accurate, and is it cheaper, when every call is charged?",
+        f"**{answer(facts)}**",
+        *remarks(facts),
+        result_table(evaluation),
+        f"{evaluation['decisions']} test decisions in {evaluation['groups']} groups (tasks), scale `{facts.scale}`, "
+        f"recipe `{facts.recipe}`. In brackets: 95 % intervals from a bootstrap over groups. Costs are totals relative "
+        "to A; a policy pays for every call it makes, the strong model's after a rejection included.",
+        "![Accuracy against cost](figures/frontier.png)",
+        "## The policies",
+        policies_text(facts),
+        thresholds_text(facts),
+        "## Differences on the same decisions",
+        paired_table(evaluation),
+        "## Is the verifier worth its cost?",
+        verifier_text(evaluation, facts.level),
+        "![Accept rate by action type](figures/accept_rate.png)",
+        "## Where the two models go wrong",
+        malformed_text(evaluation),
+        "![Confusion matrices of A and B](figures/confusion.png)",
+        "## What is charged",
+        costs_text(evaluation),
+        "## Data",
+        data_table(facts.data),
+        "## Training",
+        training_table(facts.training, facts.assets),
+        "![Training loss](figures/training_loss.png)",
+        "## What is not covered",
+        limits_text(facts),
     ]
-    for name in ("C", "D", "E"):
-        policy, gain = evaluation["policies"][name], evaluation["paired"][f"{name}_minus_A"]
-        cheaper = [COSTS[m] for m in COSTS if policy["cost"][m] < 1]
-        where = f"costs less than A in {', '.join(cheaper)}" if cheaper else "costs no less than A in any measure"
-        sentences.append(
-            f"{name} keeps {policy['accept_rate']:.0%} of the cheap actions, is {_compared(gain)} and {where}."
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+# -- the answer ---------------------------------------------------------------------------------------------
+
+
+class Standing(NamedTuple):
+    """How a policy stands to A: is it better, worse or neither in accuracy; cheaper, dearer or neither in cost."""
+
+    name: str
+    accuracy: str
+    cost: str
+    gain: float
+
+
+def standing(facts: Facts, name: str) -> Standing:
+    """Judged by whether the 95 % intervals exclude no difference."""
+    gain = facts.evaluation["paired"][f"{name}_minus_A"]
+    spent = facts.evaluation["policies"][name]["cost"]
+    accuracy = _side(gain, f"{facts.level}_accuracy", 0.0, ("worse", "even", "better"))
+    cost = _side(spent, facts.cost_model, 1.0, ("cheaper", "even", "dearer"))
+    return Standing(name, accuracy, cost, gain[f"{facts.level}_accuracy"])
+
+
+def _side(entry: Entry, key: str, pivot: float, names: tuple[str, str, str]) -> str:
+    low, high = entry[f"{key}_low"], entry[f"{key}_high"]
+    if low is None or high is None:
+        return names[1]
+    return names[0] if high < pivot else names[2] if low > pivot else names[1]
+
+
+def answer(facts: Facts) -> str:
+    """One sentence: does a judging policy beat the strong model, or match it for less?"""
+    found = sorted((standing(facts, name) for name in JUDGING), key=lambda s: -s.gain)
+    for accuracy, cost, verdict in (
+        ("better", "cheaper", "Yes"),
+        ("better", "even", "Yes in accuracy, not in cost"),
+        ("even", "cheaper", "Nearly: cheaper, and no difference in accuracy could be shown"),
+        ("better", "dearer", "In accuracy yes, but it costs more"),
+    ):
+        for one in found:
+            if (one.accuracy, one.cost) == (accuracy, cost):
+                return f"{verdict}: {describe(facts, one.name)}."
+    best = describe(facts, found[0].name)
+    if any(one.cost == "cheaper" for one in found):
+        cheaper = describe(facts, next(one.name for one in found if one.cost == "cheaper"))
+        return f"Not without a loss: {cheaper}."
+    return f"No: none of C, D and E is shown to be more accurate than the strong model alone, or cheaper; {best}."
+
+
+def describe(facts: Facts, name: str) -> str:
+    """What a policy takes from the cheap model, how accurate it is beside A, and what it costs."""
+    policy = facts.evaluation["policies"][name]
+    return (
+        f"{name} ({POLICIES[name]}) takes {share(policy['accept_rate'])} of its actions from the cheap model, "
+        f"{_against_strong(facts, name)}, and costs {_ratio(policy['cost'], facts.cost_model)} times what A does "
+        f"({COSTS[facts.cost_model]})"
+    )
+
+
+def _against_strong(facts: Facts, name: str) -> str:
+    """The difference in accuracy to A, in points, with its interval."""
+    key = f"{facts.level}_accuracy"
+    words = {
+        "better": "is more often right than the strong model alone",
+        "worse": "is less often right than the strong model alone",
+        "even": "is not measurably more or less often right than the strong model alone",
+    }
+    gain = facts.evaluation["paired"][f"{name}_minus_A"]
+    value, low, high = (gain[f"{key}{end}"] * 100 for end in ("", "_low", "_high"))
+    difference = f"{value:+.1f} points of {LEVELS[facts.level]} accuracy, {low:+.1f} to {high:+.1f}"
+    return f"{words[standing(facts, name).accuracy]} ({difference})"
+
+
+def remarks(facts: Facts) -> list[str]:
+    """A sentence on the two models, and one on each thing that undermines the answer."""
+    policies, paired = facts.evaluation["policies"], facts.evaluation["paired"]["B_minus_A"]
+    key = f"{facts.level}_accuracy"
+    found = [
+        f"The strong model alone (A) takes {RIGHT[facts.level]} in {percent(policies['A'], key)} of decisions, the "
+        f"cheap one alone (B) in {percent(policies['B'], key)} at {_ratio(policies['B']['cost'], facts.cost_model)} of "
+        f"the cost ({COSTS[facts.cost_model]})."
+    ]
+    if paired[f"{key}_high"] >= 0:
+        found.append(
+            "The strong model is not shown to be better than the cheap one here, so this is no fair test of a "
+            f"verifier: what it falls back on is no improvement (B minus A: {points(paired, key)} points)."
         )
-    return " ".join(sentences)
+    over = [name for name, fit in facts.calibration["policies"].items() if not fit["within_budget"]]
+    if over:
+        found.append(
+            f"No threshold of {_listed(over)} kept within the cost budget on the calibrate split "
+            f"({facts.max_relative_cost:g} × A in {COSTS[facts.cost_model]}): there the most accurate one was taken."
+        )
+    for name in JUDGING:
+        if policies[name]["accept_rate"] in (0, 1):
+            what = "nothing: it is A plus the cost of judging" if not policies[name]["accept_rate"] else "everything"
+            found.append(f"{name} accepts {what}.")
+    return found
 
 
-def _compared(gain: dict[str, float]) -> str:
-    value, low, high = (gain[f"type_accuracy{part}"] for part in ("", "_low", "_high"))
-    points = f"{value * 100:+.1f} points, {low * 100:+.1f} to {high * 100:+.1f}"
-    if low > 0:
-        return f"more accurate than A ({points})"
-    if high < 0:
-        return f"less accurate than A ({points})"
-    return f"not distinguishable from A in accuracy ({points})"
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def result_table(evaluation: dict[str, Any]) -> str:
-    """Policies, then baselines: accuracies with intervals, accept rate, costs."""
-    rows = [_row(title, evaluation["policies"][name]) for name, title in NAMES.items()]
-    rows += [_row(f"*{title}*", evaluation["baselines"][name]) for name, title in BASELINE_NAMES.items()]
-    headers = ["policy", "type", "type + tool", "full call", "accepts", *COSTS.values()]
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+# -- tables -------------------------------------------------------------------------------------------------
 
 
-def _row(title: str, entry: dict[str, Any]) -> list[str]:
-    accuracies = [percent(entry, f"{level}_accuracy") for level in ("type", "tool", "call")]
-    costs = [f"{entry['cost'][model]:.2f}" if entry["cost"][model] else "–" for model in COSTS]
-    return [title, *accuracies, f"{entry['accept_rate']:.0%}" if entry["accept_rate"] else "–", *costs]
+def result_table(evaluation: Entry) -> str:
+    """Policies, then baselines: accuracies with intervals, accept rate, relative costs."""
+    rows = [_result_row(f"{name} {title}", evaluation["policies"][name]) for name, title in POLICIES.items()]
+    rows += [_result_row(f"*{title}*", evaluation["baselines"][name]) for name, title in BASELINES.items()]
+    return _table(rows, ["policy", *LEVELS.values(), "from cheap", *COSTS.values()])
 
 
-def percent(entry: dict[str, Any], key: str) -> str:
+def _result_row(title: str, entry: Entry) -> list[str]:
+    accuracies = [percent(entry, f"{level}_accuracy") for level in LEVELS]
+    return [title, *accuracies, share(entry["accept_rate"]), *(_ratio(entry["cost"], model) for model in COSTS)]
+
+
+def paired_table(evaluation: Entry) -> str:
+    """Paired differences in points; bold where the interval excludes zero."""
+    rows = []
+    for name, entry in evaluation["paired"].items():
+        cells = []
+        for level in LEVELS:
+            key = f"{level}_accuracy"
+            text = points(entry, key)
+            cells.append(text if _side(entry, key, 0.0, ("-", "", "+")) == "" else f"**{text}**")
+        rows.append([name.replace("_minus_", " − "), *cells])
+    text = "Percentage points, with 95 % intervals; bold where the interval excludes zero."
+    return f"{text}\n\n{_table(rows, ['', *LEVELS.values()])}"
+
+
+def data_table(data: Entry) -> str:
+    """Episodes, groups, decisions and action types of every split."""
+    types = list(next(iter(data.values()))["decisions_by_type"])
+    counted = ("episodes", "groups", "decisions")
+    rows = [
+        [name, *(f"{part[key]:,}" for key in counted), *(part["decisions_by_type"][t] for t in types)]
+        for name, part in data.items()
+    ]
+    text = (
+        "A group is what a split must keep together: the variants of one task. No group is in two splits. Models are "
+        "asked about as many calibrate and test episodes as the scale says."
+    )
+    return f"{text}\n\n{_table(rows, ['split', *counted, *types])}"
+
+
+def training_table(training: dict[str, Entry], assets: Entry) -> str:
+    """What each training saw and took."""
+    if not training:
+        return "No training was recorded."
+    rows = []
+    for role, t in training.items():
+        base = assets["roles"].get(role, {})
+        size = f"{base['parameters'] / 1e6:,.0f}M, {len(base['layers'])} layers" if base else "–"
+        rows.append(
+            [
+                role,
+                size,
+                f"{t['trainable_parameters'] / 1e6:.1f}M",
+                f"{t['steps']:,}",
+                f"{t.get('seen_tokens', t['tokens']):,}",
+                f"{t['first_loss']:.2f} → {t['final_loss']:.2f}",
+                f"{t['seconds'] / 60:.1f}",
+                f"{t['tokens_per_second']:,.0f}",
+                f"{t['peak_memory_gib']:.1f}",
+            ]
+        )
+    headers = ["role", "base", "trained", "steps", "tokens", "loss", "minutes", "tokens/s", "peak GiB"]
+    return _table(rows, headers) + _verdict_balance(training)
+
+
+def _verdict_balance(training: dict[str, Entry]) -> str:
+    verdicts = training.get("verifier", {}).get("verdicts")
+    if not verdicts:
+        return ""
+    return (
+        f"\n\nThe verifier learned from {verdicts['accept']:,} right and {verdicts['reject']:,} wrong proposals of the "
+        "cheap model."
+    )
+
+
+def _table(rows: list[list[Any]], headers: list[str]) -> str:
+    align = ("left", *["right"] * (len(headers) - 1))
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True, colalign=align if rows else None)
+
+
+# -- texts --------------------------------------------------------------------------------------------------
+
+
+def policies_text(facts: Facts) -> str:
+    """What A to E and the baselines are."""
+    return (
+        "A *decision* is a place in an episode where the agent had to act; its context is what really happened before. "
+        "A *proposal* is the action a model generates there.\n\n"
+        "- **A**: the strong model acts at every decision.\n"
+        "- **B**: the cheap model acts at every decision.\n"
+        "- **C**: the cheap model proposes; the *strong* model scores the proposal by how likely it finds it, without "
+        "generating; below a threshold it acts itself.\n"
+        "- **D**: the cheap model proposes; a small verifier, trained on the cheap model's own right and wrong "
+        "proposals, scores it; below a threshold the strong model acts.\n"
+        "- **E**: the cheap model makes several proposals (one greedy, the others sampled), the verifier picks the "
+        "best one or rejects them all; then the strong model acts.\n\n"
+        "Beside them, what they have to be held against: always answering the type that is commonest in the calibrate "
+        "split, a type at random (both at no cost), D with a coin that accepts as often as D does (exact expectation), "
+        "and D and E with a verifier that accepts exactly the right proposals "
+        f"({LEVELS[facts.level]}): the ceiling for any verifier of these proposals."
+    )
+
+
+def thresholds_text(facts: Facts) -> str:
+    """How the thresholds were chosen and what they did where they were chosen."""
+    calibration = facts.calibration
+    rows = [
+        [
+            f"**{name}**",
+            _threshold(fit["threshold"]),
+            f"{fit['accuracy'] * 100:.1f} %",
+            share(fit["accept_rate"]),
+            f"{fit['cost']:.2f}",
+            "yes" if fit["within_budget"] else "**no**",
+        ]
+        for name, fit in calibration["policies"].items()
+    ]
+    table = _table(rows, ["", "threshold", f"{LEVELS[facts.level]} accuracy", "accepts", "cost", "within budget"])
+    return (
+        f"Thresholds were chosen on the calibrate split ({calibration['decisions']} decisions, {calibration['groups']} "
+        f"groups): the most accurate one that costs at most {facts.max_relative_cost:g} × A "
+        f"({COSTS[facts.cost_model]}). The figures are of that split and a little flattered by the choice:\n\n{table}"
+    )
+
+
+def _threshold(value: float) -> str:
+    return "accepts all" if value <= 0 else "accepts none" if value > 1 else f"{value:.3g}"
+
+
+def verifier_text(evaluation: Entry, level: str) -> str:
+    """The verifier's score against scores that cost nothing, and what D's verdicts were worth."""
+    verifier, d = evaluation["verifier"], evaluation["policies"]["D"]
+    names = {
+        "auroc": "trained verifier: P(ACCEPT)",
+        "confidence_auroc": "cheap model's own probability of its type (free)",
+        "logprob_auroc": "cheap model's mean token probability (free)",
+        "strong_auroc": "strong model's probability of the proposal (policy C)",
+    }
+    rows = [[title, _interval(verifier, key)] for key, title in names.items()]
+    return (
+        f"{share(verifier['base_rate'])} of the cheap model's greedy proposals are right ({LEVELS[level]}). AUROC is "
+        "how often a score ranks a right one above a wrong one; 0.5 is chance:\n\n"
+        f"{_table(rows, ['score', 'AUROC'])}\n\n{_gain_text(verifier)} Of what D accepts, {share(d.get('precision'))} "
+        f"is right; of the right proposals, it accepts {share(d.get('recall'))}."
+    )
+
+
+def _gain_text(verifier: Entry) -> str:
+    key = "auroc_minus_confidence"
+    if verifier[key] is None:
+        return "The proposals are all right or all wrong, so no score can be judged."
+    words = {
+        "+": "The trained verifier tells them apart better than the free confidence does",
+        "-": "The trained verifier tells them apart worse than the free confidence does: it is not worth its cost",
+        "": "The trained verifier is not measurably better than the free confidence",
+    }
+    return f"{words[_side(verifier, key, 0.0, ('-', '', '+'))]} (difference {_interval(verifier, key, '+.3f')})."
+
+
+def malformed_text(evaluation: Entry) -> str:
+    """How much output was no action at all."""
+    a, b = (evaluation["policies"][name]["malformed"] for name in ("A", "B"))
+    return (
+        f"Output that is no well-formed action counts as wrong: {a * 100:.1f} % of the strong model's, "
+        f"{b * 100:.1f} % of the cheap model's. Counts in the cells, shading by row."
+    )
+
+
+def costs_text(evaluation: Entry) -> str:
+    """The definitions of the cost columns, and what one unit is."""
+    unit = evaluation["cost_per_decision"]["A"]
+    return (
+        f"- *FLOPs*: counted from tokens and model sizes. Each model keeps a cache over an episode and reads every "
+        "context token once; a model that is asked rarely has to catch up when it is asked. A's unit: "
+        f"{_flops(unit['flops'])} a decision.\n"
+        f"- *FLOPs, no cache*: every call reads its whole context again (stateless serving). A's unit: "
+        f"{_flops(unit['flops_no_cache'])}.\n"
+        "- *Seconds*: measured in this run, where answers to many decisions were decoded side by side; a call's share "
+        f"of that, not the latency of a lone agent. A's unit: {unit['seconds']:.3g} s.\n"
+        "- *Upstream's figures*: fixed prices for a strong action, a cheap action and a verdict (`cost.upstream` in "
+        "`params.yaml`), every call charged."
+    )
+
+
+def _flops(value: float) -> str:
+    return f"{value / 1e9:,.3g} GFLOP"
+
+
+def limits_text(facts: Facts) -> str:
+    """What the figures do not say."""
+    recorded = facts.answers.get("decisions_per_second")
+    speed = f" Answers were recorded at {recorded:.1f} decisions a second." if recorded else ""
+    return (
+        "- Contexts are the recorded ones: a wrong action does not spoil the decisions after it, as it would in use.\n"
+        "- What a speaking action says is not judged: the traces hold no reference text for it.\n"
+        "- An action counts as right only if it is the recorded one; another that would do as well counts as wrong.\n"
+        "- The threshold carries no guarantee for other data. The line in the first figure is a sweep over the test "
+        "split, for orientation: its best point is not a result.\n"
+        "- Intervals cover the choice of test tasks, not the randomness of training: another seed gives other "
+        "models.\n"
+        f"- Memory, network time and queueing are not charged.{speed}"
+    )
+
+
+# -- numbers ------------------------------------------------------------------------------------------------
+
+
+def percent(entry: Entry, key: str) -> str:
     """`61.2 % (57–65)`."""
     return f"{entry[key] * 100:.1f} % ({entry[f'{key}_low'] * 100:.0f}–{entry[f'{key}_high'] * 100:.0f})"
 
 
-def explanation(calibrate: dict[str, Any], cost: dict[str, Any], level: str) -> str:
-    """What A to E are, and how their thresholds were chosen."""
-    rows = [
-        [n, f"{c['threshold']:.3f}", f"{c['accuracy']:.3f}", f"{c['accept_rate']:.0%}", f"{c['cost']:.2f}",
-         "yes" if c["within_budget"] else "**no**"]
-        for n, c in calibrate.items()
-    ]  # fmt: skip
-    first = next(iter(calibrate.values()))
-    table = tabulate(
-        rows, ["policy", "threshold", "accuracy", "accepts", "cost", "within budget"], "github", disable_numparse=True
-    )
-    return (
-        "A decision is a place where the agent had to act; its context is what really happened before (teacher-forced). "
-        "A proposer generates an action from it. C, D and E keep the cheap model's action where a judge scores it at or "
-        "above a threshold, and otherwise pay for the strong model's action as well.\n\n"
-        f"Thresholds maximise {level} accuracy on the calibrate split ({first['decisions']} decisions, {first['groups']} "
-        f"groups) at no more than {cost['max_relative_cost']:g} × A's cost in `{cost['model']}`; where no threshold is "
-        f"within that budget, the most accurate one is used and marked:\n\n{table}"
-    )
+def points(entry: Entry, key: str) -> str:
+    """`+1.2 (-0.8 to +3.1)`, in percentage points."""
+    value, low, high = (entry[f"{key}{end}"] * 100 for end in ("", "_low", "_high"))
+    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
-def paired_table(evaluation: dict[str, Any]) -> str:
-    """Paired differences in points with intervals."""
-    rows = []
-    for name, entry in evaluation["paired"].items():
-        cells = [
-            f"{entry[k] * 100:+.1f} ({entry[f'{k}_low'] * 100:+.1f} to {entry[f'{k}_high'] * 100:+.1f})"
-            for k in ("type_accuracy", "call_accuracy")
-        ]
-        rows.append([name.replace("_minus_", " − "), *cells])
-    return tabulate(rows, ["difference", "type, points", "full call, points"], "github", disable_numparse=True)
+def share(value: float | None) -> str:
+    """`61 %`, or a dash where there is no such number."""
+    return "–" if value is None else f"{value * 100:.0f} %"
 
 
-def verifier_text(evaluation: dict[str, Any]) -> str:
-    """The verifier's score against scores that cost nothing."""
-    verifier = evaluation["verifier"]
-    names = {
-        "auroc": "trained verifier, P(ACCEPT)",
-        "confidence_auroc": "cheap model's own probability of its type (free)",
-        "likelihood_auroc": "cheap model's mean token probability (free)",
-        "strong_auroc": "strong model's probability of the proposal (C)",
-    }
-    rows = [[title, *(_number(verifier[f"{key}{end}"]) for end in ("", "_low", "_high"))] for key, title in names.items()]
-    table = tabulate(rows, ["score", "AUROC", "low", "high"], "github", disable_numparse=True)
-    gain = [verifier[f"auroc_minus_confidence{end}"] for end in ("", "_low", "_high")]
-    if None in gain:
-        return table
-    verdict = "better than" if gain[1] > 0 else "worse than" if gain[2] < 0 else "not distinguishable from"
-    return (
-        f"{verifier['base_rate']:.0%} of the cheap model's greedy proposals are right. How well does each score tell them "
-        f"from the wrong ones?\n\n{table}\n\nThe verifier is {verdict} the free confidence "
-        f"({gain[0]:+.3f}, {gain[1]:+.3f} to {gain[2]:+.3f})."
-    )
+def _interval(entry: Entry, key: str, form: str = ".3f") -> str:
+    if entry[key] is None:
+        return "–"
+    return f"{entry[key]:{form}} ({entry[f'{key}_low']:{form}} to {entry[f'{key}_high']:{form}})"
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def data_table(data: dict[str, Any]) -> str:
-    """Episodes, groups, decisions and types by split."""
-    types = list(next(iter(data.values()))["decisions_by_type"])
-    rows = [
-        [name, c["episodes"], c["groups"], c["decisions"], *(c["decisions_by_type"][t] for t in types)]
-        for name, c in data.items()
-    ]
-    return tabulate(rows, ["split", "episodes", "groups", "decisions", *types], tablefmt="github")
-
-
-def train_table(train: dict[str, Any], assets: dict[str, Any]) -> str:
-    """What each training saw and took."""
-    rows = []
-    for role, t in train.items():
-        size = assets["roles"][role]
-        rows.append(
-            [
-                role,
-                f"{size['parameters'] / 1e6:.0f}M, {len(size['layers'])} layers",
-                t["steps"],
-                f"{t['seen_tokens']:,}",
-                f"{t['first_loss']:.2f} → {t['final_loss']:.2f}",
-                f"{t['seconds']:.0f}",
-                f"{t['tokens_per_second']:.0f}",
-                f"{t['peak_memory_gib']:.1f}",
-            ]
-        )
-    headers = ["role", "base", "steps", "tokens", "loss", "seconds", "tokens/s", "peak GiB"]
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
-
-
-def limits(evaluation: dict[str, Any]) -> str:
-    """What the figures do not say."""
-    a = evaluation["strong_per_decision"]
-    return (
-        f"- One strong decision is {a['flops'] / 1e9:.2f} GFLOP with a cached context ({a['flops_no_cache'] / 1e9:.2f} "
-        f"without) and took {a['seconds']:.2f} s in this run.\n"
-        "- *FLOPs, context cached*: each model keeps its cache over an episode, so it reads every context token once; a "
-        "model that is asked rarely still has to catch up. *No cache*: every call reads its whole context again. "
-        "*Seconds* are each call's share of batched decoding on the machine of this run, not the latency of a lone "
-        "agent. *Upstream's figures* charge 0.15 a cheap action, 0.10 a verdict, 1 a strong action.\n"
-        "- Contexts are the recorded ones: an early mistake does not spoil later contexts here.\n"
-        "- What a speaking action says is not judged: the traces hold no reference text for it.\n"
-        "- A right type with a wrong tool or argument counts as right in the type column only."
-    )
+def _ratio(cost: Entry, model: str) -> str:
+    """Relative cost with its interval where that is wider than the figures shown."""
+    value, low, high = (cost[f"{model}{end}"] for end in ("", "_low", "_high"))
+    text = f"{value:.2f}"
+    return text if f"{low:.2f}" == f"{high:.2f}" else f"{text} ({low:.2f}–{high:.2f})"

@@ -10,7 +10,6 @@ fingerprint of everything that matters), refuses NaN, and publishes the adapter 
 import hashlib
 import json
 import math
-import os
 import resource
 import shutil
 import sys

@@ -54,45 +54,61 @@ def ask_all(
     """Add one role's answers to `rows`, keyed by (episode, decision)."""
     from tqdm import tqdm
 
-    from specacts.answering import judge, likelihood, propose, read, window_seed
-    from specacts.answers import Candidate
+    from specacts.answering import batches, read
     from specacts.episodes import decisions
 
-    answer = config.scale.answer
-    for episode in tqdm(episodes, desc=f"answer {split}: {role}", unit="episode"):
-        due = decisions(episode)
-        for number, window in enumerate(renderer.windows(episode)):
-            seed = window_seed(config.seed, episode.id, number)
-            reading = read(model, window)
-            keys = [(episode.id, point.decision) for point in window.points]
-            if role == "cheap":
-                found = propose(reading, window, renderer, answer.proposals, answer.temperature, seed)
-                for key, point, candidates in zip(keys, window.points, found, strict=True):
-                    rows[key] = {
-                        "episode": episode.id,
-                        "group": episode.group,
-                        "source": episode.source,
-                        "decision": point.decision,
-                        "window": number,
-                        "context": point.start,
-                        "gold": due[point.decision].gold.model_dump(mode="json"),
-                        "cheap": [c.model_dump(mode="json") for c in candidates],
-                        "seconds_per_token": {},
-                    }
-            else:
-                candidates = [[Candidate.model_validate(c) for c in rows[key]["cheap"]] for key in keys]
-                if role == "verifier":
-                    verdicts = judge(reading, window, renderer, candidates, config.recipe.shows_confidence)
-                else:
-                    acts = propose(reading, window, renderer, 1, answer.temperature, seed)
-                    for key, act in zip(keys, acts, strict=True):
-                        rows[key]["strong"] = act[0].model_dump(mode="json")
-                    verdicts = likelihood(reading, window, renderer, candidates, config.acceptance.level)
-                field = {"verifier": "verifier", "strong": "strong_verdict"}[role]
-                for key, row in zip(keys, verdicts, strict=True):
-                    rows[key][field] = [v.model_dump(mode="json") for v in row]
-            for key in keys:
-                rows[key]["seconds_per_token"][role] = reading.seconds_per_token
+    total = sum(len(decisions(episode)) for episode in episodes)
+    with tqdm(total=total, desc=f"answer {split}: {role}", unit="decision") as progress:
+        for batch in batches(renderer, episodes, config.seed):
+            reading = read(model, [window[0].window for window in batch])
+            asked = [a for window in batch for a in window]
+            answers = ask(role, reading, renderer, asked, rows, config)
+            pace = [s for window, s in zip(batch, reading.seconds_per_token, strict=True) for _ in window]
+            for a, answer, seconds in zip(asked, answers, pace, strict=True):
+                row = rows.setdefault((a.episode.id, a.point.decision), facts(a))
+                row |= answer
+                row["seconds_per_token"][role] = seconds
+            progress.update(len(asked))
+
+
+def facts(asked: Any) -> dict[str, Any]:
+    """What a row of answers says about its decision."""
+    return {
+        "episode": asked.episode.id,
+        "group": asked.episode.group,
+        "source": asked.episode.source,
+        "decision": asked.point.decision,
+        "window": asked.window_number,
+        "context": asked.point.start,
+        "gold": asked.gold.model_dump(mode="json"),
+        "seconds_per_token": {},
+    }
+
+
+def ask(role: Role, reading: Any, renderer: Any, asked: list, rows: dict, config: Config) -> list[dict[str, Any]]:
+    """One role's answers to a batch of decisions: the fields it adds to each row."""
+    from specacts.answering import judge, likelihood, propose
+    from specacts.answers import Candidate
+
+    answer, seeds = config.scale.answer, [a.seed for a in asked]
+    if role == "cheap":
+        found = propose(reading, renderer, answer.proposals, answer.temperature, seeds)
+        return [{"cheap": dumped(candidates)} for candidates in found]
+    proposed = [
+        [Candidate.model_validate(c) for c in rows[a.episode.id, a.point.decision]["cheap"]] for a in asked
+    ]
+    if role == "verifier":
+        verdicts = judge(reading, renderer, proposed, config.recipe.shows_confidence)
+        return [{"verifier": dumped(v)} for v in verdicts]
+    acts = propose(reading, renderer, 1, answer.temperature, seeds)
+    verdicts = likelihood(reading, renderer, proposed, config.acceptance.level)
+    return [
+        {"strong": dumped(act)[0], "strong_verdict": dumped(v)} for act, v in zip(acts, verdicts, strict=True)
+    ]
+
+
+def dumped(values: list) -> list[dict[str, Any]]:
+    return [value.model_dump(mode="json") for value in values]
 
 
 def summary(recorded: dict[str, dict], seconds: float) -> dict[str, Any]:

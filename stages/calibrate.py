@@ -2,27 +2,38 @@
 
     python -m stages.calibrate
 
-Reads `data/answers/`, writes `metrics/calibrate.json`. No model runs.
+Reads `data/answers/{calibrate.jsonl,models.json}`, writes `metrics/calibrate.json`. No model runs.
 """
 
+import json
+import sys
 from pathlib import Path
 
 from specacts.answers import load_answers, load_sizes
-from specacts.calibrate import choose
+from specacts.calibrate import calibrate, metrics
 from specacts.config import load_config
 from specacts.errors import one_line_errors
-from specacts.files import write_json
-from specacts.policies import JUDGING
+from specacts.files import write_text
 from specacts.process import stage
 
 ANSWERS = Path("data/answers")
+METRICS = Path("metrics/calibrate.json")
 
 
 def main() -> None:
     config = load_config(Path("."))
     rows, sizes = load_answers(ANSWERS / "calibrate.jsonl"), load_sizes(ANSWERS / "models.json")
-    chosen = {name: choose(name, rows, sizes, config.acceptance, config.cost)._asdict() for name in JUDGING}
-    write_json(Path("metrics/calibrate.json"), chosen)
+    fitted = calibrate(rows, sizes, config.acceptance, config.cost)
+    # Not write_json, which rounds: a threshold has to lie exactly where it was tried.
+    values = metrics(rows, fitted, config.acceptance, config.cost)
+    write_text(METRICS, json.dumps(values, indent=2, allow_nan=False) + "\n")
+    for name, fit in fitted.items():
+        if not fit.within_budget:
+            print(
+                f"note: no threshold of policy {name} costs at most {config.acceptance.max_relative_cost:g} times A "
+                f"({config.cost.model}); the most accurate one costs {fit.cost:.2f} times A",
+                file=sys.stderr,
+            )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python -m stages.evaluate
 
-Reads `data/answers/` and `metrics/calibrate.json`; writes `metrics/eval.json` and the data of the plots under
-`reports/plots/`. No model runs.
+Reads `data/answers/{test.jsonl,models.json}` and `metrics/calibrate.json`; writes `metrics/eval.json` and the data
+of the plots under `reports/plots/`. No model runs.
 """
 
 import csv
@@ -13,36 +13,45 @@ from pathlib import Path
 
 from specacts.answers import load_answers, load_sizes
 from specacts.config import load_config
-from specacts.errors import one_line_errors
-from specacts.evaluate import accept_rates, confusion, evaluate, frontier
+from specacts.errors import UserError, one_line_errors
+from specacts.evaluate import ACCEPT_RATE, CONFUSION, FRONTIER, accept_rates, confusion, evaluate, frontier, run
 from specacts.files import read_json, rounded, write_json, write_text
-from specacts.policies import JUDGING
+from specacts.policies import JUDGING, always_strong, cheap_only
 from specacts.process import stage
 
-ANSWERS, PLOTS = Path("data/answers"), Path("reports/plots")
+ANSWERS, METRICS, PLOTS = Path("data/answers"), Path("metrics"), Path("reports/plots")
 
 
 def main() -> None:
     config = load_config(Path("."))
     rows, sizes = load_answers(ANSWERS / "test.jsonl"), load_sizes(ANSWERS / "models.json")
-    chosen = read_json(Path("metrics/calibrate.json"))
-    thresholds = {name: chosen[name]["threshold"] for name in JUDGING}
-    level, cost = config.acceptance.level, config.cost
-    result = evaluate(rows, sizes, thresholds, level, cost, config.scale.bootstrap, config.seed)
-    write_csv("frontier", ["policy", "threshold", "cost", "accuracy"], frontier(rows, sizes, level, cost))
-    for name in ("A", "B"):
-        write_csv(f"confusion_{name}", ["actual", "predicted"], confusion(rows, name))
-    columns = ["policy", "action_type", "decisions", "accept_rate", "precision"]
-    write_csv("accept_rate", columns, accept_rates(rows, thresholds, level))
-    write_json(Path("metrics/eval.json"), result)
+    thresholds, majority = read_calibration(METRICS / "calibrate.json")
+    level, cost, resamples, seed = config.acceptance.level, config.cost, config.scale.bootstrap, config.seed
+    tracks = run(rows, sizes, thresholds, majority, level, cost)
+    evaluation = evaluate(rows, tracks, level, resamples, seed)
+    write_csv(PLOTS / "frontier.csv", FRONTIER, frontier(rows, tracks, evaluation, sizes, level, cost))
+    write_csv(PLOTS / "confusion_A.csv", CONFUSION, confusion(rows, always_strong))
+    write_csv(PLOTS / "confusion_B.csv", CONFUSION, confusion(rows, cheap_only))
+    write_csv(PLOTS / "accept_rate.csv", ACCEPT_RATE, accept_rates(rows, tracks, resamples, seed))
+    write_json(METRICS / "eval.json", evaluation)
 
 
-def write_csv(name: str, columns: list[str], rows: Iterable[tuple]) -> None:
+def read_calibration(path: Path) -> tuple[dict[str, float], str]:
+    """Thresholds by policy, and the majority type. Raises `UserError` where the file lacks one."""
+    values = read_json(path)
+    try:
+        return {name: float(values["policies"][name]["threshold"]) for name in JUDGING}, str(values["majority"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: {error} is missing or wrong; run `dvc repro calibrate`") from error
+
+
+def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable]) -> None:
+    """Write a table; floats rounded as in metrics, None as an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rounded(list(row)) for row in rows)
-    write_text(PLOTS / f"{name}.csv", text.getvalue())
+    write_text(path, text.getvalue())
 
 
 if __name__ == "__main__":

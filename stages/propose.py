@@ -20,7 +20,7 @@ def main() -> None:
     config = load_config(Path("."))
     from tqdm import tqdm
 
-    from specacts.answering import propose, read, window_seed
+    from specacts.answering import batches, propose, read
     from specacts.episodes import decisions, load_episodes
     from specacts.infer import load_model
     from specacts.proposals import Proposed, save_proposals, summary
@@ -32,18 +32,18 @@ def main() -> None:
     model = load_model(MODELS / "base" / "cheap", MODELS / "cheap", scale.device, scale.dtype)
     episodes = spread(load_episodes(DATA / "split" / "verify.jsonl"), scale.answer.verify_episodes, config.seed)
     rows = []
-    for episode in tqdm(episodes, desc="propose", unit="episode"):
-        due = decisions(episode)
-        for number, window in enumerate(renderer.windows(episode)):
-            seed = window_seed(config.seed, episode.id, number)
-            answers = propose(
-                read(model, window), window, renderer, scale.answer.proposals, scale.answer.temperature, seed
+    with tqdm(total=sum(len(decisions(e)) for e in episodes), desc="propose", unit="decision") as progress:
+        for batch in batches(renderer, episodes, config.seed):
+            asked = [a for window in batch for a in window]
+            reading = read(model, [window[0].window for window in batch])
+            found = propose(
+                reading, renderer, scale.answer.proposals, scale.answer.temperature, [a.seed for a in asked]
             )
-            for point, candidates in zip(window.points, answers, strict=True):
-                gold = due[point.decision].gold
-                rows.append(
-                    Proposed(episode=episode.id, decision=point.decision, gold=gold, candidates=tuple(candidates))
-                )
+            rows += [
+                Proposed(episode=a.episode.id, decision=a.point.decision, gold=a.gold, candidates=tuple(candidates))
+                for a, candidates in zip(asked, found, strict=True)
+            ]
+            progress.update(len(asked))
     save_proposals(DATA / "proposals.jsonl", rows)
     write_json(Path("metrics/propose.json"), summary(rows))
 

@@ -2,48 +2,71 @@
 
     python -m stages.report
 
-Reads `metrics/` and `reports/plots/`; writes `reports/report.md` and `reports/figures/*.png`.
+Reads `metrics/` and `reports/plots/`; writes `reports/report.md` and `reports/figures/*.png`, and prints the result
+table.
 """
 
 import csv
 from pathlib import Path
+from typing import Any
 
 from specacts import plots
-from specacts.config import ROLES, load_config
+from specacts.config import ROLES, Config, load_config
 from specacts.errors import UserError, one_line_errors
 from specacts.files import read_json, write_text
 from specacts.process import stage
-from specacts.report import report
+from specacts.report import COSTS, Facts, report, result_table
 
-METRICS, REPORTS = Path("metrics"), Path("reports")
+METRICS, PLOTS = Path("metrics"), Path("reports/plots")
+REPORT, FIGURES = Path("reports/report.md"), Path("reports/figures")
 
 
 def main() -> None:
     config = load_config(Path("."))
-    metrics = {name: read_json(METRICS / f"{name}.json") for name in ("eval", "calibrate", "data", "answer", "assets")}
-    metrics |= {
-        "train": {role: read_json(METRICS / "train" / f"{role}.json") for role in ROLES},
-        "scale": config.scale_name,
-        "recipe": config.recipe_name,
-        "cost": {"model": config.cost.model, "max_relative_cost": config.acceptance.max_relative_cost},
-    }
-    level, figures = config.acceptance.level, REPORTS / "figures"
-    sweep = read_csv(REPORTS / "plots" / "frontier.csv")
-    plots.frontier(metrics["eval"], sweep, config.cost.model, level, figures / "frontier.png")
-    pairs = {
-        name: [(row["actual"], row["predicted"]) for row in read_csv(REPORTS / "plots" / f"confusion_{name}.csv")]
-        for name in ("A", "B")
-    }
-    titles = {"A": "A: strong model", "B": "B: cheap model"}
-    plots.confusion(pairs, titles, figures / "confusion.png")
-    curves = {role: read_csv(METRICS / "train" / f"{role}_loss.csv") for role in ROLES}
-    points = {role: [(int(row["step"]), float(row["loss"])) for row in rows] for role, rows in curves.items()}
-    plots.training_loss(points, figures / "training_loss.png")
-    plots.accept_rate(read_csv(REPORTS / "plots" / "accept_rate.csv"), figures / "accept_rate.png")
-    write_text(REPORTS / "report.md", report(metrics))
+    facts = gather(config)
+    text = report(facts)
+    draw(config)
+    write_text(REPORT, text)
+    print(f"\n{result_table(facts.evaluation)}\n\nThe report: {REPORT}")
+
+
+def gather(config: Config) -> Facts:
+    """Everything the report says, read from the metrics."""
+    trained = {role: METRICS / "train" / f"{role}.json" for role in ROLES}
+    return Facts(
+        evaluation=read_metrics("eval"),
+        calibration=read_metrics("calibrate"),
+        data=read_metrics("data"),
+        answers=read_metrics("answer"),
+        assets=read_metrics("assets"),
+        training={role: read_json(path) for role, path in trained.items() if path.is_file()},
+        scale=config.scale_name,
+        recipe=config.recipe_name,
+        level=config.acceptance.level,
+        cost_model=config.cost.model,
+        max_relative_cost=config.acceptance.max_relative_cost,
+    )
+
+
+def read_metrics(name: str) -> Any:
+    return read_json(METRICS / f"{name}.json")
+
+
+def draw(config: Config) -> None:
+    """All figures, from the plots' data."""
+    level, cost = config.acceptance.level, COSTS[config.cost.model]
+    plots.frontier(read_csv(PLOTS / "frontier.csv"), cost, level, FIGURES / "frontier.png")
+    titles = {"A": "A: the strong model", "B": "B: the cheap model"}
+    tables = {title: read_csv(PLOTS / f"confusion_{name}.csv") for name, title in titles.items()}
+    plots.confusion(tables, FIGURES / "confusion.png")
+    losses = {role: METRICS / "train" / f"{role}_loss.csv" for role in ROLES}
+    curves = {role: read_csv(path) for role, path in losses.items() if path.is_file()}
+    plots.training_loss(curves, FIGURES / "training_loss.png")
+    plots.accept_rate(read_csv(PLOTS / "accept_rate.csv"), FIGURES / "accept_rate.png")
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
+    """A table's rows. Raises `UserError` where there is no such file."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))

@@ -29,7 +29,7 @@ def main(role: Role) -> None:
     base = MODELS / "base" / role
     renderer = load_renderer(base, config.scale.render)
     rows, facts = verifier_data(config, renderer) if role == "verifier" else proposer_data(config, renderer)
-    scale, warm = config.scale.role(role), config.recipe.warm_start
+    scale = config.scale.role(role)
     settings = Settings(
         seed=config.seed,
         lora=config.lora,
@@ -41,14 +41,25 @@ def main(role: Role) -> None:
         gradient_checkpointing=config.scale.gradient_checkpointing,
         train_layers=scale.train_layers,
     )
-    adapter = MODELS / warm if role == "verifier" and warm != "none" else None
-    result = train(base, rows, MODELS / role, SCRATCH / "train" / role, settings, adapter)
+    result = train(base, rows, MODELS / role, SCRATCH / "train" / role, settings, warm_start(role, config))
     measured = {**result._asdict(), **facts}
     losses = measured.pop("losses")
     write_text(MODELS / role / "README.md", model_card(role, config, measured))
     write_json(METRICS / f"{role}.json", measured)
     lines = [f"{step},{loss:.4f},{rate:.6g}" for step, loss, rate in losses]
     write_text(METRICS / f"{role}_loss.csv", "\n".join(["step,loss,learning_rate", *lines]) + "\n")
+
+
+def warm_start(role: Role, config: Config) -> Path | None:
+    """The adapter a training starts from: for the verifier the recipe's, where it was made for the same base."""
+    source = config.recipe.warm_start
+    if role != "verifier" or source == "none":
+        return None
+    theirs, ours = config.scale.role(source), config.scale.verifier
+    if (theirs.base, theirs.layers) != (ours.base, ours.layers):
+        print(f"note: the verifier's base or layers are not those of {source}; it starts without an adapter")
+        return None
+    return MODELS / source
 
 
 def proposer_data(config: Config, renderer) -> tuple[list, dict]:

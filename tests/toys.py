@@ -32,13 +32,20 @@ QWEN3_ADDED = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_respons
 QWEN3_WORDS = Regex(
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-CORPUS = [*VERBS.values(), "ACCEPT", "REJECT", "the file is moved to the folder", "result", "user assistant system tool"]
+CORPUS = [
+    *VERBS.values(),
+    "ACCEPT",
+    "REJECT",
+    "the file is moved to the folder",
+    "result",
+    "user assistant system tool",
+]
 
 COMPACT = Render(
-    template="compact", max_tokens=256, tools_tokens=64, user_tokens=40, observation_tokens=16, action_tokens=24
+    template="compact", max_tokens=256, tools_tokens=64, user_tokens=40, observation_tokens=16, action_tokens=48
 )
 CHAT = Render(
-    template="chat", max_tokens=1600, tools_tokens=300, user_tokens=40, observation_tokens=24, action_tokens=40
+    template="chat", max_tokens=1600, tools_tokens=300, user_tokens=40, observation_tokens=24, action_tokens=80
 )
 """Byte-level toys need more tokens for the frames of a chat template than its own tokenizer does."""
 
@@ -69,14 +76,17 @@ def compact_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def qwen3_tokenizer(folder: Path) -> Qwen2Tokenizer:
-    """Like Qwen3's: its class, its word pattern, its NFC normalizer, its special and added tokens, its template's style."""
+    """Like Qwen3's: its class, word pattern, NFC normalizer, special and added tokens, and its template's style."""
     split = pre_tokenizers.Split(QWEN3_WORDS, behavior="isolated")
     plain = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer = _bpe(pre_tokenizers.Sequence([split, plain]), normalizers.NFC())
     tokenizer.add_special_tokens(list(QWEN3_SPECIAL))
     tokenizer.add_tokens([AddedToken(token, normalized=False) for token in QWEN3_ADDED])
     made = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>", clean_up_tokenization_spaces=False
+        tokenizer_object=tokenizer,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        clean_up_tokenization_spaces=False,
     )
     made.chat_template = TEMPLATE.read_text(encoding="utf-8")
     made.save_pretrained(folder)
@@ -134,9 +144,7 @@ def settings(**changed: Any) -> Settings:
     train |= {"type_weight": 1.0} | {name: changed.pop(name) for name in list(changed) if name in Train.model_fields}
     values = {"seed": 0, "learning_rate": 1e-2, "epochs": 1.0, "device": "cpu", "dtype": "float32"}
     values |= {"gradient_checkpointing": False, **changed}
-    return Settings(
-        lora=Lora(r=4, alpha=8, dropout=0.0, target_modules="all-linear"), train=Train(**train), **values
-    )
+    return Settings(lora=Lora(r=4, alpha=8, dropout=0.0, target_modules="all-linear"), train=Train(**train), **values)
 
 
 def call(tool: str, action_type: str = "tool_call", **arguments: Any) -> Act:

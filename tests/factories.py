@@ -1,0 +1,122 @@
+"""Recorded answers of toy models: seeded, plausible, made in milliseconds.
+
+rows = make_rows(episodes=20, seed=0)
+row = make_row(context=40, verifier=(0.9,))
+"""
+
+import random
+from typing import Any
+
+from specacts.answers import Answers, Candidate, ModelSize, Verdict
+from specacts.config import Acceptance, Cost, UpstreamCost
+from specacts.episodes import ACTION_TYPES, SPEAKING, Action
+
+UPSTREAM = UpstreamCost(strong=1.0, cheap=0.15, verdict=0.10)
+COST = Cost(model="flops", upstream=UPSTREAM)
+ACCEPTANCE = Acceptance(level="type", max_relative_cost=1.0)
+SIZES = {
+    "cheap": ModelSize(body=28_000_000, head=28_000_000, layers=8, attention=576),
+    "verifier": ModelSize(body=28_000_000, head=28_000_000, layers=8, attention=576),
+    "strong": ModelSize(body=106_000_000, head=28_000_000, layers=30, attention=576),
+}
+SECONDS_PER_TOKEN = {"cheap": 0.001, "verifier": 0.001, "strong": 0.004}
+
+
+def action(action_type: str, value: int = 0) -> Action:
+    """An action of the type; a call's argument is `value`."""
+    if action_type in SPEAKING:
+        return Action(type=action_type, content="text")
+    return Action(type=action_type, tool=f"{action_type}_tool", arguments={"value": value})
+
+
+def candidate(proposed: Action | None, **fields: Any) -> Candidate:
+    """A generated action; None is malformed output."""
+    known = {"text": "text", "confidence": 0.5, "logprob": -2.0, "tokens": 10, "seconds": 0.1}
+    return Candidate(action=proposed, **{**known, **fields})
+
+
+def make_row(
+    context: int = 100,
+    gold: str = "final_answer",
+    cheap: tuple[str | None, ...] = ("final_answer",),
+    strong: str | None = "final_answer",
+    verifier: tuple[float, ...] = (0.5,),
+    strong_verdict: tuple[float, ...] | None = None,
+    **fields: Any,
+) -> Answers:
+    """One decision: cheap's proposals and strong's action by type (None: malformed), judges' scores of proposals."""
+    known: dict[str, Any] = {"episode": "e0", "group": "g0", "source": "toy", "decision": 0, "window": 0}
+    return Answers(
+        context=context,
+        gold=action(gold),
+        cheap=tuple(candidate(t and action(t)) for t in cheap),
+        strong=candidate(strong and action(strong), tokens=12, seconds=0.6),
+        verifier=tuple(Verdict(score=s, tokens=11, seconds=0.02) for s in verifier),
+        strong_verdict=tuple(Verdict(score=s, tokens=10, seconds=0.05) for s in strong_verdict or verifier),
+        seconds_per_token=SECONDS_PER_TOKEN,
+        **{**known, **fields},
+    )
+
+
+def make_rows(episodes: int = 20, seed: int = 0, digits: int = 2, proposals: int = 3) -> list[Answers]:
+    """Episodes of one to nine decisions in windows of up to four, three episodes a group.
+
+    The strong model is right more often than the cheap one; both judges score right proposals higher. Scores have
+    few digits, so that ties occur; equal proposals share one verdict, as recorded ones do.
+    """
+    rng = random.Random(seed)
+    rows = []
+    for number in range(episodes):
+        context = 0
+        for decision in range(rng.randint(1, 9)):
+            context = rng.randint(60, 120) if decision % 4 == 0 else context + rng.randint(15, 60)
+            gold = rng.choice((*ACTION_TYPES, "final_answer", "final_answer"))
+            place = {"episode": f"e{number}", "group": f"g{number // 3}", "source": "toy", "window": decision // 4}
+            rows.append(_row(rng, gold, context, digits, proposals, decision=decision, **place))
+    return rows
+
+
+def _row(rng: random.Random, gold: str, context: int, digits: int, proposals: int, **place: Any) -> Answers:
+    cheap = tuple(_candidate(rng, gold, 0.6) for _ in range(proposals))
+    right = [c.action is not None and c.action.type == gold for c in cheap]
+    return Answers(
+        context=context,
+        gold=action(gold, 1),
+        cheap=cheap,
+        strong=_candidate(rng, gold, 0.7),
+        verifier=_verdicts(rng, cheap, right, digits),
+        strong_verdict=_verdicts(rng, cheap, right, digits),
+        seconds_per_token=SECONDS_PER_TOKEN,
+        **place,
+    )
+
+
+def _candidate(rng: random.Random, gold: str, skill: float) -> Candidate:
+    proposed: Action | None = action(gold if rng.random() < skill else rng.choice(ACTION_TYPES), rng.randint(0, 1))
+    tokens = rng.randint(2, 30)
+    if rng.random() < 0.05:
+        proposed = None
+    return candidate(
+        proposed,
+        text=str(proposed),
+        confidence=round(rng.random(), 3),
+        logprob=-rng.random() * tokens,
+        tokens=tokens,
+        seconds=tokens * 0.02,
+    )
+
+
+def _verdicts(rng: random.Random, cheap: tuple[Candidate, ...], right: list[bool], digits: int) -> tuple[Verdict, ...]:
+    found: dict[str, Verdict] = {}
+    for one, good in zip(cheap, right, strict=True):
+        seen = found.get(one.text)
+        score = round(min(0.99, max(0.01, rng.gauss(0.6 if good else 0.4, 0.2))), digits)
+        new = Verdict(score=score, tokens=one.tokens + 1, seconds=0.01)
+        found[one.text] = new if seen is None else seen
+    seen_texts: set[str] = set()
+    result = []
+    for one in cheap:
+        verdict = found[one.text]
+        result.append(verdict.model_copy(update={"tokens": 0, "seconds": 0.0}) if one.text in seen_texts else verdict)
+        seen_texts.add(one.text)
+    return tuple(result)

@@ -1,0 +1,123 @@
+"""Every recorded answer is what the model says of that decision asked on its own, from scratch."""
+
+import math
+
+import pytest
+import torch
+from toys import compact_tokenizer, episode, llama, renderer, say
+
+from specacts.answering import judge, likelihood, propose, read, type_probability, window_seed
+from specacts.answers import Candidate
+from specacts.episodes import ACTION_TYPES
+from specacts.rows import candidate_ids
+
+TOKENIZER = compact_tokenizer()
+RENDERER = renderer(TOKENIZER, max_tokens=400, action_tokens=12)
+WINDOW = RENDERER.windows(episode("a", 2))[0]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return llama(TOKENIZER)
+
+
+@torch.inference_mode()
+def fresh(model, ids: list[int]) -> torch.Tensor:
+    return torch.log_softmax(model(input_ids=torch.tensor([ids]), use_cache=False).logits[0], dim=-1)
+
+
+def made(action, text: str = "") -> Candidate:
+    text = text or RENDERER.text(RENDERER.action_ids(action))
+    return Candidate(text=text, action=action, confidence=0.7, logprob=-1.0, tokens=1, seconds=0.0)
+
+
+CHOICES = [
+    [made(say("BLOCKED", "no").action), made(say("final_answer").action), made(say("BLOCKED", "no").action)]
+    for _ in WINDOW.points
+]
+CHOICES[0][1] = made(None, "neither this <|im_end|> nor that")
+
+
+def test_the_greedy_proposal_is_the_models_likeliest_text(model):
+    for point, (candidate,) in zip(
+        WINDOW.points, propose(read(model, WINDOW), WINDOW, RENDERER, 1, 0.8, 0), strict=True
+    ):
+        ids: list[int] = []
+        total = 0.0
+        while len(ids) < 12 and RENDERER.stop_id not in ids:
+            after = fresh(model, WINDOW.ids[: point.start] + ids)[-1]
+            ids.append(int(after.argmax()))
+            total += after[ids[-1]].item()
+        assert candidate.text == RENDERER.text(ids) and candidate.tokens == len(ids)
+        assert candidate.logprob == pytest.approx(total, abs=1e-4)
+
+
+def test_how_many_are_sampled_changes_no_greedy_proposal(model):
+    alone = propose(read(model, WINDOW), WINDOW, RENDERER, 1, 0.8, 0)
+    among = propose(read(model, WINDOW), WINDOW, RENDERER, 3, 0.8, 0)
+    assert [row[0].text for row in among] == [row[0].text for row in alone]
+    assert all(len(row) == 3 for row in among)
+
+
+def test_samples_repeat_with_the_seed(model):
+    texts = [
+        [[c.text for c in row] for row in propose(read(model, WINDOW), WINDOW, RENDERER, 3, 2.0, seed)]
+        for seed in (5, 5, 6)
+    ]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_text_that_never_stops_is_no_action(model):
+    for row in propose(read(model, WINDOW), WINDOW, RENDERER, 3, 2.0, 0):
+        for candidate in row:
+            assert candidate.tokens <= 12
+            if candidate.action is None:
+                assert candidate.confidence == 0.0
+            else:
+                assert RENDERER.parse(candidate.text) == candidate.action and 0 < candidate.confidence <= 1
+
+
+@pytest.mark.parametrize("shows_confidence", [True, False])
+def test_a_verdict_is_the_verifiers_answer_to_the_question_alone(model, shows_confidence):
+    accept, reject = (RENDERER.verdict_ids(right)[0] for right in (True, False))
+    verdicts = judge(read(model, WINDOW), WINDOW, RENDERER, CHOICES, shows_confidence)
+    for point, choices, row in zip(WINDOW.points, CHOICES, verdicts, strict=True):
+        for candidate, verdict in zip(choices, row, strict=True):
+            question = RENDERER.verdict_query_ids(0.7 if shows_confidence else None)
+            asked = candidate_ids(RENDERER, candidate.action, candidate.text) + question
+            after = fresh(model, WINDOW.ids[: point.start] + asked)[-1]
+            expected = 1 / (1 + math.exp(after[reject].item() - after[accept].item()))
+            assert verdict.score == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("level", ["type", "tool", "call"])
+def test_a_likelihood_is_the_probability_of_the_first_word_or_of_the_whole_action(model, level):
+    verdicts = likelihood(read(model, WINDOW), WINDOW, RENDERER, CHOICES, level)
+    for point, choices, row in zip(WINDOW.points, CHOICES, verdicts, strict=True):
+        for candidate, verdict in zip(choices, row, strict=True):
+            ids = candidate_ids(RENDERER, candidate.action, candidate.text)
+            after = fresh(model, WINDOW.ids[: point.start] + ids)[point.start - 1 : -1]
+            each = [after[n, token].item() for n, token in enumerate(ids)]
+            assert verdict.score == pytest.approx(math.exp(each[0] if level == "type" else sum(each)), rel=1e-3)
+
+
+def test_an_equal_candidate_is_read_and_charged_once(model):
+    for row in judge(read(model, WINDOW), WINDOW, RENDERER, CHOICES, True):
+        assert row[0].tokens > 0 and row[1].tokens > 0
+        assert (row[2].score, row[2].tokens, row[2].seconds) == (row[0].score, 0, 0.0)
+
+
+def test_the_last_label_is_never_read(model):
+    assert read(model, WINDOW).session.length == WINDOW.points[-1].start
+
+
+def test_the_nine_types_share_the_whole_probability(model):
+    logprobs = fresh(model, WINDOW.ids)[-1]
+    shares = [type_probability(logprobs, RENDERER, action_type) for action_type in ACTION_TYPES]
+    assert sum(shares) == pytest.approx(1) and min(shares) > 0
+
+
+def test_a_windows_seed_is_its_own_and_always_the_same():
+    seeds = {window_seed(s, e, w) for s in (0, 1) for e in ("a", "b") for w in (0, 1)}
+    assert len(seeds) == 8 and all(0 <= seed < 2**63 for seed in seeds)
+    assert window_seed(0, "multi_turn_base_7", 0) == window_seed(0, "multi_turn_base_7", 0)

@@ -1,0 +1,106 @@
+"""The chosen threshold is the best that trying every one would find, within the budget."""
+
+import time
+
+import pytest
+from factories import ACCEPTANCE, COST, SIZES, UPSTREAM, make_row, make_rows
+
+from specacts.answers import Answers
+from specacts.calibrate import Fitted, best, calibrate, commonest_type, metrics
+from specacts.config import Acceptance, Cost
+from specacts.cost import COST_MODELS, charges, thresholds, total
+from specacts.episodes import agrees
+from specacts.policies import JUDGING, NEVER, always_strong, score
+
+
+def replayed(rows: list[Answers], name: str, threshold: float, acceptance: Acceptance, cost: Cost) -> Fitted:
+    """A threshold's figures, by running its policy from scratch."""
+    outcomes = [JUDGING[name](threshold)(row) for row in rows]
+    right = [agrees(o.action, row.gold, acceptance.level) for o, row in zip(outcomes, rows, strict=True)]
+    own = total(charges(rows, outcomes, SIZES, cost.upstream))
+    strong = total(charges(rows, [always_strong(row) for row in rows], SIZES, cost.upstream))
+    relative = getattr(own, cost.model) / getattr(strong, cost.model)
+    accepted = sum(bool(o.accepted) for o in outcomes)
+    count = len(rows)
+    within = round(relative, 9) <= acceptance.max_relative_cost
+    return Fitted(threshold, within, sum(right) / count, accepted / count, relative)
+
+
+@pytest.mark.parametrize("model", COST_MODELS)
+@pytest.mark.parametrize("budget", [0.3, 0.9, 1.1, 5.0])
+@pytest.mark.parametrize("level", ["type", "call"])
+def test_trying_every_threshold_finds_nothing_better(model: str, budget: float, level: str):
+    rows = make_rows(8, seed=3)
+    acceptance, cost = Acceptance(level=level, max_relative_cost=budget), Cost(model=model, upstream=UPSTREAM)
+    for name, found in calibrate(rows, SIZES, acceptance, cost).items():
+        tried = [
+            replayed(rows, name, threshold, acceptance, cost)
+            for threshold in thresholds([score(r, name) for r in rows])
+        ]
+        allowed = [one for one in tried if one.within_budget] or tried
+        accuracy = max(one.accuracy for one in allowed)
+        cheapest = min(round(one.cost, 9) for one in allowed if one.accuracy == accuracy)
+        equals = [one for one in allowed if one.accuracy == accuracy and round(one.cost, 9) == cheapest]
+        expected = max(equals, key=lambda one: one.threshold)
+        assert found._replace(cost=0) == expected._replace(cost=0)
+        assert found.cost == pytest.approx(expected.cost, abs=1e-8)
+
+
+def test_a_tight_budget_is_respected_and_an_impossible_one_reported():
+    rows = make_rows(10)
+    free = calibrate(rows, SIZES, Acceptance(level="type", max_relative_cost=9), COST)["D"]
+    tight = calibrate(rows, SIZES, Acceptance(level="type", max_relative_cost=0.9), COST)["D"]
+    none = calibrate(rows, SIZES, Acceptance(level="type", max_relative_cost=0.01), COST)["D"]
+    assert free.within_budget and tight.within_budget and tight.cost <= 0.9 < free.cost
+    assert tight.accuracy <= free.accuracy
+    assert none == free._replace(within_budget=False)
+
+
+def test_ties_go_to_the_cheaper_then_to_the_higher_threshold():
+    def fitted(threshold: float, cost: float) -> Fitted:
+        return Fitted(threshold, True, 0.5, 0.5, cost)
+
+    assert best([fitted(0.1, 1.0), fitted(0.2, 0.9), fitted(0.3, 0.9), fitted(0.4, 1.0)]) == fitted(0.3, 0.9)
+
+
+def test_within_budget_comes_before_accuracy():
+    dear, allowed = Fitted(0.1, False, 0.9, 0.5, 2.0), Fitted(0.2, True, 0.4, 0.5, 0.5)
+    assert best([dear, allowed]) == allowed
+
+
+def test_proposals_no_better_than_strong_are_accepted_because_they_are_cheaper():
+    rows = [make_row(episode=str(n), verifier=(0.5,)) for n in range(4)]
+    assert calibrate(rows, SIZES, ACCEPTANCE, COST)["D"].threshold == 0.0
+
+
+def test_wrong_proposals_are_never_accepted_where_money_is_no_object():
+    rows = [make_row(episode=str(n), cheap=("BLOCKED",), verifier=(1.0,)) for n in range(4)]
+    generous = Acceptance(level="type", max_relative_cost=9)
+    assert calibrate(rows, SIZES, generous, COST)["D"].threshold == NEVER
+
+
+def test_nine_hundred_decisions_take_a_few_seconds_at_most():
+    rows = make_rows(180, digits=6)
+    started = time.process_time()
+    calibrate(rows, SIZES, ACCEPTANCE, COST)
+    assert len(rows) > 800 and time.process_time() - started < 5
+
+
+def test_the_commonest_type_is_the_first_by_name_among_equals():
+    rows = [make_row(gold=gold) for gold in ("repair", "BLOCKED", "repair", "BLOCKED", "verifier")]
+    assert commonest_type(rows) == "BLOCKED"
+
+
+def test_metrics_round_everything_but_thresholds():
+    rows = make_rows(6)
+    fine = Fitted(0.123456789, True, 1 / 3, 1 / 3, 1 / 3)
+    values = metrics(rows, {"D": fine}, ACCEPTANCE, COST)
+    assert values["policies"]["D"] == {
+        "threshold": 0.123456789,
+        "within_budget": True,
+        "accuracy": 0.3333,
+        "accept_rate": 0.3333,
+        "cost": 0.3333,
+    }
+    assert (values["decisions"], values["groups"]) == (len(rows), 2)
+    assert values["majority"] == commonest_type(rows)

@@ -1,0 +1,166 @@
+"""Every call is charged once, in FLOPs counted by hand, in seconds, and in upstream's figures."""
+
+import itertools
+import random
+from math import isclose, prod
+
+import pytest
+from factories import SECONDS_PER_TOKEN, SIZES, UPSTREAM, make_row, make_rows
+
+from specacts.answers import Answers, ModelSize
+from specacts.config import UpstreamCost
+from specacts.cost import Charge, charges, expected_charges, flops, step, sweep, thresholds, total
+from specacts.policies import JUDGING, NEVER, Call, Outcome, always_strong, cheap_only, choices, score
+
+TINY = ModelSize(body=10, head=7, layers=2, attention=3)
+
+
+def charged(rows: list[Answers], outcomes: list[Outcome]) -> list[Charge]:
+    return charges(rows, outcomes, SIZES, UPSTREAM)
+
+
+def attended(contexts: range) -> int:
+    """Pairs of tokens at the given positions and what they attend to, by counting."""
+    return sum(position + 1 for position in contexts)
+
+
+def test_flops_of_generating_by_hand():
+    # 4 cached tokens, 3 new ones at positions 4, 5, 6, then 2 generated ones at 7, 8.
+    call = Call("cheap", branches=(2,), heads=2, answers=1, verdicts=0, seconds=0.0)
+    body, head, attention = 2 * 10 * (3 + 2), 2 * 7 * 2, 4 * 2 * 3 * attended(range(4, 9))
+    assert flops(TINY, 4, 3, call) == body + head + attention
+
+
+def test_flops_of_judging_two_branches_by_hand():
+    # 5 cached tokens; branches of 2 and 3 tokens, each at positions 5, 6(, 7): neither sees the other.
+    call = Call("verifier", branches=(2, 3), heads=2, answers=0, verdicts=2, seconds=0.0)
+    attention = 4 * 2 * 3 * (attended(range(5, 7)) + attended(range(5, 8)))
+    assert flops(TINY, 5, 0, call) == 2 * 10 * 5 + 2 * 7 * 2 + attention
+
+
+def test_reading_in_pieces_costs_as_much_as_at_once():
+    whole = flops(TINY, 0, 30, Call("cheap", (), 0, 0, 0, 0.0))
+    pieces = [flops(TINY, cached, 10, Call("cheap", (), 0, 0, 0, 0.0)) for cached in (0, 10, 20)]
+    assert sum(pieces) == whole
+
+
+def test_a_model_reads_in_a_window_only_what_it_has_not_cached():
+    rows = [make_row(context=100), make_row(context=150)]
+    first, second = charged(rows, [always_strong(row) for row in rows])
+    own = rows[0].strong.tokens
+    assert isclose(first.seconds, 100 * SECONDS_PER_TOKEN["strong"] + rows[0].strong.seconds)
+    assert isclose(second.seconds, (50 - own) * SECONDS_PER_TOKEN["strong"] + rows[1].strong.seconds)
+    assert second.flops < first.flops
+    assert second.flops_no_cache > first.flops_no_cache
+
+
+def test_a_new_window_or_episode_starts_with_empty_caches():
+    rows = [make_row(context=80), make_row(context=80, window=1), make_row(context=80, episode="e1", window=1)]
+    assert len(set(charged(rows, [always_strong(row) for row in rows]))) == 1
+
+
+def test_a_model_that_was_not_asked_catches_up_later():
+    rows = [make_row(context=100, verifier=(0.9,)), make_row(context=150, verifier=(0.1,))]
+    outcomes = [JUDGING["D"](0.5)(row) for row in rows]
+    _, cached = step(rows[0], outcomes[0], {}, SIZES, UPSTREAM)
+    assert cached == {"cheap": 100 + rows[0].cheap[0].tokens, "verifier": 100}
+    fallback = outcomes[1].calls[-1]
+    second = charged(rows, outcomes)[1]
+    others = charged(rows, [outcomes[0], outcomes[1]._replace(calls=outcomes[1].calls[:-1], actor="cheap")])[1]
+    assert fallback.role == "strong"
+    assert isclose(second.flops - others.flops, flops(SIZES["strong"], 0, 150, fallback))
+
+
+def test_an_action_longer_than_the_next_context_costs_no_less_than_nothing():
+    rows = [make_row(context=100), make_row(context=105)]
+    second = charged(rows, [always_strong(row) for row in rows])[1]
+    assert isclose(second.seconds, rows[1].strong.seconds)
+
+
+def test_the_strong_model_reads_a_context_once_though_it_judges_and_acts():
+    row = make_row(context=100, strong_verdict=(0.1,))
+    c, a = (charged([row], [policy(row)])[0] for policy in (JUDGING["C"](0.5), always_strong))
+    judge = JUDGING["C"](0.5)(row).calls[1]
+    cheap = charged([row], [cheap_only(row)])[0]
+    assert isclose(c.flops, a.flops + cheap.flops + flops(SIZES["strong"], 100, 0, judge))
+    assert c.flops_no_cache - a.flops_no_cache - cheap.flops_no_cache == flops(SIZES["strong"], 0, 100, judge)
+
+
+@pytest.mark.parametrize("name", JUDGING)
+def test_charges_of_single_calls_sum_to_the_total(name: str):
+    rows = make_rows(6)
+    outcomes = [JUDGING[name](0.5)(row) for row in rows]
+    cached, window, parts = {}, None, []
+    for row, outcome in zip(rows, outcomes, strict=True):
+        if (row.episode, row.window) != window:
+            window, cached = (row.episode, row.window), {}
+        for call in outcome.calls:
+            alone = outcome._replace(calls=(call,), actor=call.role, tokens=0)
+            charge, cached = step(row, alone, cached, SIZES, UPSTREAM)
+            parts.append(charge)
+        cached[outcome.actor] += outcome.tokens
+    assert total(parts) == pytest.approx(total(charged(rows, outcomes)))
+
+
+def test_upstream_figures_come_out_as_upstream_printed_them():
+    row = make_row(cheap=("repair",) * 3, verifier=(0.5,) * 3)
+    accepting = {name: charged([row], [make(0.1)(row)])[0].upstream for name, make in JUDGING.items()}
+    rejecting = {name: charged([row], [make(NEVER)(row)])[0].upstream for name, make in JUDGING.items()}
+    assert charged([row], [always_strong(row)])[0].upstream == 1
+    assert charged([row], [cheap_only(row)])[0].upstream == pytest.approx(0.15)
+    assert rejecting["C"] == pytest.approx(1.25)
+    assert accepting["D"] == pytest.approx(0.25)  # upstream's table stops here ...
+    assert rejecting["D"] == pytest.approx(1.25)  # ... but a rejection pays for the strong action too
+    assert accepting["E"] == pytest.approx(0.75)
+    assert rejecting["E"] == pytest.approx(1.75)
+
+
+def test_upstream_prices_are_those_of_the_configuration():
+    row = make_row()
+    prices = UpstreamCost(strong=2.0, cheap=0.5, verdict=0.25)
+    (charge,) = charges([row], [JUDGING["D"](NEVER)(row)], SIZES, prices)
+    assert charge.upstream == 2.0 + 0.5 + 0.25
+
+
+def test_the_total_of_nothing_is_zero():
+    assert total([]) == Charge(0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
+def test_expected_charges_weigh_every_sequence_of_tosses(rate: float):
+    rows = [make_row(context=context) for context in (50, 90, 130, 170)]
+    both = choices(rows, "D")
+    expected = expected_charges(rows, both, rate, SIZES, UPSTREAM)
+    by_hand = [Charge(0, 0, 0, 0)] * len(rows)
+    for tosses in itertools.product((True, False), repeat=len(rows)):
+        probability = prod(rate if toss else 1 - rate for toss in tosses)
+        outcomes = [choice.accept if toss else choice.reject for choice, toss in zip(both, tosses, strict=True)]
+        for n, charge in enumerate(charged(rows, outcomes)):
+            by_hand[n] = Charge(*(a + probability * b for a, b in zip(by_hand[n], charge, strict=True)))
+    for one, other in zip(expected, by_hand, strict=True):
+        assert one == pytest.approx(other)
+
+
+def test_thresholds_lie_between_neighbours_and_around_all():
+    rng = random.Random(0)
+    scores = [rng.random() for _ in range(200)]
+    ordered, found = sorted(scores), thresholds(scores)
+    assert found == sorted(found) and len(found) == len(scores) + 1
+    assert found[0] <= ordered[0] and found[-1] > ordered[-1]
+    for low, threshold, high in zip(ordered, found[1:-1], ordered[1:], strict=False):
+        assert low + (high - low) / 4 <= threshold <= high - (high - low) / 4
+
+
+def test_scores_within_rounding_of_each_other_are_not_parted():
+    assert thresholds([0.3, 0.3, 0.3 + 1e-7, 0.9]) == [0.0, 0.6, NEVER]
+    assert len(thresholds([1e-9, 2e-9])) == 3  # tiny is not close
+
+
+@pytest.mark.parametrize("name", JUDGING)
+def test_a_sweep_equals_charging_every_threshold_anew(name: str):
+    rows = make_rows(8)
+    for point in sweep(rows, name, SIZES, UPSTREAM):
+        outcomes = [JUDGING[name](point.threshold)(row) for row in rows]
+        assert point.accepted == tuple(outcome.accepted for outcome in outcomes)
+        assert point.charge == pytest.approx(total(charged(rows, outcomes)), rel=1e-12)
+    assert len(thresholds([score(row, name) for row in rows])) == len(sweep(rows, name, SIZES, UPSTREAM))

@@ -1,0 +1,244 @@
+"""The smoke scale through the real `dvc`, in a copy of the working tree whose path holds a space.
+
+One pipeline run is shared; the tests go on from it in their order, each leaving the workspace as it was.
+Nobody's Git identity, home folder or outputs are touched.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+STAGES = ["check", "fetch", "collect", "split", "train@cheap", "train@strong", "propose", "train@verifier"]
+STAGES += ["answer", "calibrate", "evaluate", "report"]
+OUTPUTS = ("data", "models", "metrics", "reports")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+class Workspace:
+    """A throw-away repository and the commands that run in it."""
+
+    def __init__(self, path: Path, home: Path):
+        self.path = path
+        quiet = {"DVC_NO_ANALYTICS": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
+        nobody = {"HOME": str(home), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+        tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self.environment = os.environ | quiet | nobody | {"PATH": tools}
+
+    def dvc(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        """Run dvc; stdout and stderr together in `.stdout`."""
+        return subprocess.run(
+            [sys.executable, "-m", "dvc", *arguments],
+            cwd=self.path,
+            env=self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def ran(self, output: str) -> list[str]:
+        """The stages that dvc says it runs."""
+        return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage '")]
+
+    def hashes(self) -> dict[str, str]:
+        """Every output file with its hash."""
+        files = (f for folder in OUTPUTS for f in (self.path / folder).rglob("*") if f.is_file())
+        return {str(f.relative_to(self.path)): hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(files)}
+
+    def json(self, name: str) -> dict:
+        return json.loads((self.path / name).read_text())
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory) -> Workspace:
+    """The copy after one run of the smoke scale, as an experiment."""
+    made = Workspace(tmp_path_factory.mktemp("pipeline") / "work space", tmp_path_factory.mktemp("home"))
+    script = [str(ROOT / "scripts/copy_workspace.sh"), str(made.path)]
+    subprocess.run(script, env=made.environment, check=True)
+    done = made.dvc("exp", "run", "-n", "smoke", "-S", "scale=smoke")
+    assert done.returncode == 0, done.stdout[-5000:]
+    return made
+
+
+@pytest.fixture
+def unharmed(workspace) -> Iterator[Workspace]:
+    """The workspace; after the test its outputs must be what they were, and its configuration is put back."""
+    before = workspace.hashes()
+    files = [workspace.path / name for name in ("params.yaml", "configs/scale/smoke.yaml")]
+    texts = [file.read_text() for file in files]
+    yield workspace
+    for file, text in zip(files, texts, strict=True):
+        file.write_text(text)
+    assert workspace.hashes() == before
+
+
+def edit(workspace: Workspace, changes: dict[str, str]) -> None:
+    path = workspace.path / "params.yaml"
+    text = path.read_text()
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    path.write_text(text)
+
+
+def test_a_run_ends_with_every_policy_compared(workspace):
+    found = workspace.json("metrics/eval.json")
+    assert found["decisions"] > 0 and found["groups"] > 0
+    assert list(found["policies"]) == ["A", "B", "C", "D", "E"]
+    for policy in found["policies"].values():
+        for level in ("type", "tool", "call"):
+            low, value, high = (policy[f"{level}_accuracy{end}"] for end in ("_low", "", "_high"))
+            assert 0 <= low <= value <= high <= 1
+        assert {"flops", "seconds", "upstream"} <= set(policy["cost"])
+    assert found["policies"]["A"]["cost"]["flops"] == 1
+    for name in ("C", "D", "E"):
+        assert 0 <= found["policies"][name]["accept_rate"] <= 1
+        assert {"type_accuracy", "type_accuracy_low", "type_accuracy_high"} <= set(found["paired"][f"{name}_minus_A"])
+    assert {"auroc", "auroc_low", "auroc_high"} <= set(found["verifier"])
+    assert {"majority", "random", "random_accept", "oracle"} <= set(found["baselines"])
+
+
+def test_a_run_leaves_a_report_with_its_figures(workspace):
+    report = (workspace.path / "reports/report.md").read_text()
+    assert report.startswith("# ") and "smoke" in report
+    for name in ("frontier", "confusion", "training_loss", "accept_rate"):
+        assert (workspace.path / f"reports/figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert f"figures/{name}.png" in report
+    shown = subprocess.run(
+        [sys.executable, "scripts/show.py"], cwd=workspace.path, capture_output=True, text=True, check=True
+    )
+    assert "| A always the strong model" in shown.stdout and "reports/report.md" in shown.stdout
+
+
+def test_an_adapter_is_safetensors_with_a_card_and_no_pickle(workspace):
+    for role in ("cheap", "verifier", "strong"):
+        names = {path.name for path in (workspace.path / "models" / role).iterdir()}
+        assert names == {"README.md", "adapter_config.json", "adapter_model.safetensors"}
+
+
+def test_dvc_shows_metrics_and_plots(workspace):
+    shown = workspace.dvc("metrics", "show", "--json")
+    assert shown.returncode == 0
+    assert '"type_accuracy"' in shown.stdout and "metrics/train/strong.json" in shown.stdout
+    plots = workspace.dvc("plots", "show", "--json", "-o", "dvc_plots")
+    assert plots.returncode == 0, plots.stdout
+    for name in ("training loss", "reports/plots/frontier.csv", "reports/figures/confusion.png"):
+        assert name in plots.stdout
+
+
+def test_nothing_changed_reruns_nothing(unharmed):
+    done = unharmed.dvc("repro")
+    assert done.returncode == 0 and unharmed.ran(done.stdout) == []
+    assert all(f"Stage '{name}' didn't change" in done.stdout for name in STAGES)
+    assert unharmed.dvc("status").stdout.strip() == "Data and pipelines are up to date."
+
+
+def changed(workspace: Workspace) -> set[str]:
+    """The stages whose own dependencies or parameters differ from the latest run's."""
+    return set(json.loads(workspace.dvc("status", "--json").stdout))
+
+
+def followers(workspace: Workspace, stages: set[str]) -> set[str]:
+    """The stages and all that come after them in dvc's graph."""
+    edges = [line.strip().strip(";").replace('"', "") for line in workspace.dvc("dag", "--dot").stdout.splitlines()]
+    pairs = [tuple(edge.split(" -> ")) for edge in edges if " -> " in edge]
+    reached = set(stages)
+    while more := {after for before, after in pairs if before in reached} - reached:
+        reached |= more
+    return reached
+
+
+def test_a_lora_change_reruns_the_trainings_and_what_follows_and_never_the_data(unharmed):
+    edit(unharmed, {"  r: 16": "  r: 8"})
+    found = changed(unharmed)
+    assert found == {"check", "train@cheap", "train@strong", "train@verifier"}
+    assert followers(unharmed, found - {"check"}) == set(STAGES) - {"check", "fetch", "collect", "split"}
+    # `check` says yes or no and writes the same either way: nothing reruns because of it
+    assert unharmed.dvc("repro", "check").returncode == 0
+    assert changed(unharmed) == found - {"check"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "stages"),
+    [
+        ("strong: epochs", "0.6", {"check", "train@strong"}),
+        ("cheap: learning_rate", "0.001", {"check", "train@cheap"}),
+        ("answer: episodes", "5", {"check", "answer"}),
+        ("answer: verify_episodes", "5", {"check", "propose"}),
+        ("bootstrap", "150", {"check", "evaluate"}),
+        ("split: train", "0.4000000000001", {"check", "split"}),
+        ("data: tasks", "12", {"check", "collect"}),
+    ],
+)
+def test_a_change_of_scale_is_noticed_where_it_matters_and_nowhere_else(unharmed, field, value, stages):
+    path = unharmed.path / "configs/scale/smoke.yaml"
+    content = yaml.safe_load(path.read_text())
+    *parents, last = field.split(": ")
+    inner = content
+    for parent in parents:
+        inner = inner[parent]
+    inner[last] = yaml.safe_load(value)
+    path.write_text(yaml.safe_dump(content))
+    assert changed(unharmed) == stages
+
+
+def test_an_acceptance_change_replays_the_recorded_answers_only(workspace):
+    before = workspace.hashes()
+    done = workspace.dvc("exp", "run", "-S", "acceptance.max_relative_cost=0.7")
+    assert done.returncode == 0, done.stdout
+    assert set(workspace.ran(done.stdout)) <= {"check", "calibrate", "evaluate", "report"}
+    assert "calibrate" in workspace.ran(done.stdout)
+    back = workspace.dvc("exp", "run", "-S", "acceptance.max_relative_cost=1.0")
+    assert back.returncode == 0, back.stdout
+    assert workspace.hashes() == before
+
+
+@pytest.mark.parametrize("changes", [{"  r: 16": "  r: 0"}, {"  r: 16": "  rank: 16"}])
+def test_a_wrong_configuration_stops_before_anything_is_lost(unharmed, changes):
+    edit(unharmed, changes)
+    done = unharmed.dvc("repro")
+    assert done.returncode != 0
+    assert "error: params.yaml: lora.r" in done.stdout and "Traceback" not in done.stdout
+    assert unharmed.ran(done.stdout) == ["check"]
+
+
+def test_a_scale_that_is_not_there_is_refused(unharmed):
+    done = unharmed.dvc("exp", "run", "-S", "scale=gigantic")
+    assert done.returncode != 0 and "configs/scale/gigantic.yaml" in done.stdout
+
+
+def test_a_damaged_download_that_cannot_be_replaced_is_one_clear_line(unharmed):
+    (wheel,) = (unharmed.path / ".work/wheels").glob("bfcl-eval-*.whl")
+    whole = wheel.read_bytes()
+    wheel.write_bytes(whole[:-1000])
+    try:
+        done = unharmed.dvc("repro", "--single-item", "--force", "fetch", PIP_NO_INDEX="1")
+    finally:
+        wheel.write_bytes(whole)
+    assert done.returncode != 0 and "Traceback" not in done.stdout
+    assert "configs/scale/smoke.yaml: traces: pip could not download bfcl-eval==" in done.stdout
+
+
+def test_a_training_repeated_gives_the_same_bytes(workspace):
+    before = workspace.hashes()
+    done = workspace.dvc("repro", "--single-item", "--force", "train@cheap")
+    assert done.returncode == 0, done.stdout
+    after = workspace.hashes()
+    assert {name for name in after if after[name] != before.get(name)} <= {"metrics/train/cheap.json"}  # seconds
+    assert set(after) == set(before)
+
+
+def test_an_output_that_was_lost_comes_back_without_any_training(workspace):
+    before = workspace.hashes()
+    for path in (workspace.path / "models/strong").iterdir():
+        path.unlink()
+    (workspace.path / "models/strong").rmdir()
+    done = workspace.dvc("checkout", "models/strong")
+    assert done.returncode == 0, done.stdout
+    assert workspace.hashes() == before

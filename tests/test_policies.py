@@ -1,0 +1,90 @@
+"""What each policy does with recorded answers, and which calls it makes."""
+
+import pytest
+from factories import make_row, make_rows
+
+from specacts.policies import ALWAYS, JUDGING, NEVER, choices, policies, score
+
+HALF = dict.fromkeys(JUDGING, 0.5)
+ROW = make_row(
+    gold="retrieval",
+    cheap=("file_read", "retrieval", "BLOCKED"),
+    strong="repair",
+    verifier=(0.6, 0.8, 0.1),
+    strong_verdict=(0.3, 0.9, 0.1),
+)
+
+
+def test_a_always_asks_strong_and_nobody_else():
+    outcome = policies(HALF)["A"](ROW)
+    assert (outcome.action, outcome.accepted, outcome.actor) == (ROW.strong.action, None, "strong")
+    assert [call.role for call in outcome.calls] == ["strong"]
+
+
+def test_b_takes_the_greedy_proposal_and_asks_nobody_else():
+    outcome = policies(HALF)["B"](ROW)
+    assert (outcome.action, outcome.accepted, outcome.actor) == (ROW.cheap[0].action, None, "cheap")
+    assert [(call.role, call.answers) for call in outcome.calls] == [("cheap", 1)]
+
+
+def test_c_lets_the_strong_model_judge_and_pays_for_it_again_on_rejection():
+    outcome = policies(HALF)["C"](ROW)
+    assert (outcome.action, outcome.accepted) == (ROW.strong.action, False)
+    assert [(c.role, c.verdicts, c.answers) for c in outcome.calls] == [
+        ("cheap", 0, 1),
+        ("strong", 1, 0),
+        ("strong", 0, 1),
+    ]
+
+
+def test_d_takes_the_greedy_proposal_where_the_verifier_accepts():
+    outcome = policies(HALF)["D"](ROW)
+    assert (outcome.action, outcome.accepted) == (ROW.cheap[0].action, True)
+    assert [(c.role, c.verdicts, c.answers) for c in outcome.calls] == [("cheap", 0, 1), ("verifier", 1, 0)]
+
+
+def test_e_takes_the_best_proposal_or_none():
+    accepted, rejected = (policies(HALF | {"E": threshold})["E"](ROW) for threshold in (0.8, 0.81))
+    assert (accepted.action, accepted.accepted) == (ROW.cheap[1].action, True)
+    assert (rejected.action, rejected.accepted) == (ROW.strong.action, False)
+    assert [(c.role, c.verdicts, c.answers) for c in accepted.calls] == [("cheap", 0, 3), ("verifier", 3, 0)]
+
+
+def test_a_score_at_the_threshold_is_accepted():
+    assert policies(HALF)["D"](make_row(verifier=(0.5,))).accepted
+
+
+def test_equal_scores_go_to_the_first_proposal():
+    row = make_row(cheap=("BLOCKED", "repair"), verifier=(0.7, 0.7))
+    assert policies(HALF)["E"](row).action == row.cheap[0].action
+
+
+def test_malformed_proposals_can_be_accepted_and_are_no_action():
+    outcome = policies(HALF)["D"](make_row(cheap=(None,), verifier=(0.9,)))
+    assert outcome.accepted and outcome.action is None
+
+
+def test_an_equal_candidate_is_read_once_but_is_a_verdict_of_its_own():
+    row = make_row(cheap=("repair", "repair"), verifier=(0.7, 0.7))
+    repeated = row.verifier[1].model_copy(update={"tokens": 0, "seconds": 0.0})
+    judging = policies(HALF)["E"](row.model_copy(update={"verifier": (row.verifier[0], repeated)})).calls[1]
+    assert (judging.branches, judging.heads, judging.verdicts) == ((11,), 1, 2)
+
+
+def test_a_proposer_as_judge_computes_a_distribution_for_each_token_it_reads():
+    assert [policies(HALF)[name](ROW).calls[1].heads for name in ("C", "D")] == [10, 1]
+
+
+@pytest.mark.parametrize("name", JUDGING)
+def test_thresholds_split_exactly_by_score(name: str):
+    for row in make_rows(10):
+        assert JUDGING[name](score(row, name))(row).accepted
+        assert not JUDGING[name](score(row, name) + 1e-9)(row).accepted
+
+
+@pytest.mark.parametrize("name", JUDGING)
+@pytest.mark.parametrize("saturated", [0.0, 1.0])
+def test_both_sides_exist_even_for_saturated_scores(name: str, saturated: float):
+    (choice,) = choices([make_row(verifier=(saturated,), strong_verdict=(saturated,))], name)
+    assert (choice.accept.accepted, choice.reject.accepted) == (True, False)
+    assert ALWAYS <= saturated < NEVER

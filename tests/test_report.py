@@ -1,0 +1,204 @@
+"""The report says what the numbers say, whichever way they point, and is the same bytes for the same numbers."""
+
+import copy
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from factories import ACCEPTANCE, COST, SIZES, make_rows
+
+from specacts.calibrate import calibrate, metrics
+from specacts.errors import UserError
+from specacts.evaluate import evaluate, run
+from specacts.files import write_json, write_jsonl, write_text
+from specacts.report import Facts, answer, remarks, report, result_table
+from stages import calibrate as calibrate_stage
+from stages import evaluate as evaluate_stage
+from stages import report as report_stage
+
+ROOT = Path(__file__).parent.parent
+TYPES = {"tool_call": 3, "final_answer": 5}
+TRAINED = {
+    "steps": 40,
+    "rows": 40,
+    "tokens": 9000,
+    "supervised_tokens": 800,
+    "first_loss": 3.2,
+    "final_loss": 0.9,
+    "seconds": 90.0,
+    "tokens_per_second": 100.0,
+    "peak_memory_gib": 1.5,
+    "trainable_parameters": 2_000_000,
+}
+ASSETS = {"roles": {role: {"parameters": 57_000_000, "layers": [0, 1, -1]} for role in SIZES}}
+
+
+@pytest.fixture(scope="module")
+def made() -> Facts:
+    rows, fitted = make_rows(12), calibrate(make_rows(12, seed=4), SIZES, ACCEPTANCE, COST)
+    tracks = run(rows, SIZES, {name: fit.threshold for name, fit in fitted.items()}, "final_answer", "type", COST)
+    return Facts(
+        evaluation=evaluate(rows, tracks, "type", 100, 0),
+        calibration=metrics(rows, fitted, ACCEPTANCE, COST),
+        data={"train": {"episodes": 2, "groups": 1, "decisions": 8, "decisions_by_type": TYPES}},
+        answers={"decisions_per_second": 4.0},
+        assets=ASSETS,
+        training=dict.fromkeys(SIZES, TRAINED),
+        scale="toy",
+        recipe="v3",
+        level="type",
+        cost_model="flops",
+        max_relative_cost=1.0,
+    )
+
+
+@pytest.fixture
+def facts(made: Facts) -> Facts:
+    """A copy that a test may bend; C, D and E are worse and dearer than A, A is better than B."""
+    bent = copy.deepcopy(made)
+    for name in "CDE":
+        bend(bent, name, (-0.1, -0.2, -0.05), (1.5, 1.4, 1.6))
+    set_interval(bent.evaluation["paired"]["B_minus_A"], "type_accuracy", (-0.1, -0.2, -0.05))
+    for fit in bent.calibration["policies"].values():
+        fit["within_budget"] = True
+    return bent
+
+
+def bend(facts: Facts, name: str, gain: tuple[float, ...], cost: tuple[float, ...]) -> None:
+    """Set a policy's difference to A in accuracy, and its relative cost: value, low, high."""
+    set_interval(facts.evaluation["paired"][f"{name}_minus_A"], "type_accuracy", gain)
+    set_interval(facts.evaluation["policies"][name]["cost"], "flops", cost)
+
+
+def set_interval(entry: dict, key: str, values: tuple[float, ...]) -> None:
+    entry.update(zip((key, f"{key}_low", f"{key}_high"), values, strict=True))
+
+
+BETTER, EVEN, WORSE = (0.02, 0.01, 0.03), (0.01, -0.01, 0.03), (-0.02, -0.03, -0.01)
+CHEAPER, SAME, DEARER = (0.8, 0.7, 0.9), (1.0, 0.9, 1.1), (1.3, 1.2, 1.4)
+
+
+@pytest.mark.parametrize(
+    ("gain", "cost", "begins"),
+    [
+        (BETTER, CHEAPER, "Yes: D "),
+        (BETTER, SAME, "Yes in accuracy, not in cost: D "),
+        (EVEN, CHEAPER, "Nearly: cheaper, and no difference in accuracy could be shown: D "),
+        (BETTER, DEARER, "In accuracy yes, but it costs more: D "),
+        (WORSE, CHEAPER, "Not without a loss: D "),
+        (EVEN, SAME, "No: none of C, D and E "),
+        (EVEN, DEARER, "No: none of C, D and E "),
+        (WORSE, DEARER, "No: none of C, D and E "),
+    ],
+)
+def test_the_answer_follows_from_the_numbers(facts: Facts, gain: tuple, cost: tuple, begins: str):
+    bend(facts, "D", gain, cost)
+    assert answer(facts).startswith(begins)
+
+
+def test_the_answer_names_the_best_of_those_that_qualify(facts: Facts):
+    bend(facts, "C", (0.05, 0.01, 0.09), DEARER)
+    bend(facts, "D", (0.02, 0.01, 0.03), CHEAPER)
+    bend(facts, "E", (0.03, 0.01, 0.05), CHEAPER)
+    assert answer(facts).startswith("Yes: E (")
+    assert "+3.0 points of action type accuracy, +1.0 to +5.0" in answer(facts)
+
+
+def test_the_answer_follows_the_configured_cost_and_level(facts: Facts):
+    bend(facts, "D", BETTER, CHEAPER)
+    set_interval(facts.evaluation["policies"]["D"]["cost"], "seconds", DEARER)
+    assert answer(facts._replace(cost_model="seconds")).startswith("In accuracy yes, but it costs more: D ")
+    set_interval(facts.evaluation["paired"]["D_minus_A"], "call_accuracy", WORSE)
+    for name in "CE":
+        set_interval(facts.evaluation["paired"][f"{name}_minus_A"], "call_accuracy", WORSE)
+    assert answer(facts._replace(level="call")).startswith("Not without a loss: D ")
+
+
+def test_remarks_say_what_undermines_the_answer(facts: Facts):
+    facts.evaluation["policies"]["C"]["accept_rate"] = 0.0
+    facts.evaluation["policies"]["D"]["accept_rate"] = 0.5
+    facts.evaluation["policies"]["E"]["accept_rate"] = 0.5
+    assert len(remarks(facts)) == 2 and "C accepts nothing" in remarks(facts)[1]
+    set_interval(facts.evaluation["paired"]["B_minus_A"], "type_accuracy", EVEN)
+    for name in "CE":
+        facts.calibration["policies"][name]["within_budget"] = False
+    text = " ".join(remarks(facts))
+    assert "not shown to be better than the cheap one" in text
+    assert "No threshold of C and E kept within the cost budget" in text
+
+
+def test_the_first_screen_is_question_answer_and_result_table(facts: Facts):
+    lines = [line for line in report(facts).splitlines() if line]
+    assert lines[0].startswith("# ") and lines[0].endswith("?")
+    assert lines[2] == f"**{answer(facts)}**"
+    table = result_table(facts.evaluation).splitlines()
+    first = next(n for n, line in enumerate(lines) if line.startswith("|"))
+    assert first < 8 and lines[first : first + len(table)] == table
+    assert len(table) == 2 + len("ABCDE") + len(facts.evaluation["baselines"])
+
+
+def test_the_report_links_every_figure_and_explains_every_policy(facts: Facts):
+    text = report(facts)
+    for figure in ("frontier", "confusion", "training_loss", "accept_rate"):
+        assert f"(figures/{figure}.png)" in text
+    for name in "ABCDE":
+        assert f"- **{name}**: " in text
+    assert "nan" not in text.lower().replace("finance", "") and "None" not in text
+
+
+def test_what_is_missing_is_a_dash_or_left_out(facts: Facts):
+    for entry in (facts.evaluation["verifier"], facts.evaluation["policies"]["D"]):
+        for key in [key for key in entry if key.startswith(("auroc", "confidence_auroc", "precision", "recall"))]:
+            entry[key] = None
+    text = report(facts._replace(training={}, answers={}))
+    assert "no score can be judged" in text and "No training was recorded." in text and "None" not in text
+
+
+def test_the_verifier_is_called_what_it_is(facts: Facts):
+    for gain, words in (
+        (BETTER, "better than the free"),
+        (EVEN, "not measurably better"),
+        (WORSE, "not worth its cost"),
+    ):
+        set_interval(facts.evaluation["verifier"], "auroc_minus_confidence", gain)
+        assert words in report(facts)
+
+
+def workspace(folder: Path) -> None:
+    """What the stages before calibrate leave behind, for toy models."""
+    params = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    write_text(folder / "params.yaml", params.replace("scale: cpu", "scale: smoke"))  # fewer resamples
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    for split, seed in (("calibrate", 5), ("test", 6)):
+        write_jsonl(folder / f"data/answers/{split}.jsonl", (r.model_dump(mode="json") for r in make_rows(9, seed)))
+    write_json(folder / "data/answers/models.json", {role: size._asdict() for role, size in SIZES.items()})
+    counted = {"episodes": 2, "groups": 1, "decisions": 8, "decisions_by_type": TYPES}
+    write_json(folder / "metrics/data.json", {"train": counted})
+    write_json(folder / "metrics/answer.json", {"decisions_per_second": 4.0})
+    write_json(folder / "metrics/assets.json", ASSETS)
+    for role in ("cheap", "strong"):  # the verifier's are missing
+        write_json(folder / f"metrics/train/{role}.json", TRAINED)
+        write_text(folder / f"metrics/train/{role}_loss.csv", "step,loss,learning_rate\n1,3.2,0.1\n2,0.9,0.1\n")
+
+
+def test_the_stages_write_what_they_promise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    workspace(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for stage in (calibrate_stage, evaluate_stage, report_stage):
+        stage.main()
+    made = {str(path) for path in Path("reports").rglob("*.*")}
+    plots = {f"reports/plots/{name}.csv" for name in ("frontier", "confusion_A", "confusion_B", "accept_rate")}
+    figures = {f"reports/figures/{name}.png" for name in ("frontier", "confusion", "training_loss", "accept_rate")}
+    assert made == plots | figures | {"reports/report.md"}
+    assert "The report: reports/report.md" in capsys.readouterr().out
+    policies = json.loads(Path("metrics/calibrate.json").read_text())["policies"]
+    thresholds, _ = evaluate_stage.read_calibration(Path("metrics/calibrate.json"))
+    assert thresholds == {name: fit["threshold"] for name, fit in policies.items()}
+    assert json.loads(Path("metrics/eval.json").read_text())["decisions"] > 0
+
+
+def test_a_calibration_without_a_threshold_is_named(tmp_path: Path):
+    write_json(tmp_path / "calibrate.json", {"policies": {"C": {"threshold": 0.5}, "D": {}}, "majority": "BLOCKED"})
+    with pytest.raises(UserError, match=r"calibrate\.json: .*threshold"):
+        evaluate_stage.read_calibration(tmp_path / "calibrate.json")

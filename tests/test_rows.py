@@ -1,0 +1,107 @@
+"""Which tokens are labels and what they weigh; a verifier is trained on the very tokens it is asked with."""
+
+import pytest
+from toys import call, compact_tokenizer, episode, renderer, say
+
+from specacts.answering import _branch
+from specacts.answers import Candidate
+from specacts.episodes import decisions
+from specacts.rows import candidate_ids, proposer_rows, verifier_rows
+
+RENDERER = renderer(compact_tokenizer())
+EPISODES = [episode("a", 1), episode("b", 3)]
+
+
+def candidate(action, text: str | None = None, confidence: float = 0.42) -> Candidate:
+    text = RENDERER.text(RENDERER.action_ids(action)) if text is None else text
+    return Candidate(text=text, action=action, confidence=confidence, logprob=-1.0, tokens=3, seconds=0.0)
+
+
+def proposals(*wrong: Candidate) -> dict:
+    """The gold action twice and the given others, at every decision."""
+    return {(e.id, d.index): [candidate(d.gold), candidate(d.gold), *wrong] for e in EPISODES for d in decisions(e)}
+
+
+def rows_for(found: dict, level: str = "type", verdict_weight: float = 1.0, shows_confidence: bool = True):
+    return verifier_rows(RENDERER, EPISODES, found, level, verdict_weight, 3.0, shows_confidence)
+
+
+def test_a_proposer_learns_every_action_and_nothing_else():
+    rows = proposer_rows(RENDERER, EPISODES, type_weight=3.0)
+    windows = [w for e in EPISODES for w in RENDERER.windows(e)]
+    assert [row.ids for row in rows] == [w.ids for w in windows]
+    for row, window in zip(rows, windows, strict=True):
+        expected = [0.0] * len(row.ids)
+        for point in window.points:
+            expected[point.start : point.end] = [3.0] + [1.0] * (point.end - point.start - 1)
+        assert row.weights == expected and row.branches == []
+
+
+def test_every_different_proposal_is_judged_once_on_a_branch_of_its_own():
+    rows, _ = rows_for(proposals(candidate(say("BLOCKED", "no").action)))
+    windows = [w for e in EPISODES for w in RENDERER.windows(e)]
+    for row, window in zip(rows, windows, strict=True):
+        assert row.ids[: len(window.ids)] == window.ids
+        assert sorted({prefix for _, _, prefix in row.branches}) == sorted(p.start for p in window.points)
+        assert len(row.branches) == 2 * len(window.points)  # the gold one was proposed twice
+        assert [start for start, _, _ in row.branches][1:] == [end for _, end, _ in row.branches][:-1]
+        for start, end, _ in row.branches:
+            assert not any(row.weights[start : end - 1]) and row.weights[end - 1] > 0
+
+
+@pytest.mark.parametrize("shows_confidence", [True, False])
+def test_a_verifier_is_asked_with_the_tokens_it_was_trained_on(shows_confidence):
+    wrong = candidate(None, "gibberish <|im_end|>", confidence=0.0)
+    found = proposals(wrong)
+    rows, _ = rows_for(found, shows_confidence=shows_confidence)
+    trained = {(prefix, tuple(row.ids[start : end - 1])) for row in rows for start, end, prefix in row.branches}
+    asked = {
+        _branch(RENDERER, point.start, one, shows_confidence, True)
+        for e in EPISODES
+        for window in RENDERER.windows(e)
+        for point in window.points
+        for one in found[e.id, point.decision]
+    }
+    assert trained == asked
+
+
+def test_right_and_wrong_verdicts_weigh_the_same_in_all():
+    rows, balance = rows_for(proposals(candidate(say("BLOCKED", "x").action), candidate(None, "??")), "type", 2.0)
+    accept, reject = (RENDERER.verdict_ids(right)[0] for right in (True, False))
+    total = {accept: 0.0, reject: 0.0}
+    for row in rows:
+        for _, end, _ in row.branches:
+            total[row.ids[end - 1]] += row.weights[end - 1]
+    assert total[accept] == pytest.approx(total[reject])
+    assert total[accept] == pytest.approx(2.0 * (balance.accept + balance.reject) / 2)
+    assert balance.reject > balance.accept and balance.accept_weight > balance.reject_weight
+
+
+def test_a_malformed_proposal_is_wrong():
+    _, balance = rows_for({key: [candidate(None, "call {")] for key in proposals()})
+    assert (balance.accept, balance.reject) == (0, sum(len(decisions(e)) for e in EPISODES))
+
+
+def test_what_is_right_depends_on_the_level():
+    other = candidate(call("send", "repair", to="x", text="y").action)
+    found = {(e.id, d.index): [other] for e in EPISODES for d in decisions(e) if d.gold.type == "repair"}
+    assert rows_for(found, "type")[1].accept == len(found)
+    assert rows_for(found, "tool")[1].accept == 0
+
+
+def test_a_decision_without_proposals_still_teaches_its_action():
+    rows, balance = rows_for({})
+    assert (balance.accept, balance.reject) == (0, 0)
+    assert rows == proposer_rows(RENDERER, EPISODES, 3.0)
+
+
+def test_the_verifier_reads_the_confidence_as_one_digit():
+    shown = [RENDERER.text(RENDERER.verdict_query_ids(c))[:1] for c in (0.0, 0.09, 0.42, 0.999, 1.0)]
+    assert shown == ["0", "0", "4", "9", "9"]
+    assert len(RENDERER.verdict_query_ids(None)) == len(RENDERER.verdict_query_ids(0.5)) - 1
+
+
+def test_a_malformed_proposal_is_read_as_text_of_limited_length():
+    limit = RENDERER.limits.action_tokens
+    ids = candidate_ids(RENDERER, None, "x" * 1000)
+    assert len(ids) == limit + 1 and ids[-1] == RENDERER.stop_id
