@@ -174,7 +174,7 @@ class Asked(NamedTuple):
     seed: int
 
 
-def batches(renderer: Renderer, episodes: list[Episode], seed: int, size: int = 8) -> Iterator[list[list[Asked]]]:
+def batches(renderer: Renderer, episodes: list[Episode], seed: int, size: int = 2) -> Iterator[list[list[Asked]]]:
     """Decisions by window, `size` windows at a time: what is read and answered together."""
     windows = []
     for episode in episodes:

@@ -1,7 +1,7 @@
 """The one error a user is meant to read, and the wrapper that prints it as one line.
 
-    with one_line_errors():
-        main()
+with one_line_errors():
+    main()
 """
 
 import sys

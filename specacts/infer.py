@@ -46,7 +46,8 @@ def model_size(model: torch.nn.Module) -> ModelSize:
     embedding = model.get_input_embeddings().weight
     body = sum(p.numel() for p in model.model.parameters()) - embedding.numel()
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return ModelSize(body, model.lm_head.weight.numel(), config.num_hidden_layers, config.num_attention_heads * head_dim)
+    width = config.num_attention_heads * head_dim
+    return ModelSize(body, model.lm_head.weight.numel(), config.num_hidden_layers, width)
 
 
 def branch_mask(length: int, branches: list[tuple[int, int, int]]) -> torch.Tensor:

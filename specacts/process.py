@@ -29,7 +29,7 @@ def stage(name: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise UserError(f"stage {name}: another copy is running in this workspace; wait for it or stop it") from error
+            raise UserError(f"stage {name}: another copy is running here; wait for it or stop it") from error
         yield
 
 

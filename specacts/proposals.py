@@ -51,6 +51,8 @@ def summary(rows: list[Proposed]) -> dict[str, object]:
     result: dict[str, object] = {"decisions": len(rows), "episodes": len({row.episode for row in rows})}
     for name, pairs in parts.items():
         count = max(1, len(pairs))
-        accuracy = {f"{level}_accuracy": sum(agrees(c.action, r.gold, level) for r, c in pairs) / count for level in LEVELS}
-        result[name] = {"proposals": len(pairs), **accuracy, "malformed": sum(c.action is None for _, c in pairs) / count}
+        right = {level: sum(agrees(c.action, r.gold, level) for r, c in pairs) for level in LEVELS}
+        accuracy = {f"{level}_accuracy": hits / count for level, hits in right.items()}
+        malformed = sum(c.action is None for _, c in pairs) / count
+        result[name] = {"proposals": len(pairs), **accuracy, "malformed": malformed}
     return result

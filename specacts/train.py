@@ -23,7 +23,7 @@ from datasets import Dataset
 from peft import LoraConfig, PeftModel
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
-from transformers import AutoModelForCausalLM, TrainerCallback, set_seed
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from specacts.config import Lora, Train
@@ -164,7 +164,7 @@ def train(
         train_dataset=Dataset.from_list([row._asdict() for row in shuffled]),
         data_collator=collate,
         peft_config=peft_config,
-        processing_class=_no_processing(base),
+        processing_class=AutoTokenizer.from_pretrained(base, trust_remote_code=False),
         callbacks=[_Losses()],
     )
     started = time.perf_counter()
@@ -307,12 +307,6 @@ def peak_memory_gib() -> float:
         return torch.cuda.max_memory_allocated() / 2**30
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**30 if sys.platform == "darwin" else 2**20)
-
-
-def _no_processing(base: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(base, trust_remote_code=False)
 
 
 def _result(trainer: SFTTrainer, rows: list[Row], seconds: float, settings: Settings) -> TrainResult:

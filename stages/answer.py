@@ -94,17 +94,13 @@ def ask(role: Role, reading: Any, renderer: Any, asked: list, rows: dict, config
     if role == "cheap":
         found = propose(reading, renderer, answer.proposals, answer.temperature, seeds)
         return [{"cheap": dumped(candidates)} for candidates in found]
-    proposed = [
-        [Candidate.model_validate(c) for c in rows[a.episode.id, a.point.decision]["cheap"]] for a in asked
-    ]
+    proposed = [[Candidate.model_validate(c) for c in rows[a.episode.id, a.point.decision]["cheap"]] for a in asked]
     if role == "verifier":
         verdicts = judge(reading, renderer, proposed, config.recipe.shows_confidence)
         return [{"verifier": dumped(v)} for v in verdicts]
     acts = propose(reading, renderer, 1, answer.temperature, seeds)
     verdicts = likelihood(reading, renderer, proposed, config.acceptance.level)
-    return [
-        {"strong": dumped(act)[0], "strong_verdict": dumped(v)} for act, v in zip(acts, verdicts, strict=True)
-    ]
+    return [{"strong": dumped(act)[0], "strong_verdict": dumped(v)} for act, v in zip(acts, verdicts, strict=True)]
 
 
 def dumped(values: list) -> list[dict[str, Any]]:

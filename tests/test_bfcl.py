@@ -82,7 +82,7 @@ def test_a_turn_is_its_calls_with_real_results_and_a_final_answer(replayed):
     assert episode.id == "multi_turn_base_0" and episode.group == "multi_turn_0"
     assert [step.role for step in episode.steps[:8]] == ["user"] + ["action", "observation"] * 3 + ["action"]
     assert labels(episode)[:4] == ["file_write", "file_write", "file_write", "final_answer"]
-    assert episode.steps[6].content == '{"result": "\'final_report.pdf\' moved to \'temp/final_report.pdf\'"}'
+    assert episode.steps[6].content == "{\"result\": \"'final_report.pdf' moved to 'temp/final_report.pdf'\"}"
     assert "cp" not in [tool.name for tool in episode.tools]  # excluded by the task
 
 

@@ -13,7 +13,7 @@ from specacts.simulator import CLASSES, Simulator, SimulatorTimeout
 
 ROOT = Path(__file__).parent.parent
 FILES = {"GorillaFileSystem": {"root": {"home": {"type": "directory", "contents": {}}}}}
-PLAYGROUND = '''
+PLAYGROUND = """
 import os, random, socket, subprocess, sys, time, urllib.request
 
 class GorillaFileSystem:
@@ -33,7 +33,7 @@ class GorillaFileSystem:
     def die(self): os._exit(3)
     def grave(self): sys.exit("gone for good")
     def _secret(self): return "secret"
-'''
+"""
 
 
 @pytest.fixture
