@@ -6,7 +6,7 @@ import pytest
 import torch
 from toys import compact_tokenizer, episode, llama, renderer, say
 
-from specacts.answering import judge, likelihood, propose, read, type_probability, window_seed
+from specacts.answering import decision_seed, judge, likelihood, propose, read, type_probability
 from specacts.answers import Candidate
 from specacts.episodes import ACTION_TYPES
 from specacts.rows import candidate_ids
@@ -26,6 +26,10 @@ def fresh(model, ids: list[int]) -> torch.Tensor:
     return torch.log_softmax(model(input_ids=torch.tensor([ids]), use_cache=False).logits[0], dim=-1)
 
 
+def seeds(start: int) -> list[int]:
+    return [start + 1000 * n for n in range(len(WINDOW.points))]
+
+
 def made(action, text: str = "") -> Candidate:
     text = text or RENDERER.text(RENDERER.action_ids(action))
     return Candidate(text=text, action=action, confidence=0.7, logprob=-1.0, tokens=1, seconds=0.0)
@@ -40,7 +44,7 @@ CHOICES[0][1] = made(None, "neither this <|im_end|> nor that")
 
 def test_the_greedy_proposal_is_the_models_likeliest_text(model):
     for point, (candidate,) in zip(
-        WINDOW.points, propose(read(model, WINDOW), WINDOW, RENDERER, 1, 0.8, 0), strict=True
+        WINDOW.points, propose(read(model, [WINDOW]), RENDERER, 1, 0.8, seeds(0)), strict=True
     ):
         ids: list[int] = []
         total = 0.0
@@ -53,22 +57,22 @@ def test_the_greedy_proposal_is_the_models_likeliest_text(model):
 
 
 def test_how_many_are_sampled_changes_no_greedy_proposal(model):
-    alone = propose(read(model, WINDOW), WINDOW, RENDERER, 1, 0.8, 0)
-    among = propose(read(model, WINDOW), WINDOW, RENDERER, 3, 0.8, 0)
+    alone = propose(read(model, [WINDOW]), RENDERER, 1, 0.8, seeds(0))
+    among = propose(read(model, [WINDOW]), RENDERER, 3, 0.8, seeds(0))
     assert [row[0].text for row in among] == [row[0].text for row in alone]
     assert all(len(row) == 3 for row in among)
 
 
 def test_samples_repeat_with_the_seed(model):
     texts = [
-        [[c.text for c in row] for row in propose(read(model, WINDOW), WINDOW, RENDERER, 3, 2.0, seed)]
+        [[c.text for c in row] for row in propose(read(model, [WINDOW]), RENDERER, 3, 2.0, seeds(seed))]
         for seed in (5, 5, 6)
     ]
     assert texts[0] == texts[1] != texts[2]
 
 
 def test_text_that_never_stops_is_no_action(model):
-    for row in propose(read(model, WINDOW), WINDOW, RENDERER, 3, 2.0, 0):
+    for row in propose(read(model, [WINDOW]), RENDERER, 3, 2.0, seeds(0)):
         for candidate in row:
             assert candidate.tokens <= 12
             if candidate.action is None:
@@ -80,7 +84,7 @@ def test_text_that_never_stops_is_no_action(model):
 @pytest.mark.parametrize("shows_confidence", [True, False])
 def test_a_verdict_is_the_verifiers_answer_to_the_question_alone(model, shows_confidence):
     accept, reject = (RENDERER.verdict_ids(right)[0] for right in (True, False))
-    verdicts = judge(read(model, WINDOW), WINDOW, RENDERER, CHOICES, shows_confidence)
+    verdicts = judge(read(model, [WINDOW]), RENDERER, CHOICES, shows_confidence)
     for point, choices, row in zip(WINDOW.points, CHOICES, verdicts, strict=True):
         for candidate, verdict in zip(choices, row, strict=True):
             question = RENDERER.verdict_query_ids(0.7 if shows_confidence else None)
@@ -92,7 +96,7 @@ def test_a_verdict_is_the_verifiers_answer_to_the_question_alone(model, shows_co
 
 @pytest.mark.parametrize("level", ["type", "tool", "call"])
 def test_a_likelihood_is_the_probability_of_the_first_word_or_of_the_whole_action(model, level):
-    verdicts = likelihood(read(model, WINDOW), WINDOW, RENDERER, CHOICES, level)
+    verdicts = likelihood(read(model, [WINDOW]), RENDERER, CHOICES, level)
     for point, choices, row in zip(WINDOW.points, CHOICES, verdicts, strict=True):
         for candidate, verdict in zip(choices, row, strict=True):
             ids = candidate_ids(RENDERER, candidate.action, candidate.text)
@@ -102,13 +106,13 @@ def test_a_likelihood_is_the_probability_of_the_first_word_or_of_the_whole_actio
 
 
 def test_an_equal_candidate_is_read_and_charged_once(model):
-    for row in judge(read(model, WINDOW), WINDOW, RENDERER, CHOICES, True):
+    for row in judge(read(model, [WINDOW]), RENDERER, CHOICES, True):
         assert row[0].tokens > 0 and row[1].tokens > 0
         assert (row[2].score, row[2].tokens, row[2].seconds) == (row[0].score, 0, 0.0)
 
 
 def test_the_last_label_is_never_read(model):
-    assert read(model, WINDOW).session.length == WINDOW.points[-1].start
+    assert read(model, [WINDOW]).session.length == WINDOW.points[-1].start
 
 
 def test_the_nine_types_share_the_whole_probability(model):
@@ -118,6 +122,6 @@ def test_the_nine_types_share_the_whole_probability(model):
 
 
 def test_a_windows_seed_is_its_own_and_always_the_same():
-    seeds = {window_seed(s, e, w) for s in (0, 1) for e in ("a", "b") for w in (0, 1)}
+    seeds = {decision_seed(s, e, w) for s in (0, 1) for e in ("a", "b") for w in (0, 1)}
     assert len(seeds) == 8 and all(0 <= seed < 2**63 for seed in seeds)
-    assert window_seed(0, "multi_turn_base_7", 0) == window_seed(0, "multi_turn_base_7", 0)
+    assert decision_seed(0, "multi_turn_base_7", 0) == decision_seed(0, "multi_turn_base_7", 0)

@@ -94,13 +94,13 @@ def test_it_answers_and_judges(base, renderer, rows, tmp_path, dtype):
     train(base, rows[:3], tmp_path / "out", tmp_path / "scratch", settings(dtype=dtype))
     model = load_model(base, tmp_path / "out", "cpu", dtype)
     for window in renderer.windows(EPISODES[0]):
-        reading = read(model, window)
-        candidates = propose(reading, window, renderer, 3, 0.8, 0)
+        reading = read(model, [window])
+        candidates = propose(reading, renderer, 3, 0.8, list(range(len(window.points))))
         assert [len(row) for row in candidates] == [3] * len(window.points)
         assert all(math.isfinite(c.logprob) and 1 <= c.tokens <= CHAT.action_tokens for row in candidates for c in row)
         for verdicts in (
-            judge(reading, window, renderer, candidates, True),
-            likelihood(reading, window, renderer, candidates, "call"),
+            judge(reading, renderer, candidates, True),
+            likelihood(reading, renderer, candidates, "call"),
         ):
             assert all(0 <= v.score <= 1 for row in verdicts for v in row)
 

@@ -1,0 +1,1 @@
+"""Measured comparisons against named peers, outside the DAG; each runs as `python -m benchmarks.<name>`."""

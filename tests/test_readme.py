@@ -1,0 +1,30 @@
+"""The README says what the committed results say."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_result_table_is_the_reports():
+    table = [line for line in (ROOT / "reports/report.md").read_text(encoding="utf-8").split("\n\n") if line[:1] == "|"]
+    assert table[0].strip() in README
+
+
+def test_every_file_it_links_to_exists():
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("policy", "ABCDE")
+def test_the_committed_metrics_hold_every_policy(policy):
+    metrics = json.loads((ROOT / "metrics/eval.json").read_text(encoding="utf-8"))
+    entry = metrics["policies"][policy]
+    for level in ("type", "tool", "call"):
+        value, low, high = (entry[f"{level}_accuracy{end}"] for end in ("", "_low", "_high"))
+        assert 0 <= low <= value <= high <= 1
+    assert set(entry["cost"]) >= {"flops", "seconds", "upstream"}
