@@ -113,7 +113,7 @@ def test_a_run_leaves_a_report_with_its_figures(workspace):
     shown = subprocess.run(
         [sys.executable, "scripts/show.py"], cwd=workspace.path, capture_output=True, text=True, check=True
     )
-    assert "| A always the strong model" in shown.stdout and "reports/report.md" in shown.stdout
+    assert "always the strong model" in shown.stdout and "reports/report.md" in shown.stdout
 
 
 def test_an_adapter_is_safetensors_with_a_card_and_no_pickle(workspace):

@@ -1,11 +1,13 @@
 """Which tokens are labels and what they weigh; a verifier is trained on the very tokens it is asked with."""
 
 import pytest
+import torch
 from toys import call, compact_tokenizer, episode, renderer, say
 
-from specacts.answering import _branch
+from specacts.answering import Reading, judge
 from specacts.answers import Candidate
 from specacts.episodes import decisions
+from specacts.infer import Prefix
 from specacts.rows import candidate_ids, proposer_rows, verifier_rows
 
 RENDERER = renderer(compact_tokenizer())
@@ -49,19 +51,28 @@ def test_every_different_proposal_is_judged_once_on_a_branch_of_its_own():
             assert not any(row.weights[start : end - 1]) and row.weights[end - 1] > 0
 
 
+class Listener:
+    """Stands in for a session and remembers which branches it was to score."""
+
+    def score(self, branches, ends_only):
+        self.asked = {(prefix.end, tuple(ids)) for prefix, ids in branches}
+        return [torch.zeros(1, len(RENDERER.tokenizer)) for _ in branches]
+
+
 @pytest.mark.parametrize("shows_confidence", [True, False])
 def test_a_verifier_is_asked_with_the_tokens_it_was_trained_on(shows_confidence):
     wrong = candidate(None, "gibberish <|im_end|>", confidence=0.0)
     found = proposals(wrong)
     rows, _ = rows_for(found, shows_confidence=shows_confidence)
     trained = {(prefix, tuple(row.ids[start : end - 1])) for row in rows for start, end, prefix in row.branches}
-    asked = {
-        _branch(RENDERER, point.start, one, shows_confidence, True)
-        for e in EPISODES
-        for window in RENDERER.windows(e)
-        for point in window.points
-        for one in found[e.id, point.decision]
-    }
+    asked = set()
+    for e in EPISODES:
+        for window in RENDERER.windows(e):
+            listener = Listener()
+            prefixes = [Prefix(0, point.start) for point in window.points]
+            candidates = [found[e.id, point.decision] for point in window.points]
+            judge(Reading(listener, prefixes, torch.zeros(0), [0.0]), RENDERER, candidates, shows_confidence)
+            asked |= listener.asked
     assert trained == asked
 
 
