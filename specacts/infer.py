@@ -168,8 +168,9 @@ class Session:
         """Decode a continuation of each prefix, side by side, until `stop` or `limit` tokens.
 
         first: [len(prefixes), V] log-probabilities of the first tokens (from `extend`). A row whose temperature is 0
-        is greedy; the others draw from their own generator, so that no sample depends on its neighbours.
-        Log-probabilities are always the model's own, at temperature 1. The trunk is left as it was.
+        is greedy; the others draw from their own generator, so that no sample depends on its neighbours. Rows of one
+        prefix that have said the same so far are computed once. Log-probabilities are always the model's own, at
+        temperature 1. The trunk is left as it was.
         """
         rows = len(prefixes)
         temperatures = temperatures or [0.0] * rows
@@ -178,9 +179,10 @@ class Session:
         logprobs: list[list[float]] = [[] for _ in range(rows)]
         slots: list[list[int]] = [[] for _ in range(rows)]  # cache positions of each row's own tokens
         active, latest, cached = list(range(rows)), first, self.length
+        line = active  # where in `latest` each active row stands
         for step in range(limit):
             greedy = latest.argmax(dim=-1).tolist()
-            for n, row in enumerate(active):
+            for n, row in zip(line, active, strict=True):
                 hot = temperatures[row] > 0
                 token = _sample(latest[n], temperatures[row], generators[row]) if hot else greedy[n]
                 tokens[row].append(token)
@@ -188,14 +190,17 @@ class Session:
             active = [row for row in active if tokens[row][-1] != stop]
             if not active or step == limit - 1:
                 break
-            mask = torch.zeros(len(active), cached + len(active), dtype=torch.bool)
-            for n, row in enumerate(active):
+            paths = [(prefixes[row], tuple(tokens[row])) for row in active]
+            number = {path: n for n, path in enumerate(dict.fromkeys(paths))}
+            line = [number[path] for path in paths]
+            mask = torch.zeros(len(number), cached + len(number), dtype=torch.bool)
+            for n, row in zip(line, active, strict=True):
                 slots[row].append(cached + n)
                 mask[n, prefixes[row].start : prefixes[row].end] = True
                 mask[n, slots[row]] = True
-            place = [prefixes[row].end - prefixes[row].start + len(tokens[row]) - 1 for row in active]
-            latest = self._branch_step([tokens[row][-1] for row in active], place, mask, list(range(len(active))))
-            cached += len(active)
+            place = [prefix.end - prefix.start + len(said) - 1 for prefix, said in number]
+            latest = self._branch_step([said[-1] for _, said in number], place, mask, list(range(len(number))))
+            cached += len(number)
         self.cut(self.length)
         return [Generated(t, p, f) for t, p, f in zip(tokens, logprobs, first, strict=True)]
 

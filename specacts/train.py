@@ -14,6 +14,8 @@ import resource
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -149,7 +151,6 @@ def train(
     """
     check_rows(rows)
     set_seed(settings.seed)
-    torch.set_flush_denormal(True)  # young LoRA gradients are full of denormals, slow on CPU
     folder = scratch / fingerprint(base, rows, settings, adapter)
     model = load_base(base, settings)
     peft_config = None if adapter else lora_config(settings, model.config.num_hidden_layers)
@@ -168,12 +169,26 @@ def train(
         callbacks=[_Losses()],
     )
     started = time.perf_counter()
-    trainer.train(resume_from_checkpoint=newest_checkpoint(folder))
+    with flushed_denormals():
+        trainer.train(resume_from_checkpoint=newest_checkpoint(folder))
     seconds = time.perf_counter() - started
     publish(trainer.model, out)
     result = _result(trainer, rows, seconds, settings)
     shutil.rmtree(folder, ignore_errors=True)
     return result
+
+
+@contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """Treat denormals as zero: a young LoRA's gradients are full of them, and they are slow on a CPU.
+
+    The setting is the processor's, for the whole thread: it must not outlive the training.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def check_rows(rows: list[Row]) -> None:

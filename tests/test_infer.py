@@ -215,3 +215,21 @@ def test_a_sample_does_not_depend_on_its_neighbours(model):
     together = session.generate(at(3, 7), first, -1, 5, [2.0, 2.0], seeded)
     (alone,) = session.generate(at(7), first[1:], -1, 5, [2.0], [torch.Generator().manual_seed(2)])
     assert alone.ids == together[1].ids
+
+
+def test_rows_that_say_the_same_are_computed_once(model, monkeypatch):
+    session = reading(model)
+    first = fresh(model, TRUNK[:7])[-1:].repeat(3, 1)
+    widths, step = [], Session._branch_step
+    monkeypatch.setattr(
+        Session, "_branch_step", lambda self, ids, *rest: widths.append(len(ids)) or step(self, ids, *rest)
+    )
+    seeded = [None, None, torch.Generator().manual_seed(3)]
+    alike, same, other = session.generate(at(7, 7, 7), first, -1, 6, [0.0, 0.0, 5.0], seeded)
+    assert (alike.ids, alike.logprobs) == (same.ids, same.logprobs)
+    assert other.ids != alike.ids
+    assert widths[0] in (1, 2)
+    assert widths[-1] == 2
+    for row in (alike, other):
+        expected = fresh(model, TRUNK[:7] + row.ids)[6:-1]
+        assert row.logprobs == pytest.approx([expected[n, t].item() for n, t in enumerate(row.ids)], abs=1e-5)

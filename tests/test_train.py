@@ -178,6 +178,12 @@ def test_a_run_learns_and_reports_what_it_did(base, rows, tmp_path):
     assert not list((tmp_path / "scratch").iterdir())  # no checkpoints left behind
 
 
+def test_a_run_leaves_the_processor_as_it_was(base, rows, tmp_path):
+    """Denormals flushed to zero would change what the rest of the process computes."""
+    run(base, rows, tmp_path)
+    assert 5e-324 > 0 and torch.tensor(5e-324, dtype=torch.float64).mul(1.0).item() > 0
+
+
 def test_what_is_published_is_safetensors_and_the_same_bytes_every_time(base, rows, tmp_path):
     for name in ("one", "two"):
         run(base, rows, tmp_path / name, epochs=2)
