@@ -10,39 +10,38 @@ import torch
 
 from specacts.answers import Candidate, Verdict
 from specacts.config import Level
+from specacts.decode import Generated, Prefix, generate
 from specacts.episodes import ACTION_TYPES, Action, Episode, decisions
-from specacts.infer import Generated, Prefix, Session
+from specacts.infer import Session
 from specacts.render import Point, Renderer, Window
 from specacts.rows import candidate_ids
 
 
 class Reading(NamedTuple):
-    """Windows that have been read: a joined session, and for each decision, in order, its place in it.
+    """Windows that have been read: a session each, and for each decision, in order, its place among them.
 
     first: first-token log-probabilities [decisions, V]. seconds_per_token: by window.
     """
 
-    session: Session
+    sessions: list[Session]
     prefixes: list[Prefix]
     first: torch.Tensor
     seconds_per_token: list[float]
 
 
 def read(model: torch.nn.Module, windows: list[Window]) -> Reading:
-    """Read each window's trunk once and join them, so that all their decisions are answered side by side."""
+    """Read each window's trunk once, so that all their decisions can be answered side by side."""
     sessions, prefixes, first, seconds = [], [], [], []
-    offset = 0
-    for window in windows:
+    for number, window in enumerate(windows):
         session = Session(model)
         started = time.perf_counter()
         # The last label is never context; neither policy nor cost should see it read.
         ids = window.ids[: window.points[-1].start]
         first.append(session.extend(ids, [point.start - 1 for point in window.points]))
         seconds.append((time.perf_counter() - started) / len(ids))
-        prefixes += [Prefix(offset, offset + point.start) for point in window.points]
-        offset += session.length
+        prefixes += [Prefix(number, point.start) for point in window.points]
         sessions.append(session)
-    return Reading(Session.join(sessions), prefixes, torch.cat(first), seconds)
+    return Reading(sessions, prefixes, torch.cat(first), seconds)
 
 
 def propose(
@@ -52,7 +51,8 @@ def propose(
     temperatures = ([0.0] + [temperature] * (count - 1)) * len(seeds)
     generators = [g for seed in seeds for g in _generators(seed, count, reading.first.device)]
     started = time.perf_counter()
-    generated = reading.session.generate(
+    generated = generate(
+        reading.sessions,
         [prefix for prefix in reading.prefixes for _ in range(count)],
         reading.first.repeat_interleave(count, dim=0),
         renderer.stop_id,
@@ -143,7 +143,10 @@ def _branches(reading: Reading, candidates: list[list[Candidate]], ids: Ids) -> 
 
 def _scored(reading: Reading, branches: list[Branch], ends_only: bool) -> tuple[list[torch.Tensor], float]:
     started = time.perf_counter()
-    scores = reading.session.score([(prefix, list(ids)) for prefix, ids in branches], ends_only)
+    scores = []
+    for number, session in enumerate(reading.sessions):  # branches come in the order of their trunks
+        own = [(prefix.end, list(ids)) for prefix, ids in branches if prefix.trunk == number]
+        scores += session.score(own, ends_only)
     return scores, (time.perf_counter() - started) / sum(len(ids) for _, ids in branches)
 
 
@@ -174,8 +177,11 @@ class Asked(NamedTuple):
     seed: int
 
 
-def batches(renderer: Renderer, episodes: list[Episode], seed: int, size: int = 2) -> Iterator[list[list[Asked]]]:
-    """Decisions by window, `size` windows at a time: what is read and answered together."""
+def batches(renderer: Renderer, episodes: list[Episode], seed: int, size: int = 8) -> Iterator[list[list[Asked]]]:
+    """Decisions by window, `size` windows at a time: what is read and answered together.
+
+    Windows of about as many decisions come together (the most first), so that little of a batch is padding.
+    """
     windows = []
     for episode in episodes:
         due = decisions(episode)
@@ -186,6 +192,7 @@ def batches(renderer: Renderer, episodes: list[Episode], seed: int, size: int = 
                     for p in window.points
                 ]
             )
+    windows.sort(key=len, reverse=True)
     for start in range(0, len(windows), size):
         yield windows[start : start + size]
 

@@ -1,6 +1,8 @@
 """Training rows: which tokens of a transcript are labels, and how much each weighs."""
 
+import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from specacts.answers import Candidate
@@ -17,6 +19,27 @@ class Balance(NamedTuple):
     reject: int
     accept_weight: float
     reject_weight: float
+
+
+def training_order(episodes: Sequence[Episode], seed: int) -> list[Episode]:
+    """Episodes in the order they are learned from: near-copies far apart, small groups spread evenly among large ones.
+
+    The n episodes of a group come once in every n-th part of the epoch, at a place drawn from the seed. A training that
+    stops within its first epoch, as the CPU scale's do, has then seen nearly every group instead of two in three.
+    """
+    members: dict[str, list[Episode]] = {}
+    for episode in episodes:
+        members.setdefault(episode.group, []).append(episode)
+    places = {}
+    for name, group in members.items():
+        group.sort(key=lambda episode: _draw(seed, episode.id))
+        places |= {episode.id: (n + _draw(seed, name)) / len(group) for n, episode in enumerate(group)}
+    return sorted(episodes, key=lambda episode: places[episode.id])
+
+
+def _draw(seed: int, name: str) -> float:
+    """A number in [0, 1) of the name's own."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/order/{name}".encode()).digest()[:6]) / 2**48
 
 
 def proposer_rows(renderer: Renderer, episodes: list[Episode], type_weight: float) -> list[Row]:

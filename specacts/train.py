@@ -145,7 +145,7 @@ class _Losses(TrainerCallback):
 def train(
     base: Path, rows: list[Row], out: Path, scratch: Path, settings: Settings, adapter: Path | None = None
 ) -> TrainResult:
-    """Train a LoRA adapter on `rows` and publish it at `out`; starts from `adapter` where one is given.
+    """Train a LoRA adapter on `rows`, in their order, and publish it at `out`; starts from `adapter` if one is given.
 
     Raises `UserError` for empty or label-less data, non-finite loss or weights, and broken checkpoints.
     """
@@ -156,13 +156,11 @@ def train(
     peft_config = None if adapter else lora_config(settings, model.config.num_hidden_layers)
     if adapter:
         model = PeftModel.from_pretrained(model, adapter, is_trainable=True)
-    order = torch.Generator().manual_seed(settings.seed)
-    shuffled = [rows[i] for i in torch.randperm(len(rows), generator=order).tolist()]
     steps = max(1, math.ceil(len(rows) / settings.train.batch_size * settings.epochs))
     trainer = ActionTrainer(
         model=model,
         args=sft_config(folder, steps, settings),
-        train_dataset=Dataset.from_list([row._asdict() for row in shuffled]),
+        train_dataset=Dataset.from_list([row._asdict() for row in rows]),
         data_collator=collate,
         peft_config=peft_config,
         processing_class=AutoTokenizer.from_pretrained(base, trust_remote_code=False),
@@ -248,6 +246,7 @@ def sft_config(folder: Path, steps: int, settings: Settings) -> SFTConfig:
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
+        train_sampling_strategy="sequential",
         packing=False,
         seed=settings.seed,
         data_seed=settings.seed,

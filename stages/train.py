@@ -65,9 +65,9 @@ def warm_start(role: Role, config: Config) -> Path | None:
 def proposer_data(config: Config, renderer) -> tuple[list, dict]:
     """Rows for a proposer: the train split's episodes."""
     from specacts.episodes import load_episodes
-    from specacts.rows import proposer_rows
+    from specacts.rows import proposer_rows, training_order
 
-    episodes = load_episodes(DATA / "split" / "train.jsonl")
+    episodes = training_order(load_episodes(DATA / "split" / "train.jsonl"), config.seed)
     return proposer_rows(renderer, episodes, config.train.type_weight), {"episodes": len(episodes)}
 
 
@@ -75,7 +75,7 @@ def verifier_data(config: Config, renderer) -> tuple[list, dict]:
     """Rows for the verifier: the verify split's episodes with the cheap model's own proposals."""
     from specacts.episodes import load_episodes
     from specacts.proposals import load_proposals
-    from specacts.rows import verifier_rows
+    from specacts.rows import training_order, verifier_rows
 
     rows = load_proposals(DATA / "proposals.jsonl")
     proposals = {(row.episode, row.decision): list(row.candidates) for row in rows}
@@ -83,7 +83,7 @@ def verifier_data(config: Config, renderer) -> tuple[list, dict]:
     episodes = [e for e in load_episodes(DATA / "split" / "verify.jsonl") if e.id in asked]
     rows, balance = verifier_rows(
         renderer,
-        episodes,
+        training_order(episodes, config.seed),
         proposals,
         config.acceptance.level,
         config.recipe.verdict_weight,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from toys import compact_tokenizer, llama, qwen3, qwen3_tokenizer
 
 from specacts.assets import fetch_wheel
 from specacts.config import Config, load_config
@@ -35,3 +36,11 @@ def simulator(bfcl: Path) -> Iterator[Simulator]:
     """BFCL's simulators in one child process; every test begins with `start`."""
     with Simulator(bfcl / SOURCE_CODE, timeout=30) as running:
         yield running
+
+
+@pytest.fixture(scope="module", params=["llama", "qwen3"])
+def model(request, tmp_path_factory):
+    """A tiny random-weight model of either family."""
+    if request.param == "llama":
+        return llama(compact_tokenizer())
+    return qwen3(qwen3_tokenizer(tmp_path_factory.mktemp("qwen3")))

@@ -112,7 +112,7 @@ def test_an_equal_candidate_is_read_and_charged_once(model):
 
 
 def test_the_last_label_is_never_read(model):
-    assert read(model, [WINDOW]).session.length == WINDOW.points[-1].start
+    assert read(model, [WINDOW]).sessions[0].length == WINDOW.points[-1].start
 
 
 def test_the_nine_types_share_the_whole_probability(model):

@@ -6,9 +6,9 @@ from toys import call, compact_tokenizer, episode, renderer, say
 
 from specacts.answering import Reading, judge
 from specacts.answers import Candidate
+from specacts.decode import Prefix
 from specacts.episodes import decisions
-from specacts.infer import Prefix
-from specacts.rows import candidate_ids, proposer_rows, verifier_rows
+from specacts.rows import candidate_ids, proposer_rows, training_order, verifier_rows
 
 RENDERER = renderer(compact_tokenizer())
 EPISODES = [episode("a", 1), episode("b", 3)]
@@ -55,7 +55,7 @@ class Listener:
     """Stands in for a session and remembers which branches it was to score."""
 
     def score(self, branches, ends_only):
-        self.asked = {(prefix.end, tuple(ids)) for prefix, ids in branches}
+        self.asked = {(prefix, tuple(ids)) for prefix, ids in branches}
         return [torch.zeros(1, len(RENDERER.tokenizer)) for _ in branches]
 
 
@@ -71,7 +71,7 @@ def test_a_verifier_is_asked_with_the_tokens_it_was_trained_on(shows_confidence)
             listener = Listener()
             prefixes = [Prefix(0, point.start) for point in window.points]
             candidates = [found[e.id, point.decision] for point in window.points]
-            judge(Reading(listener, prefixes, torch.zeros(0), [0.0]), RENDERER, candidates, shows_confidence)
+            judge(Reading([listener], prefixes, torch.zeros(0), [0.0]), RENDERER, candidates, shows_confidence)
             asked |= listener.asked
     assert trained == asked
 
@@ -116,3 +116,31 @@ def test_a_malformed_proposal_is_read_as_text_of_limited_length():
     limit = RENDERER.limits.action_tokens
     ids = candidate_ids(RENDERER, None, "x" * 1000)
     assert len(ids) == limit + 1 and ids[-1] == RENDERER.stop_id
+
+
+def grouped(*sizes: int) -> list:
+    """One group of episodes a size, as they come from a split: those of a group together."""
+    return [
+        episode(f"{number}-{n}", 1).model_copy(update={"group": f"group {number}"})
+        for number, size in enumerate(sizes)
+        for n in range(size)
+    ]
+
+
+def test_copies_of_one_task_are_learned_from_far_apart():
+    ordered = training_order(grouped(*[3] * 40), seed=0)
+    assert sorted(e.id for e in ordered) == sorted(e.id for e in grouped(*[3] * 40))
+    for part in (ordered[:40], ordered[40:80], ordered[80:]):
+        assert len({e.group for e in part}) == 40
+
+
+def test_single_episodes_are_spread_among_the_groups():
+    ordered = training_order(grouped(*[3] * 40, *[1] * 60), seed=0)
+    groups = [e.group for e in ordered]
+    single = [groups.count(group) == 1 for group in groups]
+    assert all(10 <= sum(single[n : n + 60]) <= 30 for n in (0, 60, 120))
+
+
+def test_the_training_order_depends_on_the_seed_alone():
+    episodes = grouped(*[3] * 10)
+    assert training_order(episodes, 1) == training_order(episodes[::-1], 1) != training_order(episodes, 2)

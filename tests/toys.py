@@ -23,6 +23,7 @@ from transformers import (
 
 from specacts.config import Lora, Render, Train
 from specacts.episodes import Act, Action, Episode, Observation, Tool, User
+from specacts.infer import Session
 from specacts.render import COMPACT_TOKENS, VERBS, Renderer
 from specacts.train import Settings
 
@@ -40,6 +41,9 @@ CORPUS = [
     "result",
     "user assistant system tool",
 ]
+
+TRUNK = [3, 17, 44, 5, 201, 90, 17, 33, 8, 120, 121, 60]
+"""Tokens for a model to have read."""
 
 COMPACT = Render(
     template="compact", max_tokens=256, tools_tokens=64, user_tokens=40, observation_tokens=16, action_tokens=48
@@ -188,3 +192,16 @@ def renderer(tokenizer: PreTrainedTokenizerFast, **changed: Any) -> Renderer:
 
 def rows_equal(a: torch.Tensor, b: torch.Tensor, tolerance: float = 1e-5) -> bool:
     return a.shape == b.shape and torch.allclose(a, b, atol=tolerance, rtol=0)
+
+
+@torch.inference_mode()
+def fresh(model, ids: list[int]) -> torch.Tensor:
+    """Log-probabilities [len(ids), V] after every token, from one forward pass without a cache."""
+    logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
+    return torch.log_softmax(logits.float(), dim=-1)
+
+
+def reading(model, ids: list[int] = TRUNK) -> Session:
+    session = Session(model)
+    session.extend(ids, [len(ids) - 1])
+    return session
