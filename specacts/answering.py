@@ -14,7 +14,6 @@ from specacts.decode import Generated, Prefix, generate
 from specacts.episodes import ACTION_TYPES, Action, Episode, decisions
 from specacts.infer import Session
 from specacts.render import Point, Renderer, Window
-from specacts.rows import candidate_ids
 
 
 class Reading(NamedTuple):
@@ -93,17 +92,20 @@ def type_probability(logprobs: torch.Tensor, renderer: Renderer, action_type: st
 def judge(
     reading: Reading, renderer: Renderer, candidates: list[list[Candidate]], shows_confidence: bool
 ) -> list[list[Verdict]]:
-    """The trained verifier's P(ACCEPT) for each candidate at each decision. Equal candidates are read once."""
+    """The trained verifier's P(ACCEPT) for each candidate at each decision."""
     accept, reject = (renderer.verdict_ids(right)[0] for right in (True, False))
 
     def ids(candidate: Candidate) -> list[int]:
         confidence = candidate.confidence if shows_confidence else None
-        return candidate_ids(renderer, candidate.action, candidate.text) + renderer.verdict_query_ids(confidence)
+        return renderer.action_ids(candidate.action) + renderer.verdict_query_ids(confidence)
 
     branches = _branches(reading, candidates, ids)
-    scores, share = _scored(reading, list(branches), ends_only=True)
-    found = [torch.sigmoid(s[-1, accept] - s[-1, reject]).item() for s in scores]
-    return _verdicts(reading, candidates, ids, dict(zip(branches, found, strict=True)), share)
+    scores, share = _scored(reading, branches, ends_only=True)
+    found = {
+        branch: _Found(torch.sigmoid(s[-1, accept] - s[-1, reject]).item(), len(branch.ids), 1)
+        for branch, s in zip(branches, scores, strict=True)
+    }
+    return _verdicts(reading, candidates, ids, found, share)
 
 
 def likelihood(
@@ -112,56 +114,70 @@ def likelihood(
     """A proposer as judge: the probability it gives each candidate's type, or (level tool, call) the whole action."""
 
     def ids(candidate: Candidate) -> list[int]:
-        whole = candidate_ids(renderer, candidate.action, candidate.text)
+        whole = renderer.action_ids(candidate.action)
         return whole[:1] if level == "type" else whole
 
     branches = _branches(reading, candidates, ids)
     row = {prefix: n for n, prefix in enumerate(reading.prefixes)}
-    first = {key: reading.first[row[key[0]], key[1][0]].item() for key in branches}
-    if level == "type":  # reading the context is enough
-        found, share = first, 0.0
-    else:
-        scores, share = _scored(reading, list(branches), ends_only=False)
-        found = {
-            key: first[key] + sum(s[n, token].item() for n, token in enumerate(key[1][1:]))
-            for key, s in zip(branches, scores, strict=True)
-        }
-    probabilities = {key: math.exp(value) for key, value in found.items()}
-    verdicts = _verdicts(reading, candidates, ids, probabilities, share)
-    return [[v.model_copy(update={"tokens": 0}) for v in row] for row in verdicts] if level == "type" else verdicts
+    first = {branch: reading.first[row[branch.prefix], branch.ids[0]].item() for branch in branches}
+    if level == "type":  # one distribution behind the context answers for all of a decision's candidates
+        fresh = {branch.prefix: branch for branch in reversed(branches)}.values()
+        found = {b: _Found(math.exp(value), 0, int(b in fresh)) for b, value in first.items()}
+        return _verdicts(reading, candidates, ids, found, 0.0)
+    scores, share = _scored(reading, branches, ends_only=False)
+    found = {}
+    for branch, s in zip(branches, scores, strict=True):
+        rest = sum(s[n, token].item() for n, token in enumerate(branch.ids[1:]))
+        found[branch] = _Found(math.exp(first[branch] + rest), len(branch.ids), len(branch.ids))
+    return _verdicts(reading, candidates, ids, found, share)
 
 
-Branch = tuple[Prefix, tuple[int, ...]]
+class _Branch(NamedTuple):
+    prefix: Prefix
+    ids: tuple[int, ...]
+
+
+class _Found(NamedTuple):
+    """What a judge said of a branch, and what it read and computed for it."""
+
+    score: float
+    tokens: int
+    heads: int
+
+
 Ids = Callable[[Candidate], list[int]]
 
 
-def _branches(reading: Reading, candidates: list[list[Candidate]], ids: Ids) -> dict[Branch, None]:
-    """The distinct branches, in order."""
+def _branches(reading: Reading, candidates: list[list[Candidate]], ids: Ids) -> list[_Branch]:
+    """What has to be judged: each different well-formed candidate of a decision once, in order."""
     pairs = zip(reading.prefixes, candidates, strict=True)
-    return {(prefix, tuple(ids(candidate))): None for prefix, row in pairs for candidate in row}
+    return list(dict.fromkeys(_Branch(p, tuple(ids(c))) for p, row in pairs for c in row if c.action is not None))
 
 
-def _scored(reading: Reading, branches: list[Branch], ends_only: bool) -> tuple[list[torch.Tensor], float]:
+def _scored(reading: Reading, branches: list[_Branch], ends_only: bool) -> tuple[list[torch.Tensor], float]:
+    """Each branch's log-probabilities, and the seconds that one of their tokens took."""
     started = time.perf_counter()
     scores = []
     for number, session in enumerate(reading.sessions):  # branches come in the order of their trunks
-        own = [(prefix.end, list(ids)) for prefix, ids in branches if prefix.trunk == number]
-        scores += session.score(own, ends_only)
-    return scores, (time.perf_counter() - started) / sum(len(ids) for _, ids in branches)
+        own = [(branch.prefix.end, list(branch.ids)) for branch in branches if branch.prefix.trunk == number]
+        scores += session.score(own, ends_only) if own else []
+    return scores, (time.perf_counter() - started) / max(1, sum(len(branch.ids) for branch in branches))
 
 
 def _verdicts(
-    reading: Reading, candidates: list[list[Candidate]], ids: Ids, found: dict[Branch, float], share: float
+    reading: Reading, candidates: list[list[Candidate]], ids: Ids, found: dict[_Branch, _Found], share: float
 ) -> list[list[Verdict]]:
-    """Verdicts in the candidates' order; a repeated candidate costs nothing more."""
+    """Verdicts in the candidates' order. A repeated candidate costs nothing more, a malformed one nothing at all."""
     result = []
     for prefix, row in zip(reading.prefixes, candidates, strict=True):
         verdicts, seen = [], set()
         for candidate in row:
-            key = (prefix, tuple(ids(candidate)))
-            tokens = 0 if key in seen else len(key[1])
-            seen.add(key)
-            verdicts.append(Verdict(score=found[key], tokens=tokens, seconds=tokens * share))
+            branch = _Branch(prefix, tuple(ids(candidate))) if candidate.action is not None else None
+            score, tokens, heads = found[branch] if branch else _Found(0.0, 0, 0)
+            if branch in seen:
+                tokens = heads = 0
+            seen.add(branch)
+            verdicts.append(Verdict(score=score, tokens=tokens, heads=heads, seconds=tokens * share))
         result.append(verdicts)
     return result
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from specacts.config import ROLES, Role
+from specacts.config import ROLES, JudgeScore, Role
 from specacts.episodes import Action
 from specacts.errors import UserError
 from specacts.files import read_json, read_jsonl
@@ -40,19 +40,22 @@ class Candidate(_Strict):
 class Verdict(_Strict):
     """A model's judgement of a candidate.
 
-    score: a probability, to within rounding. tokens: read for it; 0 where an equal candidate of the same decision was
-    read already. seconds: likewise.
+    score: a probability, to within rounding; 0 for a malformed candidate, which no model has to be asked about.
+    tokens, heads: read, and next-token distributions computed, for it; 0 where an equal candidate of the same decision
+    was judged already. seconds: likewise.
     """
 
     score: float = Field(ge=0)
     tokens: int = Field(ge=0)
+    heads: int = Field(ge=0)
     seconds: float = Field(ge=0)
 
 
 class Answers(_Strict):
     """Every recorded answer at one decision.
 
-    cheap: N candidates, the greedy one first. verifier, strong_verdict: a verdict on each, in the same order.
+    cheap: N candidates, the greedy one first. Verdicts on each, in the same order: verifier, its answer to the question
+    ACCEPT or REJECT; verifier_likelihood and strong_verdict, how likely the verifier and the strong model find it.
     context: tokens before the decision in its window; a model that answered earlier in the same window has
     part of them cached. seconds_per_token: what reading one context token took each model.
     """
@@ -67,12 +70,13 @@ class Answers(_Strict):
     cheap: tuple[Candidate, ...] = Field(min_length=1)
     strong: Candidate
     verifier: tuple[Verdict, ...]
+    verifier_likelihood: tuple[Verdict, ...]
     strong_verdict: tuple[Verdict, ...]
     seconds_per_token: dict[Role, float]
 
     @model_validator(mode="after")
     def _complete(self) -> "Answers":
-        for field in ("verifier", "strong_verdict"):
+        for field in ("verifier", "verifier_likelihood", "strong_verdict"):
             count = len(getattr(self, field))
             if count != len(self.cheap):
                 raise ValueError(f"{field} holds {count} verdicts on {len(self.cheap)} candidates")
@@ -80,6 +84,13 @@ class Answers(_Strict):
         if missing:
             raise ValueError(f"seconds_per_token lacks {', '.join(missing)}")
         return self
+
+
+def judged_by(rows: list[Answers], score: JudgeScore) -> list[Answers]:
+    """The rows with the verifier's verdicts that policies are to go by."""
+    if score == "verdict":
+        return rows
+    return [row.model_copy(update={"verifier": row.verifier_likelihood}) for row in rows]
 
 
 class ModelSize(NamedTuple):

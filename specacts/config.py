@@ -21,6 +21,7 @@ Model = TypeVar("Model", bound=BaseModel)
 ROLES = ("cheap", "verifier", "strong")
 Role = Literal["cheap", "verifier", "strong"]
 Level = Literal["type", "tool", "call"]
+JudgeScore = Literal["likelihood", "verdict"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -82,6 +83,7 @@ class Acceptance(_Strict):
     """What counts as a right proposal, and how the accept threshold is chosen on the calibrate split."""
 
     level: Level
+    score: JudgeScore = Field(description="what of the verifier's D and E go by")
     max_relative_cost: float = Field(gt=0, description="of the policy, in units of the strong model's cost")
 
 

@@ -1,7 +1,7 @@
 """The numbers of the comparison: policies and baselines over the same recorded test answers, with intervals.
 
     tracks = run(rows, sizes, thresholds, majority, level, cost)
-    evaluation = evaluate(rows, tracks, level, resamples, seed)       # what metrics/eval.json holds
+    evaluation = evaluate(rows, tracks, level, score, resamples, seed)       # what metrics/eval.json holds
 
 A `Track` is what one policy or baseline did at every decision; everything else is computed from tracks. Every
 interval is a 95 % bootstrap that resamples groups; all come from the same resamples, so differences are paired.
@@ -14,7 +14,7 @@ import numpy as np
 
 from specacts.answers import Answers, ModelSize
 from specacts.calibrate import correct
-from specacts.config import Cost, Level
+from specacts.config import Cost, JudgeScore, Level
 from specacts.cost import COST_MODELS, Charge, charges, expected_charges, sweep, total
 from specacts.episodes import ACTION_TYPES, LEVELS, SPEAKING, agrees
 from specacts.policies import JUDGING, Choice, Outcome, Policy, choices, policies
@@ -139,8 +139,13 @@ def _right(rows: list[Answers], outcomes: list[Outcome], level: Level) -> np.nda
 # -- metrics ------------------------------------------------------------------------------------------------
 
 
-def evaluate(rows: list[Answers], tracks: dict[str, Track], level: Level, resamples: int, seed: int) -> dict[str, Any]:
-    """Everything in `metrics/eval.json`: what JSON can hold, in a fixed order; None where there is no such number."""
+def evaluate(
+    rows: list[Answers], tracks: dict[str, Track], level: Level, score: JudgeScore, resamples: int, seed: int
+) -> dict[str, Any]:
+    """Everything in `metrics/eval.json`: what JSON can hold, in a fixed order; None where there is no such number.
+
+    rows: as recorded. score: what of the verifier's the tracks of D and E went by.
+    """
     weights = resample_weights([row.group for row in rows], resamples, seed)
     strong = tracks["A"]
     return {
@@ -149,7 +154,7 @@ def evaluate(rows: list[Answers], tracks: dict[str, Track], level: Level, resamp
         "level": level,
         "policies": {name: summary(tracks[name], strong, level, weights) for name in POLICIES},
         "paired": paired(tracks, weights),
-        "verifier": verifier_quality(rows, level, weights),
+        "verifier": verifier_quality(rows, level, score, weights),
         "baselines": {name: summary(tracks[name], strong, level, weights) for name in BASELINES},
         "cost_per_decision": {"A": per_decision(strong)},
     }
@@ -197,20 +202,25 @@ def paired(tracks: dict[str, Track], weights: np.ndarray) -> dict[str, dict[str,
     return result
 
 
-def verifier_quality(rows: list[Answers], level: Level, weights: np.ndarray) -> dict[str, float | None]:
-    """AUROC of four scores for "the cheap model's greedy proposal is right", the trained verifier's and three others.
+def verifier_quality(
+    rows: list[Answers], level: Level, score: JudgeScore, weights: np.ndarray
+) -> dict[str, float | None]:
+    """AUROC of scores for "the cheap model's greedy proposal is right": the one that D and E go by, and others.
 
-    confidence: the cheap model's probability of the type it proposed. logprob: its mean token probability (geometric)
-    of the whole text. strong: the strong model's probability of the proposal, policy C's score.
+    verdict, likelihood: the trained verifier's P(ACCEPT), and its probability of the proposal. confidence: the cheap
+    model's probability of the type it proposed. logprob: its mean token probability (geometric) of the whole text.
+    strong: the strong model's probability of the proposal, policy C's score.
     """
     greedy = [row.cheap[0] for row in rows]
     right = [agrees(candidate.action, row.gold, level) for candidate, row in zip(greedy, rows, strict=True)]
     scores = {
-        "auroc": [row.verifier[0].score for row in rows],
+        "verdict_auroc": [row.verifier[0].score for row in rows],
+        "likelihood_auroc": [row.verifier_likelihood[0].score for row in rows],
         "confidence_auroc": [candidate.confidence for candidate in greedy],
         "logprob_auroc": [np.exp(candidate.logprob / candidate.tokens) for candidate in greedy],
         "strong_auroc": [row.strong_verdict[0].score for row in rows],
     }
+    scores = {"auroc": scores[f"{score}_auroc"], **scores}
     result: dict[str, float | None] = {}
     for name, values in scores.items():
         result |= spread_out(name, auroc(values, right, weights))

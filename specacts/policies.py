@@ -14,7 +14,7 @@ A call is listed where it ran, the fallback included; `cost.py` turns calls into
 from collections.abc import Callable
 from typing import NamedTuple
 
-from specacts.answers import Answers, Candidate
+from specacts.answers import Answers, Candidate, Verdict
 from specacts.config import Role
 from specacts.episodes import Action
 
@@ -111,14 +111,20 @@ def choices(rows: list[Answers], name: str) -> list[Choice]:
 def _judged(row: Answers, judge: Role, proposals: int, threshold: float) -> Outcome:
     verdicts = (row.strong_verdict if judge == "strong" else row.verifier)[:proposals]
     best = max(range(len(verdicts)), key=lambda n: verdicts[n].score)  # the first of equals
-    branches = tuple(v.tokens for v in verdicts if v.tokens)  # an equal candidate is read once and costs 0 tokens
-    # A proposer as judge needs the probability of every token it reads, a trained verifier that of its one verdict.
-    heads = sum(branches) if judge == "strong" else len(branches)
-    judging = Call(judge, branches, heads, 0, len(verdicts), sum(v.seconds for v in verdicts))
-    calls = (_generated("cheap", row.cheap[:proposals]), judging)
+    calls = (_generated("cheap", row.cheap[:proposals]), *_judging(judge, verdicts))
     if verdicts[best].score >= threshold:
         return _took(row.cheap[best], "cheap", True, calls)
     return _took(row.strong, "strong", False, (*calls, _generated("strong", (row.strong,))))
+
+
+def _judging(judge: Role, verdicts: tuple[Verdict, ...]) -> tuple[Call, ...]:
+    """The judge's call; none where every candidate is malformed and nobody had to be asked."""
+    asked = tuple(v for v in verdicts if v.heads)
+    if not asked:
+        return ()
+    branches = tuple(v.tokens for v in asked if v.tokens)
+    heads, seconds = sum(v.heads for v in asked), sum(v.seconds for v in asked)
+    return (Call(judge, branches, heads, 0, len(verdicts), seconds),)
 
 
 def _generated(role: Role, candidates: tuple[Candidate, ...]) -> Call:

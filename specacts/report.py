@@ -337,7 +337,8 @@ def verifier_text(evaluation: Entry, level: str) -> str:
     """The verifier's score against scores that cost nothing, and what D's verdicts were worth."""
     verifier, d = evaluation["verifier"], evaluation["policies"]["D"]
     names = {
-        "auroc": "trained verifier: P(ACCEPT)",
+        "likelihood_auroc": "trained verifier: its probability of the proposal",
+        "verdict_auroc": "trained verifier: P(ACCEPT)",
         "confidence_auroc": "cheap model's own probability of its type (free)",
         "logprob_auroc": "cheap model's mean token probability (free)",
         "strong_auroc": "strong model's probability of the proposal (policy C)",

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from specacts.answers import Candidate
 from specacts.config import Level
-from specacts.episodes import Action, Episode, agrees, decisions
+from specacts.episodes import Episode, agrees, decisions
 from specacts.render import Renderer, Window
 from specacts.train import Row
 
@@ -68,13 +68,14 @@ def verifier_rows(
 ) -> tuple[list[Row], Balance]:
     """Trunk rows with a branch for every distinct proposal: loss on the actions and on the verdicts.
 
-    proposals: the cheap model's own, by (episode id, decision). A verdict is ACCEPT where the proposal agrees
-    with the gold action at `level`. Classes are balanced: each gets half of the verdicts' total weight.
+    proposals: the cheap model's own, by (episode id, decision); malformed ones are left out, as nobody has to be asked
+    about them. A verdict is ACCEPT where the proposal agrees with the gold action at `level`. Classes are balanced:
+    each gets half of the verdicts' total weight.
     """
     labelled = {}
     for episode in episodes:
         for decision in decisions(episode):
-            distinct = {c.text: c for c in proposals.get((episode.id, decision.index), [])}.values()
+            distinct = {c.text: c for c in proposals.get((episode.id, decision.index), []) if c.action}.values()
             pairs = [(c, agrees(c.action, decision.gold, level)) for c in distinct]
             labelled[episode.id, decision.index] = pairs
     counts = Counter(right for pairs in labelled.values() for _, right in pairs)
@@ -87,18 +88,10 @@ def verifier_rows(
             for point in window.points:
                 for candidate, right in labelled[episode.id, point.decision]:
                     confidence = candidate.confidence if shows_confidence else None
-                    question = candidate_ids(renderer, candidate.action, candidate.text)
-                    question += renderer.verdict_query_ids(confidence)
+                    question = renderer.action_ids(candidate.action) + renderer.verdict_query_ids(confidence)
                     verdict = renderer.verdict_ids(right)[:1]  # the first token decides; the rest is spelling
                     branches.append((len(ids), len(ids) + len(question) + 1, point.start))
                     ids += question + verdict
                     weights += [0.0] * len(question) + [weight[right]]
             rows.append(Row(ids, weights, branches))
     return rows, Balance(counts[True], counts[False], weight.get(True, 0.0), weight.get(False, 0.0))
-
-
-def candidate_ids(renderer: Renderer, action: Action | None, text: str) -> list[int]:
-    """A candidate as a judge reads it: the action rendered, or the malformed text as plain text."""
-    if action is not None:
-        return renderer.action_ids(action)
-    return renderer.content(text)[: renderer.limits.action_tokens] + [renderer.stop_id]

@@ -96,8 +96,10 @@ def ask(role: Role, reading: Any, renderer: Any, asked: list, rows: dict, config
         return [{"cheap": dumped(candidates)} for candidates in found]
     proposed = [[Candidate.model_validate(c) for c in rows[a.episode.id, a.point.decision]["cheap"]] for a in asked]
     if role == "verifier":
-        verdicts = judge(reading, renderer, proposed, config.recipe.shows_confidence)
-        return [{"verifier": dumped(v)} for v in verdicts]
+        answers = judge(reading, renderer, proposed, config.recipe.shows_confidence)
+        likely = likelihood(reading, renderer, proposed, config.acceptance.level)
+        pairs = zip(answers, likely, strict=True)
+        return [{"verifier": dumped(a), "verifier_likelihood": dumped(b)} for a, b in pairs]
     acts = propose(reading, renderer, 1, answer.temperature, seeds)
     verdicts = likelihood(reading, renderer, proposed, config.acceptance.level)
     return [{"strong": dumped(act)[0], "strong_verdict": dumped(v)} for act, v in zip(acts, verdicts, strict=True)]

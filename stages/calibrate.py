@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from specacts.answers import load_answers, load_sizes
+from specacts.answers import judged_by, load_answers, load_sizes
 from specacts.calibrate import calibrate, metrics
 from specacts.config import load_config
 from specacts.errors import one_line_errors
@@ -22,7 +22,8 @@ METRICS = Path("metrics/calibrate.json")
 
 def main() -> None:
     config = load_config(Path("."))
-    rows, sizes = load_answers(ANSWERS / "calibrate.jsonl"), load_sizes(ANSWERS / "models.json")
+    rows = judged_by(load_answers(ANSWERS / "calibrate.jsonl"), config.acceptance.score)
+    sizes = load_sizes(ANSWERS / "models.json")
     fitted = calibrate(rows, sizes, config.acceptance, config.cost)
     # Not write_json, which rounds: a threshold has to lie exactly where it was tried.
     values = metrics(rows, fitted, config.acceptance, config.cost)

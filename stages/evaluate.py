@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-from specacts.answers import load_answers, load_sizes
+from specacts.answers import judged_by, load_answers, load_sizes
 from specacts.config import load_config
 from specacts.errors import UserError, one_line_errors
 from specacts.evaluate import ACCEPT_RATE, CONFUSION, FRONTIER, accept_rates, confusion, evaluate, frontier, run
@@ -24,11 +24,12 @@ ANSWERS, METRICS, PLOTS = Path("data/answers"), Path("metrics"), Path("reports/p
 
 def main() -> None:
     config = load_config(Path("."))
-    rows, sizes = load_answers(ANSWERS / "test.jsonl"), load_sizes(ANSWERS / "models.json")
+    recorded, sizes = load_answers(ANSWERS / "test.jsonl"), load_sizes(ANSWERS / "models.json")
+    rows = judged_by(recorded, config.acceptance.score)
     thresholds, majority = read_calibration(METRICS / "calibrate.json")
     level, cost, resamples, seed = config.acceptance.level, config.cost, config.scale.bootstrap, config.seed
     tracks = run(rows, sizes, thresholds, majority, level, cost)
-    evaluation = evaluate(rows, tracks, level, resamples, seed)
+    evaluation = evaluate(recorded, tracks, level, config.acceptance.score, resamples, seed)
     write_csv(PLOTS / "frontier.csv", FRONTIER, frontier(rows, tracks, evaluation, sizes, level, cost))
     write_csv(PLOTS / "confusion_A.csv", CONFUSION, confusion(rows, always_strong))
     write_csv(PLOTS / "confusion_B.csv", CONFUSION, confusion(rows, cheap_only))

@@ -79,8 +79,7 @@ def verifier_data(config: Config, renderer) -> tuple[list, dict]:
 
     rows = load_proposals(DATA / "proposals.jsonl")
     proposals = {(row.episode, row.decision): list(row.candidates) for row in rows}
-    asked = {episode for episode, _ in proposals}
-    episodes = [e for e in load_episodes(DATA / "split" / "verify.jsonl") if e.id in asked]
+    episodes = load_episodes(DATA / "split" / "verify.jsonl")  # those without proposals teach their actions
     rows, balance = verifier_rows(
         renderer,
         training_order(episodes, config.seed),

@@ -13,7 +13,7 @@ from specacts.episodes import ACTION_TYPES, SPEAKING, Action
 
 UPSTREAM = UpstreamCost(strong=1.0, cheap=0.15, verdict=0.10)
 COST = Cost(model="flops", upstream=UPSTREAM)
-ACCEPTANCE = Acceptance(level="type", max_relative_cost=1.0)
+ACCEPTANCE = Acceptance(level="type", score="verdict", max_relative_cost=1.0)
 SIZES = {
     "cheap": ModelSize(body=28_000_000, head=28_000_000, layers=8, attention=576),
     "verifier": ModelSize(body=28_000_000, head=28_000_000, layers=8, attention=576),
@@ -51,8 +51,9 @@ def make_row(
         gold=action(gold),
         cheap=tuple(candidate(t and action(t)) for t in cheap),
         strong=candidate(strong and action(strong), tokens=12, seconds=0.6),
-        verifier=tuple(Verdict(score=s, tokens=11, seconds=0.02) for s in verifier),
-        strong_verdict=tuple(Verdict(score=s, tokens=10, seconds=0.05) for s in strong_verdict or verifier),
+        verifier=tuple(Verdict(score=s, tokens=11, heads=1, seconds=0.02) for s in verifier),
+        verifier_likelihood=tuple(Verdict(score=s / 2, tokens=0, heads=1, seconds=0.0) for s in verifier),
+        strong_verdict=tuple(Verdict(score=s, tokens=10, heads=10, seconds=0.05) for s in strong_verdict or verifier),
         seconds_per_token=SECONDS_PER_TOKEN,
         **{**known, **fields},
     )
@@ -85,6 +86,7 @@ def _row(rng: random.Random, gold: str, context: int, digits: int, proposals: in
         cheap=cheap,
         strong=_candidate(rng, gold, 0.7),
         verifier=_verdicts(rng, cheap, right, digits),
+        verifier_likelihood=_verdicts(rng, cheap, right, digits),
         strong_verdict=_verdicts(rng, cheap, right, digits),
         seconds_per_token=SECONDS_PER_TOKEN,
         **place,
@@ -111,12 +113,15 @@ def _verdicts(rng: random.Random, cheap: tuple[Candidate, ...], right: list[bool
     for one, good in zip(cheap, right, strict=True):
         seen = found.get(one.text)
         score = round(min(0.99, max(0.01, rng.gauss(0.6 if good else 0.4, 0.2))), digits)
-        new = Verdict(score=score, tokens=one.tokens + 1, seconds=0.01)
+        new = Verdict(score=score, tokens=one.tokens + 1, heads=1, seconds=0.01)
+        if one.action is None:
+            new = Verdict(score=0.0, tokens=0, heads=0, seconds=0.0)
         found[one.text] = new if seen is None else seen
     seen_texts: set[str] = set()
     result = []
     for one in cheap:
         verdict = found[one.text]
-        result.append(verdict.model_copy(update={"tokens": 0, "seconds": 0.0}) if one.text in seen_texts else verdict)
+        again = {"tokens": 0, "heads": 0, "seconds": 0.0}
+        result.append(verdict.model_copy(update=again) if one.text in seen_texts else verdict)
         seen_texts.add(one.text)
     return tuple(result)

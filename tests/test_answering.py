@@ -9,7 +9,6 @@ from toys import compact_tokenizer, episode, llama, renderer, say
 from specacts.answering import decision_seed, judge, likelihood, propose, read, type_probability
 from specacts.answers import Candidate
 from specacts.episodes import ACTION_TYPES
-from specacts.rows import candidate_ids
 
 TOKENIZER = compact_tokenizer()
 RENDERER = renderer(TOKENIZER, max_tokens=400, action_tokens=12)
@@ -81,14 +80,18 @@ def test_text_that_never_stops_is_no_action(model):
                 assert RENDERER.parse(candidate.text) == candidate.action and 0 < candidate.confidence <= 1
 
 
+def well_formed(choices: list[Candidate], row: list) -> list[tuple]:
+    return [(c, v) for c, v in zip(choices, row, strict=True) if c.action is not None]
+
+
 @pytest.mark.parametrize("shows_confidence", [True, False])
 def test_a_verdict_is_the_verifiers_answer_to_the_question_alone(model, shows_confidence):
     accept, reject = (RENDERER.verdict_ids(right)[0] for right in (True, False))
     verdicts = judge(read(model, [WINDOW]), RENDERER, CHOICES, shows_confidence)
     for point, choices, row in zip(WINDOW.points, CHOICES, verdicts, strict=True):
-        for candidate, verdict in zip(choices, row, strict=True):
+        for candidate, verdict in well_formed(choices, row):
             question = RENDERER.verdict_query_ids(0.7 if shows_confidence else None)
-            asked = candidate_ids(RENDERER, candidate.action, candidate.text) + question
+            asked = RENDERER.action_ids(candidate.action) + question
             after = fresh(model, WINDOW.ids[: point.start] + asked)[-1]
             expected = 1 / (1 + math.exp(after[reject].item() - after[accept].item()))
             assert verdict.score == pytest.approx(expected, abs=1e-5)
@@ -98,17 +101,35 @@ def test_a_verdict_is_the_verifiers_answer_to_the_question_alone(model, shows_co
 def test_a_likelihood_is_the_probability_of_the_first_word_or_of_the_whole_action(model, level):
     verdicts = likelihood(read(model, [WINDOW]), RENDERER, CHOICES, level)
     for point, choices, row in zip(WINDOW.points, CHOICES, verdicts, strict=True):
-        for candidate, verdict in zip(choices, row, strict=True):
-            ids = candidate_ids(RENDERER, candidate.action, candidate.text)
+        for candidate, verdict in well_formed(choices, row):
+            ids = RENDERER.action_ids(candidate.action)
             after = fresh(model, WINDOW.ids[: point.start] + ids)[point.start - 1 : -1]
             each = [after[n, token].item() for n, token in enumerate(ids)]
             assert verdict.score == pytest.approx(math.exp(each[0] if level == "type" else sum(each)), rel=1e-3)
 
 
 def test_an_equal_candidate_is_read_and_charged_once(model):
-    for row in judge(read(model, [WINDOW]), RENDERER, CHOICES, True):
-        assert row[0].tokens > 0 and row[1].tokens > 0
-        assert (row[2].score, row[2].tokens, row[2].seconds) == (row[0].score, 0, 0.0)
+    for row in judge(read(model, [WINDOW]), RENDERER, CHOICES, True)[1:]:
+        assert all(v.tokens > 0 and v.heads == 1 for v in row[:2])
+        assert (row[2].score, row[2].tokens, row[2].heads, row[2].seconds) == (row[0].score, 0, 0, 0.0)
+
+
+def test_one_distribution_tells_the_likelihood_of_every_type(model):
+    for row in likelihood(read(model, [WINDOW]), RENDERER, CHOICES, "type"):
+        assert [v.heads for v in row] == [1, 0, 0] and all(v.tokens == 0 for v in row)
+
+
+def test_the_likelihood_of_an_action_takes_a_distribution_for_each_of_its_tokens(model):
+    for row in likelihood(read(model, [WINDOW]), RENDERER, CHOICES, "call")[1:]:
+        assert all(v.heads == v.tokens > 0 for v in row[:2]) and row[2].heads == 0
+
+
+def test_nobody_judges_a_malformed_candidate(model):
+    reading = read(model, [WINDOW])
+    for rows in (judge(reading, RENDERER, CHOICES, True), likelihood(reading, RENDERER, CHOICES, "call")):
+        assert (rows[0][1].score, rows[0][1].tokens, rows[0][1].heads) == (0.0, 0, 0)
+    nothing = [[made(None, "no action")] for _ in WINDOW.points]
+    assert {v.score for row in judge(reading, RENDERER, nothing, True) for v in row} == {0.0}
 
 
 def test_the_last_label_is_never_read(model):

@@ -31,7 +31,10 @@ def replayed(rows: list[Answers], name: str, threshold: float, acceptance: Accep
 @pytest.mark.parametrize("level", ["type", "call"])
 def test_trying_every_threshold_finds_nothing_better(model: str, budget: float, level: str):
     rows = make_rows(8, seed=3)
-    acceptance, cost = Acceptance(level=level, max_relative_cost=budget), Cost(model=model, upstream=UPSTREAM)
+    acceptance, cost = (
+        Acceptance(level=level, score="verdict", max_relative_cost=budget),
+        Cost(model=model, upstream=UPSTREAM),
+    )
     for name, found in calibrate(rows, SIZES, acceptance, cost).items():
         tried = [
             replayed(rows, name, threshold, acceptance, cost)
@@ -48,9 +51,9 @@ def test_trying_every_threshold_finds_nothing_better(model: str, budget: float, 
 
 def test_a_tight_budget_is_respected_and_an_impossible_one_reported():
     rows = make_rows(10)
-    free = calibrate(rows, SIZES, Acceptance(level="type", max_relative_cost=9), COST)["D"]
-    tight = calibrate(rows, SIZES, Acceptance(level="type", max_relative_cost=0.9), COST)["D"]
-    none = calibrate(rows, SIZES, Acceptance(level="type", max_relative_cost=0.01), COST)["D"]
+    free = calibrate(rows, SIZES, Acceptance(level="type", score="verdict", max_relative_cost=9), COST)["D"]
+    tight = calibrate(rows, SIZES, Acceptance(level="type", score="verdict", max_relative_cost=0.9), COST)["D"]
+    none = calibrate(rows, SIZES, Acceptance(level="type", score="verdict", max_relative_cost=0.01), COST)["D"]
     assert free.within_budget and tight.within_budget and tight.cost <= 0.9 < free.cost
     assert tight.accuracy <= free.accuracy
     assert none == free._replace(within_budget=False)
@@ -75,7 +78,7 @@ def test_proposals_no_better_than_strong_are_accepted_because_they_are_cheaper()
 
 def test_wrong_proposals_are_never_accepted_where_money_is_no_object():
     rows = [make_row(episode=str(n), cheap=("BLOCKED",), verifier=(1.0,)) for n in range(4)]
-    generous = Acceptance(level="type", max_relative_cost=9)
+    generous = Acceptance(level="type", score="verdict", max_relative_cost=9)
     assert calibrate(rows, SIZES, generous, COST)["D"].threshold == NEVER
 
 

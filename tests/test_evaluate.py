@@ -41,7 +41,7 @@ def tracks() -> dict[str, Track]:
 
 @pytest.fixture(scope="module")
 def evaluation(tracks: dict[str, Track]) -> dict:
-    return evaluate(ROWS, tracks, "type", 200, 0)
+    return evaluate(ROWS, tracks, "type", "verdict", 200, 0)
 
 
 def test_every_promised_key_is_there(evaluation: dict):
@@ -70,7 +70,7 @@ def test_values_lie_in_their_intervals(evaluation: dict):
 
 
 def test_the_same_seed_gives_the_same_bytes(tracks: dict[str, Track], evaluation: dict):
-    assert json.dumps(evaluate(ROWS, ran(), "type", 200, 0)) == json.dumps(evaluation)
+    assert json.dumps(evaluate(ROWS, ran(), "type", "verdict", 200, 0)) == json.dumps(evaluation)
 
 
 def test_a_is_the_unit_of_cost(evaluation: dict):
@@ -93,7 +93,7 @@ def test_precision_and_recall_by_hand():
         make_row(episode="c", verifier=(0.1,)),  # rejected, right
         make_row(episode="d", verifier=(0.9,)),  # accepted, right
     ]
-    d = evaluate(rows, ran(rows), "type", 100, 0)["policies"]["D"]
+    d = evaluate(rows, ran(rows), "type", "verdict", 100, 0)["policies"]["D"]
     assert (d["accept_rate"], d["precision"], d["recall"]) == pytest.approx((3 / 4, 2 / 3, 2 / 3))
 
 
@@ -150,7 +150,7 @@ def test_a_majority_type_that_calls_a_tool_gets_no_call_right():
 
 def test_malformed_output_is_counted_and_wrong():
     rows = [make_row(cheap=(None,), verifier=(0.9,)), make_row(episode="e1", strong=None, verifier=(0.9,))]
-    found = evaluate(rows, ran(rows), "type", 100, 0)["policies"]
+    found = evaluate(rows, ran(rows), "type", "verdict", 100, 0)["policies"]
     assert [found[name]["malformed"] for name in "ABD"] == [0.5, 0.5, 0.5]
     assert found["D"]["type_accuracy"] == 0.5
 
@@ -159,7 +159,7 @@ def test_malformed_output_is_counted_and_wrong():
 @pytest.mark.parametrize("proposal", ["final_answer", "BLOCKED"])
 def test_one_sided_data_gives_null_and_no_error(threshold: float, proposal: str):
     rows = [make_row(episode=str(n), group=str(n), cheap=(proposal,)) for n in range(3)]
-    found = evaluate(rows, ran(rows, dict.fromkeys(JUDGING, threshold)), "type", 100, 0)
+    found = evaluate(rows, ran(rows, dict.fromkeys(JUDGING, threshold)), "type", "verdict", 100, 0)
     assert found["verifier"]["auroc"] is None and found["verifier"]["auroc_minus_confidence_low"] is None
     assert (found["policies"]["D"]["precision"] is None) == (threshold == NEVER)
     assert (found["policies"]["D"]["recall"] is None) == (proposal == "BLOCKED")

@@ -66,13 +66,21 @@ def test_malformed_proposals_can_be_accepted_and_are_no_action():
 
 def test_an_equal_candidate_is_read_once_but_is_a_verdict_of_its_own():
     row = make_row(cheap=("repair", "repair"), verifier=(0.7, 0.7))
-    repeated = row.verifier[1].model_copy(update={"tokens": 0, "seconds": 0.0})
+    repeated = row.verifier[1].model_copy(update={"tokens": 0, "heads": 0, "seconds": 0.0})
     judging = policies(HALF)["E"](row.model_copy(update={"verifier": (row.verifier[0], repeated)})).calls[1]
     assert (judging.branches, judging.heads, judging.verdicts) == ((11,), 1, 2)
 
 
 def test_a_proposer_as_judge_computes_a_distribution_for_each_token_it_reads():
     assert [policies(HALF)[name](ROW).calls[1].heads for name in ("C", "D")] == [10, 1]
+
+
+def test_nobody_is_asked_about_malformed_proposals_alone():
+    row = make_row(cheap=(None, None), verifier=(0.0, 0.0))
+    unasked = tuple(v.model_copy(update={"tokens": 0, "heads": 0, "seconds": 0.0}) for v in row.verifier)
+    row = row.model_copy(update={"verifier": unasked, "strong_verdict": unasked})
+    for name in JUDGING:
+        assert [(c.role, c.answers) for c in policies(HALF)[name](row).calls[1:]] == [("strong", 1)]
 
 
 @pytest.mark.parametrize("name", JUDGING)

@@ -39,7 +39,7 @@ def made() -> Facts:
     rows, fitted = make_rows(12), calibrate(make_rows(12, seed=4), SIZES, ACCEPTANCE, COST)
     tracks = run(rows, SIZES, {name: fit.threshold for name, fit in fitted.items()}, "final_answer", "type", COST)
     return Facts(
-        evaluation=evaluate(rows, tracks, "type", 100, 0),
+        evaluation=evaluate(rows, tracks, "type", "verdict", 100, 0),
         calibration=metrics(rows, fitted, ACCEPTANCE, COST),
         data={"train": {"episodes": 2, "groups": 1, "decisions": 8, "decisions_by_type": TYPES}},
         answers={"decisions_per_second": 4.0},
