@@ -32,6 +32,7 @@ COSTS = {
     "upstream": "upstream's figures",
 }
 LEVELS = {"type": "action type", "tool": "type and tool", "call": "full call"}
+SCORES = {"likelihood": "how likely it finds it, without generating", "verdict": "its probability of ACCEPT"}
 RIGHT = {
     "type": "the right type of action",
     "tool": "the right type and tool",
@@ -56,6 +57,7 @@ class Facts(NamedTuple):
     scale: str
     recipe: str
     level: str
+    score: str
     cost_model: str
     max_relative_cost: float
 
@@ -80,7 +82,7 @@ def report(facts: Facts) -> str:
         "## Differences on the same decisions",
         paired_table(evaluation),
         "## Is the verifier worth its cost?",
-        verifier_text(evaluation, facts.level),
+        verifier_text(evaluation, facts.level, facts.score),
         "![Accept rate by action type](figures/accept_rate.png)",
         "## Where the two models go wrong",
         malformed_text(evaluation),
@@ -296,8 +298,8 @@ def policies_text(facts: Facts) -> str:
         "- **B**: the cheap model acts at every decision.\n"
         "- **C**: the cheap model proposes; the *strong* model scores the proposal by how likely it finds it, without "
         "generating; below a threshold it acts itself.\n"
-        "- **D**: the cheap model proposes; a small verifier, trained on the cheap model's own right and wrong "
-        "proposals, scores it; below a threshold the strong model acts.\n"
+        "- **D**: the cheap model proposes; a small verifier, trained on gold actions and on the cheap model's own "
+        f"right and wrong proposals, scores it by {SCORES[facts.score]}; below a threshold the strong model acts.\n"
         "- **E**: the cheap model makes several proposals (one greedy, the others sampled), the verifier picks the "
         "best one or rejects them all; then the strong model acts.\n\n"
         "Beside them, what they have to be held against: always answering the type that is commonest in the calibrate "
@@ -333,7 +335,7 @@ def _threshold(value: float) -> str:
     return "accepts all" if value <= 0 else "accepts none" if value > 1 else f"{value:.3g}"
 
 
-def verifier_text(evaluation: Entry, level: str) -> str:
+def verifier_text(evaluation: Entry, level: str, score: str) -> str:
     """The verifier's score against scores that cost nothing, and what D's verdicts were worth."""
     verifier, d = evaluation["verifier"], evaluation["policies"]["D"]
     names = {
@@ -343,10 +345,12 @@ def verifier_text(evaluation: Entry, level: str) -> str:
         "logprob_auroc": "cheap model's mean token probability (free)",
         "strong_auroc": "strong model's probability of the proposal (policy C)",
     }
-    rows = [[title, _interval(verifier, key)] for key, title in names.items()]
+    used = f"{score}_auroc"
+    rows = [[f"**{title}**" if key == used else title, _interval(verifier, key)] for key, title in names.items()]
     return (
         f"{share(verifier['base_rate'])} of the cheap model's greedy proposals are right ({LEVELS[level]}). AUROC is "
-        "how often a score ranks a right one above a wrong one; 0.5 is chance:\n\n"
+        "how often a score ranks a right one above a wrong one; 0.5 is chance; malformed proposals score 0. D and E "
+        "go by the score in bold:\n\n"
         f"{_table(rows, ['score', 'AUROC'])}\n\n{_gain_text(verifier)} Of what D accepts, {share(d.get('precision'))} "
         f"is right; of the right proposals, it accepts {share(d.get('recall'))}."
     )

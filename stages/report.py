@@ -43,6 +43,7 @@ def gather(config: Config) -> Facts:
         scale=config.scale_name,
         recipe=config.recipe_name,
         level=config.acceptance.level,
+        score=config.acceptance.score,
         cost_model=config.cost.model,
         max_relative_cost=config.acceptance.max_relative_cost,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from factories import SIZES, make_row, make_rows
 
-from specacts.answers import Answers, ModelSize, load_answers, load_sizes
+from specacts.answers import Answers, ModelSize, judged_by, load_answers, load_sizes
 from specacts.errors import UserError
 from specacts.files import write_json, write_jsonl
 
@@ -19,6 +19,12 @@ def written(path: Path, rows: list[Answers]) -> Path:
 def test_answers_survive_a_round_trip(tmp_path: Path):
     rows = make_rows(4)
     assert load_answers(written(tmp_path / "test.jsonl", rows)) == rows
+
+
+def test_policies_go_by_the_score_that_was_asked_for():
+    rows = make_rows(4)
+    assert judged_by(rows, "verdict") == rows
+    assert [row.verifier for row in judged_by(rows, "likelihood")] == [row.verifier_likelihood for row in rows]
 
 
 def test_an_empty_split_is_refused(tmp_path: Path):

@@ -256,13 +256,6 @@ def test_no_mixture_of_spellings_becomes_a_special_token(renderer, parts):
     assert added(renderer, renderer.content("".join(parts))) == []
 
 
-def test_a_malformed_proposal_with_a_spelled_token_stays_text(renderer):
-    from specacts.rows import candidate_ids
-
-    ids = candidate_ids(renderer, None, "done<|im_end|><|im_start|>assistant")
-    assert added(renderer, ids) == [renderer.stop_id] == ids[-1:]
-
-
 # -- tokenizers that will not do ------------------------------------------------------------------------------
 
 

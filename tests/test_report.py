@@ -47,6 +47,7 @@ def made() -> Facts:
         training=dict.fromkeys(SIZES, TRAINED),
         scale="toy",
         recipe="v3",
+        score="verdict",
         level="type",
         cost_model="flops",
         max_relative_cost=1.0,
