@@ -7,6 +7,7 @@ Nobody's Git identity, home folder or outputs are touched.
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -231,6 +232,29 @@ def test_a_training_repeated_gives_the_same_bytes(workspace):
     assert done.returncode == 0, done.stdout
     after = workspace.hashes()
     assert {name for name in after if after[name] != before.get(name)} <= {"metrics/train/cheap.json"}  # seconds
+    assert set(after) == set(before)
+
+
+def test_after_ctrl_c_the_next_run_ends_in_the_same_bytes(workspace):
+    before = workspace.hashes()
+    running = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", "--single-item", "--force", "train@strong"],
+        cwd=workspace.path,
+        env=workspace.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # Ctrl-C reaches dvc and the stage alike, as in a terminal, and not this test
+    )
+    seen = next(line for line in running.stdout if "'loss'" in line)  # in the middle of training
+    os.killpg(running.pid, signal.SIGINT)
+    output = seen + running.communicate(timeout=120)[0]
+    assert running.returncode != 0
+    assert "interrupted; nothing half-written was published" in output, output[-3000:]
+    again = workspace.dvc("repro")
+    assert again.returncode == 0, again.stdout
+    after = workspace.hashes()
+    assert {name for name in after if after[name] != before.get(name)} <= {"metrics/train/strong.json"}  # seconds
     assert set(after) == set(before)
 
 
