@@ -121,8 +121,10 @@ def likelihood(
     row = {prefix: n for n, prefix in enumerate(reading.prefixes)}
     first = {branch: reading.first[row[branch.prefix], branch.ids[0]].item() for branch in branches}
     if level == "type":  # one distribution behind the context answers for all of a decision's candidates
-        fresh = {branch.prefix: branch for branch in reversed(branches)}.values()
-        found = {b: _Found(math.exp(value), 0, int(b in fresh)) for b, value in first.items()}
+        asked: dict[Prefix, _Branch] = {}
+        for branch in branches:
+            asked.setdefault(branch.prefix, branch)
+        found = {b: _Found(math.exp(value), 0, int(asked[b.prefix] == b)) for b, value in first.items()}
         return _verdicts(reading, candidates, ids, found, 0.0)
     scores, share = _scored(reading, branches, ends_only=False)
     found = {}
@@ -194,10 +196,7 @@ class Asked(NamedTuple):
 
 
 def batches(renderer: Renderer, episodes: list[Episode], seed: int, size: int = 8) -> Iterator[list[list[Asked]]]:
-    """Decisions by window, `size` windows at a time: what is read and answered together.
-
-    Windows of about as many decisions come together (the most first), so that little of a batch is padding.
-    """
+    """Decisions by window, `size` windows at a time: what is read and answered together."""
     windows = []
     for episode in episodes:
         due = decisions(episode)
@@ -208,7 +207,6 @@ def batches(renderer: Renderer, episodes: list[Episode], seed: int, size: int = 
                     for p in window.points
                 ]
             )
-    windows.sort(key=len, reverse=True)
     for start in range(0, len(windows), size):
         yield windows[start : start + size]
 

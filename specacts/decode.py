@@ -11,6 +11,7 @@ softmax: over the trunk that a row shares with others, where its keys lie, uncop
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
@@ -108,7 +109,7 @@ class _Branches:
 
     def take(self, prefixes: list[Prefix], parents: list[int]) -> None:
         """Say which rows come next, those of one trunk together, and which of the latest rows each goes on from."""
-        self.prefixes = prefixes
+        self.spans = list(self._spans(prefixes))
         self.own = {n: (keys[parents], values[parents]) for n, (keys, values) in self.own.items()}
 
     def attend(
@@ -123,7 +124,7 @@ class _Branches:
             keys, values = (torch.cat(p, dim=2) for p in zip(self.own[layer], (keys, values), strict=True))
         self.own[layer] = keys, values
         scores, result = query @ keys.transpose(-1, -2), torch.empty_like(query)
-        for trunk, start, end, length, hidden in self._spans():
+        for trunk, start, end, length, hidden in self.spans:
             trunk_keys, trunk_values = (part[:, :length] for part in self.trunks[trunk][layer])
             mine = query[start:end].transpose(0, 1)  # [shared, rows, heads / shared, size]
             seen = (mine.flatten(1, 2) @ trunk_keys.transpose(-1, -2)).view(*mine.shape[:3], length)
@@ -131,21 +132,17 @@ class _Branches:
             weights = torch.cat([seen, scores[start:end]], dim=-1).float().softmax(dim=-1).to(query.dtype)
             context = weights[..., :length].transpose(0, 1).flatten(1, 2) @ trunk_values
             result[start:end] = context.view_as(mine).transpose(0, 1) + weights[..., length:] @ values[start:end]
-        return result.view(1, rows, heads, size)
+        return result.reshape(1, rows, heads, size)
 
-    def _spans(self) -> Iterator[tuple[int, int, int, int, torch.Tensor]]:
+    def _spans(self, prefixes: list[Prefix]) -> Iterator[tuple[int, int, int, int, torch.Tensor]]:
         """Trunk, its first row and the one behind its last, the tokens any of them sees, and what each does not."""
         start = 0
-        while start < len(self.prefixes):
-            trunk, end = self.prefixes[start].trunk, start
-            while end < len(self.prefixes) and self.prefixes[end].trunk == trunk:
-                end += 1
-            seen = torch.tensor([prefix.end for prefix in self.prefixes[start:end]])
+        for trunk, group in groupby(prefixes, key=lambda prefix: prefix.trunk):
+            seen = torch.tensor([prefix.end for prefix in group])
             length = int(seen.max())
             hidden = torch.arange(length) >= seen[:, None]
-            device = self.trunks[trunk][0][0].device
-            yield trunk, start, end, length, hidden[:, None, None].to(device)
-            start = end
+            yield trunk, start, start + len(seen), length, hidden[:, None, None].to(self.trunks[trunk][0][0].device)
+            start += len(seen)
 
 
 def _attend(module, query, key, value, attention_mask, scaling, branches: _Branches, **kwargs):

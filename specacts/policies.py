@@ -111,20 +111,21 @@ def choices(rows: list[Answers], name: str) -> list[Choice]:
 def _judged(row: Answers, judge: Role, proposals: int, threshold: float) -> Outcome:
     verdicts = (row.strong_verdict if judge == "strong" else row.verifier)[:proposals]
     best = max(range(len(verdicts)), key=lambda n: verdicts[n].score)  # the first of equals
-    calls = (_generated("cheap", row.cheap[:proposals]), *_judging(judge, verdicts))
+    calls = (_generated("cheap", row.cheap[:proposals]), *_judging(judge, row.cheap[:proposals], verdicts))
     if verdicts[best].score >= threshold:
         return _took(row.cheap[best], "cheap", True, calls)
     return _took(row.strong, "strong", False, (*calls, _generated("strong", (row.strong,))))
 
 
-def _judging(judge: Role, verdicts: tuple[Verdict, ...]) -> tuple[Call, ...]:
+def _judging(judge: Role, candidates: tuple[Candidate, ...], verdicts: tuple[Verdict, ...]) -> tuple[Call, ...]:
     """The judge's call; none where every candidate is malformed and nobody had to be asked."""
     asked = tuple(v for v in verdicts if v.heads)
     if not asked:
         return ()
     branches = tuple(v.tokens for v in asked if v.tokens)
     heads, seconds = sum(v.heads for v in asked), sum(v.seconds for v in asked)
-    return (Call(judge, branches, heads, 0, len(verdicts), seconds),)
+    judged = sum(candidate.action is not None for candidate in candidates)
+    return (Call(judge, branches, heads, 0, judged, seconds),)
 
 
 def _generated(role: Role, candidates: tuple[Candidate, ...]) -> Call:
