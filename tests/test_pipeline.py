@@ -235,6 +235,14 @@ def test_a_training_repeated_gives_the_same_bytes(workspace):
     assert set(after) == set(before)
 
 
+def test_proposing_again_gives_the_same_bytes_and_trains_no_verifier_again(workspace):
+    before = workspace.hashes()
+    done = workspace.dvc("repro", "--single-item", "--force", "propose")
+    assert done.returncode == 0, done.stdout
+    assert workspace.hashes() == before
+    assert changed(workspace) == set()
+
+
 def test_after_ctrl_c_the_next_run_ends_in_the_same_bytes(workspace):
     before = workspace.hashes()
     running = subprocess.Popen(
