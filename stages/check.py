@@ -2,18 +2,27 @@
 
     python -m stages.check
 
-DVC clears a stage's outputs before it runs the stage. This one comes first, so that a typo in a configuration file
-costs nothing. Writes `data/checked.txt`, always the same: what follows never runs again because of it.
+DVC clears a stage's outputs before it runs the stage. This one comes first, so that a typo in a configuration file, or
+a python without the project's packages, costs nothing. Writes `data/checked.txt`, always the same: what follows never
+runs again because of it.
 """
 
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
-from specacts.config import load_config
-from specacts.errors import one_line_errors
+from specacts.errors import UserError, one_line_errors
 from specacts.files import write_text
 
 
 def main() -> None:
+    if find_spec("trl") is None:  # DVC runs stages with the first `python` on the path
+        raise UserError(
+            f"{sys.executable} lacks the project's packages; run `make setup`, then put .venv/bin first on the path "
+            "(`. .venv/bin/activate`)"
+        )
+    from specacts.config import load_config
+
     load_config(Path("."))
     write_text(Path("data/checked.txt"), "the configuration is valid\n")
 

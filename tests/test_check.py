@@ -1,0 +1,16 @@
+"""The first stage refuses before DVC has cleared anything."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+RUN = f"import runpy, sys; sys.path.insert(0, {str(ROOT)!r}); runpy.run_module('stages.check', run_name='__main__')"
+
+
+def test_a_python_without_the_projects_packages_is_told_what_to_do(tmp_path):
+    # -I -S: no site-packages, as under a python that is not the environment's
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", RUN], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and "make setup" in done.stderr and "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
