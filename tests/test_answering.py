@@ -3,8 +3,7 @@
 import math
 
 import pytest
-import torch
-from toys import compact_tokenizer, episode, llama, renderer, say
+from toys import compact_tokenizer, episode, fresh, llama, renderer, say
 
 from specacts.answering import decision_seed, judge, likelihood, propose, read, type_probability
 from specacts.answers import Candidate
@@ -18,11 +17,6 @@ WINDOW = RENDERER.windows(episode("a", 2))[0]
 @pytest.fixture(scope="module")
 def model():
     return llama(TOKENIZER)
-
-
-@torch.inference_mode()
-def fresh(model, ids: list[int]) -> torch.Tensor:
-    return torch.log_softmax(model(input_ids=torch.tensor([ids]), use_cache=False).logits[0], dim=-1)
 
 
 def seeds(start: int) -> list[int]:

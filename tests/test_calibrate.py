@@ -31,10 +31,8 @@ def replayed(rows: list[Answers], name: str, threshold: float, acceptance: Accep
 @pytest.mark.parametrize("level", ["type", "call"])
 def test_trying_every_threshold_finds_nothing_better(model: str, budget: float, level: str):
     rows = make_rows(8, seed=3)
-    acceptance, cost = (
-        Acceptance(level=level, score="verdict", max_relative_cost=budget),
-        Cost(model=model, upstream=UPSTREAM),
-    )
+    acceptance = Acceptance(level=level, score="verdict", max_relative_cost=budget)
+    cost = Cost(model=model, upstream=UPSTREAM)
     for name, found in calibrate(rows, SIZES, acceptance, cost).items():
         tried = [
             replayed(rows, name, threshold, acceptance, cost)
