@@ -16,7 +16,7 @@ export GIT_COMMITTER_NAME ?= $(GIT_AUTHOR_NAME)
 export GIT_COMMITTER_EMAIL ?= $(GIT_AUTHOR_EMAIL)
 endif
 
-.PHONY: help setup repro test slow smoke check clean
+.PHONY: help setup repro test slow smoke ablation check clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ slow: setup ## the tests that drive the real commands on the smoke scale
 smoke: setup ## the whole pipeline on the smoke scale, in a throw-away copy
 	@scripts/copy_workspace.sh .work/smoke
 	@cd .work/smoke && "$(PY)" -m dvc exp run -S scale=smoke && "$(PY)" scripts/show.py
+
+ablation: setup ## undo each change of recipe v3 alone: nine experiments, then the report (about an hour)
+	@"$(PY)" -m scripts.ablation
 
 check: setup ## lint, format, dependencies
 	@"$(PY)" -m ruff check .

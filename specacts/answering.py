@@ -19,7 +19,8 @@ from specacts.render import Point, Renderer, Window
 class Reading(NamedTuple):
     """Windows that have been read: a session each, and for each decision, in order, its place among them.
 
-    first: first-token log-probabilities [decisions, V]. seconds_per_token: by window.
+    first: first-token log-probabilities [decisions, V]; of a reward model, which has no tokens to offer, nothing.
+    seconds_per_token: by window.
     """
 
     sessions: list[Session]
@@ -36,7 +37,8 @@ def read(model: torch.nn.Module, windows: list[Window]) -> Reading:
         started = time.perf_counter()
         # The last label is never context; neither policy nor cost should see it read.
         ids = window.ids[: window.points[-1].start]
-        first.append(session.extend(ids, [point.start - 1 for point in window.points]))
+        points = [] if session.gives_rewards else window.points
+        first.append(session.extend(ids, [point.start - 1 for point in points]))
         seconds.append((time.perf_counter() - started) / len(ids))
         prefixes += [Prefix(number, point.start) for point in window.points]
         sessions.append(session)
@@ -71,16 +73,28 @@ def _generators(seed: int, count: int, device: torch.device) -> list[torch.Gener
 
 def _candidate(generated: Generated, renderer: Renderer, seconds_per_token: float) -> Candidate:
     text = renderer.text(generated.ids)
-    stopped = generated.ids[-1] == renderer.stop_id
-    action = renderer.parse(text) if stopped else None
+    action = renderer.parse(text, whole=generated.ids[-1] == renderer.stop_id)
     return Candidate(
         text=text,
         action=action,
-        confidence=type_probability(generated.first_logprobs, renderer, action.type) if action else 0.0,
+        confidence=confidence(generated, renderer, action) if action else 0.0,
         logprob=sum(generated.logprobs),
         tokens=len(generated.ids),
         seconds=seconds_per_token * len(generated.ids),
     )
+
+
+def confidence(generated: Generated, renderer: Renderer, action: Action) -> float:
+    """How sure [0, 1] a proposer was of its action's type.
+
+    Its probability among the nine, where one token says the type; else that of the opening that was written: the
+    action's own, or of a reply that has none the first token.
+    """
+    if renderer.form == "words":
+        return type_probability(generated.first_logprobs, renderer, action.type)
+    opening = renderer.opening_ids(action)
+    size = len(opening) if generated.ids[: len(opening)] == opening else 1
+    return math.exp(sum(generated.logprobs[:size]))
 
 
 def type_probability(logprobs: torch.Tensor, renderer: Renderer, action_type: str) -> float:
@@ -92,7 +106,7 @@ def type_probability(logprobs: torch.Tensor, renderer: Renderer, action_type: st
 def judge(
     reading: Reading, renderer: Renderer, candidates: list[list[Candidate]], shows_confidence: bool
 ) -> list[list[Verdict]]:
-    """The trained verifier's P(ACCEPT) for each candidate at each decision."""
+    """A model's P(ACCEPT), asked whether it is right, for each candidate at each decision."""
     accept, reject = (renderer.verdict_ids(right)[0] for right in (True, False))
 
     def ids(candidate: Candidate) -> list[int]:
@@ -100,10 +114,25 @@ def judge(
         return renderer.action_ids(candidate.action) + renderer.verdict_query_ids(confidence)
 
     branches = _branches(reading, candidates, ids)
-    scores, share = _scored(reading, branches, ends_only=True)
+    scores, share = _asked(reading, branches, lambda session, own: session.score(own, ends_only=True))
     found = {
         branch: _Found(torch.sigmoid(s[-1, accept] - s[-1, reject]).item(), len(branch.ids), 1)
         for branch, s in zip(branches, scores, strict=True)
+    }
+    return _verdicts(reading, candidates, ids, found, share)
+
+
+def reward(reading: Reading, renderer: Renderer, candidates: list[list[Candidate]]) -> list[list[Verdict]]:
+    """A reward model's verdicts: the sigmoid of what it gives each candidate, so that a reward of 0 scores 0.5."""
+
+    def ids(candidate: Candidate) -> list[int]:
+        return renderer.action_ids(candidate.action)
+
+    branches = _branches(reading, candidates, ids)
+    rewards, share = _asked(reading, branches, lambda session, own: session.rewards(own))
+    found = {
+        branch: _Found(1 / (1 + math.exp(-value)), len(branch.ids), 1)
+        for branch, value in zip(branches, rewards, strict=True)
     }
     return _verdicts(reading, candidates, ids, found, share)
 
@@ -114,19 +143,15 @@ def likelihood(
     """A proposer as judge: the probability it gives each candidate's type, or (level tool, call) the whole action."""
 
     def ids(candidate: Candidate) -> list[int]:
-        whole = renderer.action_ids(candidate.action)
-        return whole[:1] if level == "type" else whole
+        return renderer.opening_ids(candidate.action) if level == "type" else renderer.action_ids(candidate.action)
 
     branches = _branches(reading, candidates, ids)
     row = {prefix: n for n, prefix in enumerate(reading.prefixes)}
     first = {branch: reading.first[row[branch.prefix], branch.ids[0]].item() for branch in branches}
-    if level == "type":  # one distribution behind the context answers for all of a decision's candidates
-        asked: dict[Prefix, _Branch] = {}
-        for branch in branches:
-            asked.setdefault(branch.prefix, branch)
-        found = {b: _Found(math.exp(value), 0, int(asked[b.prefix] == b)) for b, value in first.items()}
-        return _verdicts(reading, candidates, ids, found, 0.0)
-    scores, share = _scored(reading, branches, ends_only=False)
+    if all(len(branch.ids) == 1 for branch in branches):  # what stands behind the context answers for all candidates
+        found = {branch: _Found(math.exp(value), 0, 1) for branch, value in first.items()}
+        return _verdicts(reading, candidates, ids, found, 0.0, together=True)
+    scores, share = _asked(reading, branches, lambda session, own: session.score(own))
     found = {}
     for branch, s in zip(branches, scores, strict=True):
         rest = sum(s[n, token].item() for n, token in enumerate(branch.ids[1:]))
@@ -156,30 +181,36 @@ def _branches(reading: Reading, candidates: list[list[Candidate]], ids: Ids) -> 
     return list(dict.fromkeys(_Branch(p, tuple(ids(c))) for p, row in pairs for c in row if c.action is not None))
 
 
-def _scored(reading: Reading, branches: list[_Branch], ends_only: bool) -> tuple[list[torch.Tensor], float]:
-    """Each branch's log-probabilities, and the seconds that one of their tokens took."""
+def _asked(reading: Reading, branches: list[_Branch], ask: Callable[[Session, list], list]) -> tuple[list, float]:
+    """What each trunk's session says of its branches, in their order, and the seconds that one of their tokens took."""
     started = time.perf_counter()
-    scores = []
+    said = []
     for number, session in enumerate(reading.sessions):  # branches come in the order of their trunks
         own = [(branch.prefix.end, list(branch.ids)) for branch in branches if branch.prefix.trunk == number]
-        scores += session.score(own, ends_only) if own else []
-    return scores, (time.perf_counter() - started) / max(1, sum(len(branch.ids) for branch in branches))
+        said += ask(session, own) if own else []
+    return said, (time.perf_counter() - started) / max(1, sum(len(branch.ids) for branch in branches))
 
 
 def _verdicts(
-    reading: Reading, candidates: list[list[Candidate]], ids: Ids, found: dict[_Branch, _Found], share: float
+    reading: Reading,
+    candidates: list[list[Candidate]],
+    ids: Ids,
+    found: dict[_Branch, _Found],
+    share: float,
+    together: bool = False,
 ) -> list[list[Verdict]]:
-    """Verdicts in the candidates' order. A repeated candidate costs nothing more, a malformed one nothing at all."""
+    """Verdicts in the candidates' order. Malformed candidates cost nothing.
+
+    together: whether one computation judges all of a decision's candidates, and not only equal ones.
+    """
     result = []
     for prefix, row in zip(reading.prefixes, candidates, strict=True):
-        verdicts, seen = [], set()
-        for candidate in row:
+        verdicts, seen = [], {}
+        for number, candidate in enumerate(row):
             branch = _Branch(prefix, tuple(ids(candidate))) if candidate.action is not None else None
             score, tokens, heads = found[branch] if branch else _Found(0.0, 0, 0)
-            if branch in seen:
-                tokens = heads = 0
-            seen.add(branch)
-            verdicts.append(Verdict(score=score, tokens=tokens, heads=heads, seconds=tokens * share))
+            shared = seen.setdefault(together or branch, number) if branch else number
+            verdicts.append(Verdict(score=score, tokens=tokens, heads=heads, seconds=tokens * share, shared=shared))
         result.append(verdicts)
     return result
 

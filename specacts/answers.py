@@ -8,7 +8,7 @@ one token costs each model. Policies are replayed over these rows in seconds, wi
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -40,34 +40,41 @@ class Candidate(_Strict):
 class Verdict(_Strict):
     """A model's judgement of a candidate.
 
-    score: a probability, to within rounding; 0 for a malformed candidate, which no model has to be asked about.
-    tokens, heads: read, and next-token distributions computed, for it; 0 where an equal candidate of the same decision
-    was judged already. seconds: likewise.
+    score: a probability, to within rounding; of a reward, its sigmoid, so that even odds are 0.5 for every score; 0 for
+    a malformed candidate, which no model has to be asked about.
+    tokens, heads, seconds: read, next-token distributions computed, and taken, for it.
+    shared: number of the decision's first candidate that the same computation judged, its own if it is the first: who
+    asks about both pays once.
     """
 
     score: float = Field(ge=0)
     tokens: int = Field(ge=0)
     heads: int = Field(ge=0)
     seconds: float = Field(ge=0)
+    shared: int = Field(ge=0)
 
 
 class Answers(_Strict):
     """Every recorded answer at one decision.
 
-    cheap: N candidates, the greedy one first. Verdicts on each, in the same order: verifier, its answer to the question
-    ACCEPT or REJECT; verifier_likelihood and strong_verdict, how likely the verifier and the strong model find it.
-    context: tokens before the decision in its window; a model that answered earlier in the same window has
-    part of them cached. seconds_per_token: what reading one context token took each model.
+    cheap: candidates, the greedy one first. picks: those of them, by number, that policy E chooses among. Verdicts on
+    each, in the same order: verifier, its answer to the question ACCEPT or REJECT, or its reward; verifier_likelihood,
+    how likely it finds the candidate (of a reward model there is none); strong_verdict, how likely the strong model
+    finds it, or where that is frozen its answer to the question.
+    window, context: by role, as each reads transcripts of its own form: the number of the window the decision is in,
+    and the tokens before it there; a model that answered earlier in the same window has part of them cached.
+    seconds_per_token: what reading one context token took each model.
     """
 
     episode: str
     group: str
     source: str
     decision: int
-    window: int
-    context: int = Field(ge=1)
+    window: dict[Role, int]
+    context: dict[Role, Annotated[int, Field(ge=1)]]
     gold: Action
     cheap: tuple[Candidate, ...] = Field(min_length=1)
+    picks: tuple[int, ...] = Field(min_length=1)
     strong: Candidate
     verifier: tuple[Verdict, ...]
     verifier_likelihood: tuple[Verdict, ...]
@@ -78,17 +85,20 @@ class Answers(_Strict):
     def _complete(self) -> "Answers":
         for field in ("verifier", "verifier_likelihood", "strong_verdict"):
             count = len(getattr(self, field))
-            if count != len(self.cheap):
+            if count != len(self.cheap) and not (field == "verifier_likelihood" and count == 0):
                 raise ValueError(f"{field} holds {count} verdicts on {len(self.cheap)} candidates")
-        missing = sorted(set(ROLES) - set(self.seconds_per_token))
-        if missing:
-            raise ValueError(f"seconds_per_token lacks {', '.join(missing)}")
+        if not all(0 <= n < len(self.cheap) for n in self.picks):
+            raise ValueError(f"picks names candidates that are not there: {list(self.picks)}")
+        for field in ("window", "context", "seconds_per_token"):
+            missing = sorted(set(ROLES) - set(getattr(self, field)))
+            if missing:
+                raise ValueError(f"{field} lacks {', '.join(missing)}")
         return self
 
 
 def judged_by(rows: list[Answers], score: JudgeScore) -> list[Answers]:
     """The rows with the verifier's verdicts that policies are to go by."""
-    if score == "verdict":
+    if score != "likelihood":
         return rows
     return [row.model_copy(update={"verifier": row.verifier_likelihood}) for row in rows]
 
@@ -105,17 +115,16 @@ class ModelSize(NamedTuple):
 def load_answers(path: Path) -> list[Answers]:
     """Read recorded answers, or say which line and field is wrong.
 
-    A window's rows have to stand together and in order: what a model has cached at a row depends on it.
+    An episode's rows have to stand together and in order: what a model has cached at a row depends on it.
     """
     rows: list[Answers] = []
-    seen: set[tuple[str, int]] = set()
+    seen: set[str] = set()
     for number, value in read_jsonl(path):
         row = _validated(path, number, value)
-        key = (row.episode, row.window)
-        follows = bool(rows) and key == (rows[-1].episode, rows[-1].window) and row.context > rows[-1].context
-        if key in seen and not follows:
-            raise UserError(f"{path}:{number}: context: {row.episode}, window {row.window}: decisions are out of order")
-        seen.add(key)
+        follows = bool(rows) and row.episode == rows[-1].episode and row.decision > rows[-1].decision
+        if row.episode in seen and not follows:
+            raise UserError(f"{path}:{number}: decision: {row.episode}: decisions are out of order")
+        seen.add(row.episode)
         rows.append(row)
     if not rows:
         raise UserError(f"{path}: no answers in it; the split is empty")

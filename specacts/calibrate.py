@@ -1,7 +1,9 @@
 """Choose accept thresholds on the calibrate split: the most accurate one that a cost budget allows.
 
-    fitted = calibrate(rows, sizes, config.acceptance, config.cost)
+    fitted = calibrate(rows, sizes, config.acceptance, config.cost, fixed_thresholds(config.recipe))
     fitted["D"].threshold
+
+A recipe may fix thresholds beforehand; then the split only tells what they do.
 
 Nothing is guaranteed about other data: a threshold is the best of a few hundred on a few hundred decisions, so what
 it reached here is a little flattered. Test data is never seen.
@@ -11,11 +13,14 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from specacts.answers import Answers, ModelSize
-from specacts.config import Acceptance, Cost, Level
+from specacts.config import Acceptance, Cost, Level, Recipe
 from specacts.cost import Swept, charges, sweep, total
 from specacts.episodes import agrees
 from specacts.files import rounded
-from specacts.policies import JUDGING, Outcome, always_strong, choices
+from specacts.policies import ALWAYS, JUDGING, Outcome, always_strong, choices
+
+EVEN = 0.5
+"""Even odds, of a reward 0: where a recipe fixes its thresholds."""
 
 
 class Fitted(NamedTuple):
@@ -28,10 +33,20 @@ class Fitted(NamedTuple):
     cost: float
 
 
+def fixed_thresholds(recipe: Recipe) -> dict[str, float]:
+    """The thresholds that a recipe leaves no choice of, by policy."""
+    fixed = dict.fromkeys(JUDGING, EVEN) if recipe.threshold == "fixed" else {}
+    return fixed if recipe.picks.may_reject else {**fixed, "E": ALWAYS}
+
+
 def calibrate(
-    rows: list[Answers], sizes: dict[str, ModelSize], acceptance: Acceptance, cost: Cost
+    rows: list[Answers],
+    sizes: dict[str, ModelSize],
+    acceptance: Acceptance,
+    cost: Cost,
+    fixed: dict[str, float] | None = None,
 ) -> dict[str, Fitted]:
-    """The threshold of every judging policy."""
+    """The threshold of every judging policy: the best one, or the one that is fixed."""
     strong = total(charges(rows, [always_strong(row) for row in rows], sizes, cost.upstream))
     budget = acceptance.max_relative_cost
     fitted = {}
@@ -39,9 +54,19 @@ def calibrate(
         both = choices(rows, name)
         accept = correct(rows, [choice.accept for choice in both], acceptance.level)
         reject = correct(rows, [choice.reject for choice in both], acceptance.level)
-        swept = sweep(rows, name, sizes, cost.upstream)
+        if fixed and name in fixed:
+            swept = [at(rows, name, fixed[name], sizes, cost)]
+        else:
+            swept = sweep(rows, name, sizes, cost.upstream)
         fitted[name] = best([_fit(point, accept, reject, strong, cost.model, budget) for point in swept])
     return fitted
+
+
+def at(rows: list[Answers], name: str, threshold: float, sizes: dict[str, ModelSize], cost: Cost) -> Swept:
+    """Judging policy `name` at one given threshold."""
+    outcomes = [JUDGING[name](threshold)(row) for row in rows]
+    accepted = tuple(bool(outcome.accepted) for outcome in outcomes)
+    return Swept(threshold, accepted, total(charges(rows, outcomes, sizes, cost.upstream)))
 
 
 def correct(rows: list[Answers], outcomes: list[Outcome], level: Level) -> list[bool]:

@@ -34,12 +34,30 @@ def model_card(role: Role, config: Config, measured: dict[str, Any]) -> str:
     """The card of `models/<role>/` as Markdown with front matter; `measured` is what `metrics/train/` gets too."""
     sections = [
         _front_matter(role, config),
-        f"# specacts: {role} adapter\n\nA LoRA adapter that {PURPOSE[role]}.",
+        f"# specacts: {role} adapter\n\nA LoRA adapter that {_purpose(role, config)}.",
         f"## Base\n\n{_base(role, config)}",
         f"## Data\n\n{_data(role, config, measured)}",
         f"## Training\n\n{_training(role, config, measured)}",
         "## Results\n\nAccuracies with intervals: `metrics/eval.json` and `reports/report.md`.",
         f"## Limits\n\n{_limits(config)}",
+        f"## Licence\n\n{_licence(role, config)}",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _purpose(role: Role, config: Config) -> str:
+    if role == "verifier" and config.recipe.verifier.objective == "reward":
+        return "gives a proposed action a scalar reward, to be compared with a threshold"
+    return PURPOSE[role]
+
+
+def frozen_card(role: Role, config: Config) -> str:
+    """The card of a model that a recipe uses as it comes."""
+    sections = [
+        _front_matter(role, config),
+        f"# specacts: {role}, frozen\n\nNo adapter: recipe `{config.recipe_name}` uses the base as it comes, "
+        "zero-shot, in its own chat template.",
+        f"## Base\n\n{_base(role, config)}",
         f"## Licence\n\n{_licence(role, config)}",
     ]
     return "\n\n".join(sections) + "\n"
@@ -95,9 +113,11 @@ def _data(role: Role, config: Config, measured: dict[str, Any]) -> str:
     )
     if "verdicts" in measured:
         found = measured["verdicts"]
+        recipe = config.recipe.verifier
+        kind = "the cheap model's own proposals" if recipe.negatives == "on_policy" else "gold actions, also of others"
         text += (
-            f" Verdicts: {found['accept']} ACCEPT and {found['reject']} REJECT on the cheap model's own proposals "
-            f"(right at level {config.acceptance.level!r})."
+            f" Objective {recipe.objective!r}: {found['accept']} right and {found['reject']} wrong actions ({kind}; "
+            f"right at level {config.acceptance.level!r})."
         )
     return text
 
@@ -123,8 +143,9 @@ def _number(value: float) -> str:
 
 
 def _limits(config: Config) -> str:
+    template = config.scale.render.template if config.recipe.training_form == "words" else "chat"
     return (
-        f"It reads and writes one transcript format (`render.template: {config.scale.render.template}`, see "
+        f"It was trained on one transcript format (template `{template}`, form `{config.recipe.training_form}`, see "
         "`specacts/render.py`) and is of no use with another prompt. It knows the tools and tasks of its traces, in "
         "English; what it does with others has not been measured. Its actions are text: check them before they run."
     )

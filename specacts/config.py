@@ -4,8 +4,8 @@
     config.lora.r, config.scale.strong.layers, config.recipe.verifier.objective
 
 `params.yaml` is what people vary; `configs/scale/<scale>.yaml` is which models, how much data and compute;
-`configs/recipe/<recipe>.yaml` is how verifier and threshold are made. Unknown keys, wrong types and values
-out of range are refused with file, field and value.
+`configs/recipe/<recipe>.yaml` is how data, models, verifier and threshold are made. Unknown keys, wrong types and
+values out of range are refused with file, field and value.
 """
 
 import os
@@ -21,7 +21,9 @@ Model = TypeVar("Model", bound=BaseModel)
 ROLES = ("cheap", "verifier", "strong")
 Role = Literal["cheap", "verifier", "strong"]
 Level = Literal["type", "tool", "call"]
-JudgeScore = Literal["likelihood", "verdict"]
+JudgeScore = Literal["likelihood", "verdict", "reward"]
+Form = Literal["words", "lines", "natural"]
+"""How actions are spelled in a transcript (render.py)."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -76,14 +78,14 @@ class Train(_Strict):
     final_lr_ratio: float = Field(ge=0, le=1, description="the linear decay ends at this share of the peak")
     weight_decay: float = Field(ge=0)
     max_grad_norm: float = Field(gt=0)
-    type_weight: float = Field(gt=0, description="loss weight of an action's first (type) token; 1 is plain SFT")
+    type_weight: float = Field(gt=0, description="loss weight of the token that says an action's type; 1 is plain SFT")
 
 
 class Acceptance(_Strict):
     """What counts as a right proposal, and how the accept threshold is chosen on the calibrate split."""
 
     level: Level
-    score: JudgeScore = Field(description="what of the verifier's D and E go by")
+    score: Literal["likelihood", "verdict"] = Field(description="what of the verifier's D and E go by")
     max_relative_cost: float = Field(gt=0, description="of the policy, in units of the strong model's cost")
 
 
@@ -197,12 +199,61 @@ class Scale(_Strict):
         return getattr(self, role)
 
 
-class Recipe(_Strict):
-    """A `configs/recipe/*.yaml` file."""
+class VerifierRecipe(_Strict):
+    """How the verifier is trained."""
 
+    objective: Literal["verdict", "reward"] = Field(description="SFT on ACCEPT/REJECT, or a scalar reward on pairs")
+    negatives: Literal["on_policy", "synthetic"] = Field(
+        description="what it learns to reject: the cheap model's own proposals, or gold actions of other decisions"
+    )
     verdict_weight: float = Field(ge=0, description="weight of the verdict token beside the action tokens")
     warm_start: Literal["none", "cheap", "strong"] = Field(description="adapter the verifier starts from")
     shows_confidence: bool = Field(description="the verifier reads the proposer's own confidence as a digit")
+
+
+class Picks(_Strict):
+    """How policy E uses its N proposals."""
+
+    among: Literal["all", "sampled"] = Field(description="the greedy one and N-1 sampled ones, or N sampled ones")
+    may_reject: bool = Field(description="whether the strong model acts where the best proposal is below the threshold")
+
+
+class Recipe(_Strict):
+    """A `configs/recipe/*.yaml` file."""
+
+    format: Literal["same", "mismatched"] = Field(
+        description="models are asked in the format they were trained in, or trained on `Action:` lines and asked in "
+        "natural chat"
+    )
+    strong: Literal["fine_tuned", "frozen"] = Field(description="frozen: zero-shot, and asked for verdicts in words")
+    verifier: VerifierRecipe
+    threshold: Literal["calibrated", "fixed"] = Field(description="fixed: at even odds, a reward of 0")
+    picks: Picks
+
+    @model_validator(mode="after")
+    def _starts_from_a_trained_model(self) -> "Recipe":
+        if self.strong == "frozen" and self.verifier.warm_start == "strong":
+            raise ValueError("verifier.warm_start is 'strong', but strong is 'frozen': it has no adapter to start from")
+        return self
+
+    @property
+    def training_form(self) -> Form:
+        """How transcripts spell actions in every training."""
+        return "words" if self.format == "same" else "lines"
+
+    def freezes(self, role: Role) -> bool:
+        """Whether this role's model is used as it comes, without an adapter."""
+        return role == "strong" and self.strong == "frozen"
+
+    def asking_form(self, role: Role) -> Form:
+        """How transcripts spell actions where this role is asked."""
+        return "natural" if self.freezes(role) or self.format == "mismatched" else "words"
+
+    @property
+    def shows_confidence(self) -> bool:
+        """Synthetic negatives have no proposer, hence no confidence; a reward model reads the action alone."""
+        verifier = self.verifier
+        return verifier.shows_confidence and verifier.negatives == "on_policy" and verifier.objective == "verdict"
 
 
 class Config(_Strict):
@@ -217,6 +268,11 @@ class Config(_Strict):
     recipe_name: Name
     scale: Scale
     recipe: Recipe
+
+    @property
+    def judge_score(self) -> JudgeScore:
+        """What D and E go by: of a reward model its reward, which is all it has."""
+        return "reward" if self.recipe.verifier.objective == "reward" else self.acceptance.score
 
 
 class _Params(_Strict):

@@ -13,7 +13,8 @@ distribution computed, plus 4·layers·attention for each pair of a token and on
 table 1). Not counted: norms, softmax, embedding look-ups, sampling.
 
 Recorded contexts hold the gold actions. Where a policy took another action, its tokens stand for the gold ones in
-the cache; the lengths differ by a few tokens in either direction.
+the cache; the lengths differ by a few tokens in either direction, also where an executed action is spelled otherwise
+than it was proposed (recipe v2).
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,8 +29,8 @@ COST_MODELS = ("flops", "flops_no_cache", "seconds", "upstream")
 MARGIN = 1e-6
 """Scores this close, relatively, are one score: numerically different runs of a model differ by up to 1.5e-7."""
 
-Cached = dict[str, int]
-"""How many context tokens of the current window each model has in its cache, by role."""
+Cached = dict[str, tuple[int, int]]
+"""What each model has in its cache, by role: the number of the window, and how many of its context tokens."""
 
 
 class Charge(NamedTuple):
@@ -52,13 +53,13 @@ class Swept(NamedTuple):
 def charges(
     rows: Sequence[Answers], outcomes: Sequence[Outcome], sizes: dict[str, ModelSize], upstream: UpstreamCost
 ) -> list[Charge]:
-    """The charge of each decision. `rows` are in order within a window; every window starts with empty caches."""
+    """The charge of each decision. `rows` are in order within an episode; a new window starts with an empty cache."""
     result: list[Charge] = []
     cached: Cached = {}
-    window = None
+    episode = None
     for row, outcome in zip(rows, outcomes, strict=True):
-        if (row.episode, row.window) != window:
-            window, cached = (row.episode, row.window), {}
+        if row.episode != episode:
+            episode, cached = row.episode, {}
         charged, cached = step(row, outcome, cached, sizes, upstream)
         result.append(charged)
     return result
@@ -73,15 +74,15 @@ def expected_charges(
 ) -> list[Charge]:
     """The expected charge of each decision where a coin accepts with probability `rate`, exactly.
 
-    What a call costs depends on what is cached, hence on earlier tosses: all cache states a window can be in are
+    What a call costs depends on what is cached, hence on earlier tosses: all cache states an episode can be in are
     followed with their probabilities. There are few, because a call makes a model forget its history.
     """
     result: list[Charge] = []
-    states: dict[tuple[tuple[str, int], ...], float] = {}
-    window = None
+    states: dict[tuple[tuple[str, tuple[int, int]], ...], float] = {}
+    episode = None
     for row, choice in zip(rows, both, strict=True):
-        if (row.episode, row.window) != window:
-            window, states = (row.episode, row.window), {(): 1.0}
+        if row.episode != episode:
+            episode, states = row.episode, {(): 1.0}
         parts, following = [], {}
         for state, probability in states.items():
             for outcome, share in ((choice.accept, rate), (choice.reject, 1 - rate)):
@@ -100,22 +101,36 @@ def step(
     """The charge of one decision, and what is cached after it."""
     after, parts = dict(cached), []
     for call in outcome.calls:
+        window, held = after.get(call.role, (-1, 0))
+        context = row.context[call.role]
         # An action longer than the gold one must not make more of the context cached than there is.
-        new = max(0, row.context - after.get(call.role, 0))
-        after[call.role] = row.context
+        new = max(0, context - held) if window == row.window[call.role] else context
+        after[call.role] = (row.window[call.role], context)
         parts.append(_charge(row, call, new, sizes[call.role], upstream))
-    after[outcome.actor] += outcome.tokens
+    window, held = after[outcome.actor]
+    after[outcome.actor] = (window, held + outcome.tokens)
     return total(parts), after
 
 
 def _charge(row: Answers, call: Call, new: int, size: ModelSize, upstream: UpstreamCost) -> Charge:
-    price = {"strong": upstream.strong, "cheap": upstream.cheap}
+    context = row.context[call.role]
     return Charge(
-        flops=flops(size, row.context - new, new, call),
-        flops_no_cache=flops(size, 0, row.context, call),
+        flops=flops(size, context - new, new, call),
+        flops_no_cache=flops(size, 0, context, call),
         seconds=new * row.seconds_per_token[call.role] + call.seconds,
-        upstream=call.verdicts * upstream.verdict + (call.answers * price[call.role] if call.answers else 0.0),
+        upstream=price(call, upstream),
     )
+
+
+def price(call: Call, upstream: UpstreamCost) -> float:
+    """Upstream's fixed price of a call."""
+    answer = {"strong": upstream.strong, "cheap": upstream.cheap}
+    return call.verdicts * upstream.verdict + (call.answers * answer[call.role] if call.answers else 0.0)
+
+
+def without_fallback(outcome: Outcome, upstream: UpstreamCost) -> float:
+    """Upstream's price of a decision where nobody pays for what the strong model does itself: how its table reads."""
+    return sum(price(call, upstream) for call in outcome.calls if call.role != "strong" or not call.answers)
 
 
 def flops(size: ModelSize, cached: int, new: int, call: Call) -> float:
@@ -157,24 +172,23 @@ def _between(low: float, high: float) -> float:
 def sweep(rows: Sequence[Answers], name: str, sizes: dict[str, ModelSize], upstream: UpstreamCost) -> list[Swept]:
     """Judging policy `name` at every threshold worth trying (`thresholds`), from the lowest up.
 
-    A higher threshold turns some acceptances into rejections and changes the cost of their windows only: those alone
-    are charged anew, which makes the sweep about as dear as charging each window once a decision.
+    A higher threshold turns some acceptances into rejections and changes the cost of their episodes only: those alone
+    are charged anew, which makes the sweep about as dear as charging each episode once a decision.
     """
     both, scores = choices(list(rows), name), [score(row, name) for row in rows]
-    windows: dict[tuple[str, int], list[int]] = {}
+    episodes: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
-        windows.setdefault((row.episode, row.window), []).append(number)
+        episodes.setdefault(row.episode, []).append(number)
     accepted = [True] * len(rows)
     ascending = sorted(range(len(rows)), key=lambda n: scores[n])
-    stale, costs, at, result = set(windows), {}, 0, []
+    stale, costs, at, result = set(episodes), {}, 0, []
     for threshold in thresholds(scores):
         while at < len(ascending) and scores[ascending[at]] < threshold:
-            row = rows[ascending[at]]
             accepted[ascending[at]] = False
-            stale.add((row.episode, row.window))
+            stale.add(rows[ascending[at]].episode)
             at += 1
         for key in stale:
-            members = windows[key]
+            members = episodes[key]
             taken = [both[n].accept if accepted[n] else both[n].reject for n in members]
             costs[key] = total(charges([rows[n] for n in members], taken, sizes, upstream))
         stale = set()

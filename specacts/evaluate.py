@@ -7,15 +7,15 @@ A `Track` is what one policy or baseline did at every decision; everything else 
 interval is a 95 % bootstrap that resamples groups; all come from the same resamples, so differences are paired.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from specacts.answers import Answers, ModelSize
+from specacts.answers import Answers, ModelSize, judged_by
 from specacts.calibrate import correct
 from specacts.config import Cost, JudgeScore, Level
-from specacts.cost import COST_MODELS, Charge, charges, expected_charges, sweep, total
+from specacts.cost import COST_MODELS, Charge, charges, expected_charges, sweep, total, without_fallback
 from specacts.episodes import ACTION_TYPES, LEVELS, SPEAKING, agrees
 from specacts.policies import JUDGING, Choice, Outcome, Policy, choices, policies
 from specacts.stats import Estimate, auroc, auroc_difference, mean, ratio, resample_weights
@@ -31,6 +31,7 @@ class Track(NamedTuple):
 
     right: at each level. kept: whether the cheap model's action was taken; None where no model was asked.
     proposed_right: for judges, whether the proposal was right at the acceptance level, taken or not.
+    unpaid: upstream's price of the calls without what the strong model does itself, as upstream's own table has it.
     """
 
     right: dict[str, np.ndarray]
@@ -38,6 +39,7 @@ class Track(NamedTuple):
     malformed: np.ndarray
     charges: list[Charge]
     proposed_right: np.ndarray | None = None
+    unpaid: np.ndarray | None = None
 
 
 def run(
@@ -83,6 +85,7 @@ def track(
         malformed=np.array([outcome.action is None for outcome in outcomes], dtype=float),
         charges=charges(rows, outcomes, sizes, cost.upstream),
         proposed_right=proposed_right,
+        unpaid=np.array([without_fallback(outcome, cost.upstream) for outcome in outcomes]),
     )
 
 
@@ -157,19 +160,25 @@ def evaluate(
         "verifier": verifier_quality(rows, level, score, weights),
         "baselines": {name: summary(tracks[name], strong, level, weights) for name in BASELINES},
         "cost_per_decision": {"A": per_decision(strong)},
+        "upstream_without_fallback": {name: float(tracks[name].unpaid.mean()) for name in JUDGING},
     }
 
 
 def summary(track: Track, strong: Track, level: Level, weights: np.ndarray) -> dict[str, Any]:
-    """One policy's or baseline's accuracies, accept rate, precision and recall of ACCEPT, and cost relative to A."""
+    """One policy's or baseline's accuracies, accept rate, precision and recall of ACCEPT, and cost relative to A.
+
+    The precision of a judge that accepts nothing, and the recall where nothing was right, are 0, as in scikit-learn:
+    the same keys hold numbers in every experiment, and `dvc metrics diff` lines up.
+    """
     result: dict[str, Any] = {}
     for each in LEVELS:
         result |= spread_out(f"{each}_accuracy", mean(track.right[each], weights))
-    result |= {"accept_rate": None} if track.kept is None else spread_out("accept_rate", mean(track.kept, weights))
+    if track.kept is not None:
+        result |= spread_out("accept_rate", mean(track.kept, weights))
     if track.proposed_right is not None:
         hits = track.kept * track.proposed_right
-        result |= spread_out("precision", ratio(hits, track.kept, weights))
-        result |= spread_out("recall", ratio(hits, track.proposed_right, weights))
+        result |= spread_out("precision", ratio(hits, track.kept, weights), empty=0.0)
+        result |= spread_out("recall", ratio(hits, track.proposed_right, weights), empty=0.0)
     result["malformed"] = float(track.malformed.mean())
     result["cost"] = {}
     for model in COST_MODELS:
@@ -207,41 +216,53 @@ def verifier_quality(
 ) -> dict[str, float | None]:
     """AUROC of scores for "the cheap model's greedy proposal is right": the one that D and E go by, and others.
 
-    verdict, likelihood: the trained verifier's P(ACCEPT), and its probability of the proposal. confidence: the cheap
-    model's probability of the type it proposed. logprob: its mean token probability (geometric) of the whole text.
-    strong: the strong model's probability of the proposal, policy C's score.
+    verdict: what the trained verifier says when asked, its P(ACCEPT) or reward. confidence: the cheap model's
+    probability of the type it proposed. logprob: its mean token probability (geometric) of the whole text. strong: the
+    strong model's probability of the proposal, policy C's score (of a frozen one, its P(ACCEPT)). Where the proposals
+    are all right or all wrong there is nothing to rank, and each is 0.5.
     """
     greedy = [row.cheap[0] for row in rows]
     right = [agrees(candidate.action, row.gold, level) for candidate, row in zip(greedy, rows, strict=True)]
     scores = {
+        "auroc": [row.verifier[0].score for row in judged_by(rows, score)],
         "verdict_auroc": [row.verifier[0].score for row in rows],
-        "likelihood_auroc": [row.verifier_likelihood[0].score for row in rows],
         "confidence_auroc": [candidate.confidence for candidate in greedy],
         "logprob_auroc": [np.exp(candidate.logprob / candidate.tokens) for candidate in greedy],
         "strong_auroc": [row.strong_verdict[0].score for row in rows],
     }
-    scores = {"auroc": scores[f"{score}_auroc"], **scores}
     result: dict[str, float | None] = {}
     for name, values in scores.items():
-        result |= spread_out(name, auroc(values, right, weights))
+        result |= spread_out(name, auroc(values, right, weights), empty=0.5)
     gain = auroc_difference(scores["auroc"], scores["confidence_auroc"], right, weights)
-    return result | spread_out("auroc_minus_confidence", gain) | spread_out("base_rate", mean(right, weights))
+    return (
+        result | spread_out("auroc_minus_confidence", gain, empty=0.0) | spread_out("base_rate", mean(right, weights))
+    )
 
 
-def spread_out(name: str, estimate: Estimate) -> dict[str, float | None]:
-    """`name`, `name_low`, `name_high`; None where there is no such number (JSON has no NaN)."""
+def spread_out(name: str, estimate: Estimate, empty: float | None = None) -> dict[str, float | None]:
+    """`name`, `name_low`, `name_high`; `empty` where there is no such number (JSON has no NaN)."""
     values = zip((name, f"{name}_low", f"{name}_high"), estimate, strict=True)
-    return {key: value if np.isfinite(value) else None for key, value in values}
+    return {key: value if np.isfinite(value) else empty for key, value in values}
 
 
 # -- data of the plots --------------------------------------------------------------------------------------
 
+OUTCOME = ("episode", "decision", "group", "policy", *(f"right_{level}" for level in LEVELS), *COST_MODELS)
 FRONTIER = ("name", "kind", "threshold", "cost", "cost_low", "cost_high", "accuracy", "accuracy_low", "accuracy_high")
 CONFUSION = ("actual", "predicted")
 ACCEPT_RATE = ("policy", "action_type", "decisions", "accept_rate", "accept_rate_low", "accept_rate_high", "precision")
 SWEEP_POINTS = 60
 
 Cells = tuple[str | float | None, ...]
+
+
+def outcomes(rows: list[Answers], tracks: dict[str, Track]) -> Iterator[Cells]:
+    """Rows of `OUTCOME`: whether each policy was right at each decision, and what it was charged there."""
+    for name in POLICIES:
+        track = tracks[name]
+        for n, row in enumerate(rows):
+            right = (int(track.right[level][n]) for level in LEVELS)
+            yield (row.episode, row.decision, row.group, name, *right, *track.charges[n])
 
 
 def frontier(

@@ -3,6 +3,7 @@
     session = Session(model)
     session.extend(window.ids, [...])        # one forward pass: the trunk's keys and values
     session.score([(point.start, ids) ...])  # log-probabilities of given continuations
+    session.rewards([(point.start, ids) ...])  # a reward model's scalars for them
     session.cut(length)                      # an agent at work: back to a prefix, then go on
 
 Branches share the trunk's cache: each new token sees its own prefix and its own branch and nothing else (tree
@@ -10,15 +11,20 @@ attention), so the cost of a decision is its own tokens, not its context. Number
 to within floating-point noise (tests/test_infer.py). `decode.py` generates continuations of many trunks at once.
 """
 
+from itertools import accumulate
 from pathlib import Path
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, DynamicCache
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, DynamicCache
 
 from specacts.answers import ModelSize
+from specacts.errors import UserError
+from specacts.files import read_json
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+TASKS = {False: "CAUSAL_LM", True: "SEQ_CLS"}
+"""What PEFT calls the two kinds of adapters, a reward model's being the second."""
 
 
 def device_of(name: str) -> torch.device:
@@ -28,14 +34,34 @@ def device_of(name: str) -> torch.device:
     return torch.device(name)
 
 
-def load_model(base: Path, adapter: Path | None, device: str, dtype: str) -> torch.nn.Module:
-    """A base model with its adapter merged in, for inference; safetensors only, no remote code."""
-    model = AutoModelForCausalLM.from_pretrained(
-        base, dtype=DTYPES[dtype], trust_remote_code=False, use_safetensors=True, attn_implementation="sdpa"
+def load_base(base: Path, device: str, dtype: str, rewards: bool = False) -> torch.nn.Module:
+    """A base model on its device, with a new scalar head where it `rewards`; safetensors only, no remote code."""
+    kind, own = AutoModelForCausalLM, {}
+    if rewards:
+        kind, own = AutoModelForSequenceClassification, {"num_labels": 1}
+    model = kind.from_pretrained(
+        base, dtype=DTYPES[dtype], trust_remote_code=False, use_safetensors=True, attn_implementation="sdpa", **own
     )
+    return model.to(device_of(device))
+
+
+def load_model(base: Path, adapter: Path | None, device: str, dtype: str, rewards: bool = False) -> torch.nn.Module:
+    """A base model with its adapter merged in, for inference.
+
+    Raises `UserError` where there is no adapter of the wanted kind: a reward model's has a head of its own.
+    """
+    if adapter is not None:
+        kind = read_json(adapter / "adapter_config.json").get("task_type")
+        if (kind == TASKS[True]) != rewards:
+            wanted = "a reward model" if rewards else "a language model"
+            raise UserError(
+                f"{adapter}: its adapter is of kind {kind}, and the recipe's verifier.objective asks for {wanted} "
+                f"({TASKS[rewards]}); train it again: `dvc repro train@{adapter.name}`"
+            )
+    model = load_base(base, device, dtype, rewards)
     if adapter is not None:
         model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
-    return model.to(device_of(device)).eval()
+    return model.eval()
 
 
 def model_size(model: torch.nn.Module) -> ModelSize:
@@ -45,7 +71,12 @@ def model_size(model: torch.nn.Module) -> ModelSize:
     body = sum(p.numel() for p in model.model.parameters()) - embedding.numel()
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     width = config.num_attention_heads * head_dim
-    return ModelSize(body, model.lm_head.weight.numel(), config.num_hidden_layers, width)
+    return ModelSize(body, _head(model).weight.numel(), config.num_hidden_layers, width)
+
+
+def _head(model: torch.nn.Module) -> torch.nn.Module:
+    """Next tokens of a language model, the scalar of a reward model."""
+    return model.lm_head if hasattr(model, "lm_head") else model.score
 
 
 def branch_mask(length: int, branches: list[tuple[int, int, int]]) -> torch.Tensor:
@@ -65,22 +96,29 @@ class Session:
         self.cache = DynamicCache(config=model.config)
         self.length = 0
 
+    @property
+    def gives_rewards(self) -> bool:
+        """Whether the model is a reward model, which has no next tokens to offer."""
+        return not hasattr(self.model, "lm_head")
+
     @torch.inference_mode()
     def extend(self, ids: list[int], keep: list[int]) -> torch.Tensor:
         """Append tokens to the trunk; returns log-probabilities [len(keep), V] after the kept trunk positions.
 
         keep: absolute positions; row i is the distribution of the token that follows `trunk[: keep[i] + 1]`.
         """
-        wanted = torch.tensor([k - self.length for k in keep], device=self.device)
-        logits = self.model(
+        hidden = self.model.model(
             input_ids=torch.tensor([ids], device=self.device),
             position_ids=torch.arange(self.length, self.length + len(ids), device=self.device)[None],
             past_key_values=self.cache,
             use_cache=True,
-            logits_to_keep=wanted,
-        ).logits[0]
+        ).last_hidden_state[0]
+        wanted = torch.tensor([k - self.length for k in keep], device=self.device, dtype=torch.long)
         self.length += len(ids)
-        return torch.log_softmax(logits.float(), dim=-1)
+        return self._logprobs(hidden[wanted])
+
+    def _logprobs(self, hidden: torch.Tensor) -> torch.Tensor:
+        return torch.log_softmax(_head(self.model)(hidden).float(), dim=-1)
 
     def cut(self, length: int) -> None:
         """Forget everything behind the first `length` trunk tokens."""
@@ -96,6 +134,20 @@ class Session:
         A branch is (prefix, ids): it leaves the trunk behind its first `prefix` tokens. Row j of a result is the
         distribution of the token that follows `ids[: j + 1]`. The trunk is left as it was.
         """
+        sizes = [len(branch) for _, branch in branches]
+        hidden = self._read(branches)
+        if ends_only:
+            hidden, sizes = hidden[_ends(sizes)], [1] * len(sizes)
+        return list(self._logprobs(hidden).split(sizes))
+
+    @torch.inference_mode()
+    def rewards(self, branches: list[tuple[int, list[int]]]) -> list[float]:
+        """What a reward model gives each branch, read at its last token: any real number."""
+        ends = self._read(branches)[_ends([len(branch) for _, branch in branches])]
+        return _head(self.model)(ends)[:, 0].tolist()
+
+    def _read(self, branches: list[tuple[int, list[int]]]) -> torch.Tensor:
+        """Last hidden states of the branches' tokens, one branch behind the other: [tokens, H]."""
         ids = [token for _, branch in branches for token in branch]
         mask = torch.zeros(len(ids), self.length + len(ids), dtype=torch.bool)
         place, at = [], 0
@@ -106,15 +158,17 @@ class Session:
             mask[at : at + size, own] = torch.ones(size, size, dtype=torch.bool).tril()
             place += range(prefix, prefix + size)
             at += size
-        sizes = [len(branch) for _, branch in branches]
-        ends = [sum(sizes[: n + 1]) - 1 for n in range(len(sizes))]
-        logits = self.model(
+        hidden = self.model.model(
             input_ids=torch.tensor([ids], device=self.device),
             position_ids=torch.tensor([place], device=self.device),
             attention_mask=mask[None, None].to(self.device),
             past_key_values=self.cache,
             use_cache=True,
-            logits_to_keep=torch.tensor(ends if ends_only else range(len(ids)), device=self.device),
-        ).logits[0]
+        ).last_hidden_state[0]
         self.cut(self.length)
-        return list(torch.log_softmax(logits.float(), dim=-1).split(1 if ends_only else sizes))
+        return hidden
+
+
+def _ends(sizes: list[int]) -> list[int]:
+    """Where each of consecutive parts of these sizes ends."""
+    return [end - 1 for end in accumulate(sizes)]

@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -162,6 +163,31 @@ def _empty_or_legend(axes: Axes, any_data: bool, otherwise: str, **legend: objec
         axes.legend(frameon=False, **legend)
     else:
         axes.text(0.5, 0.5, otherwise, ha="center", va="center", transform=axes.transAxes)
+
+
+def ablation(found: dict[str, Any], path: Path) -> None:
+    """Each experiment's effect on every policy's accuracy, with intervals; says so where there is no experiment."""
+    experiments = found.get("experiments", {})
+    figure, axes = _figure(9.5, 1.6 + 0.62 * max(1, len(experiments)))
+    for place, experiment in enumerate(experiments.values()):
+        for n, (policy, entry) in enumerate(experiment["policies"].items()):
+            value, low, high = (entry[f"accuracy_effect{end}"] * 100 for end in ("", "_low", "_high"))
+            spread = [[max(0, value - low)], [max(0, high - value)]]
+            style = {
+                "color": COLOURS[policy],
+                "fmt": "o",
+                "markersize": 5,
+                "label": NAMES[policy] if not place else None,
+            }
+            axes.errorbar(value, place + (n - 2) * 0.15, xerr=spread, **style)
+    axes.axvline(0, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
+    axes.set_yticks(range(len(experiments)), [e["what"] for e in experiments.values()])
+    axes.invert_yaxis()
+    axes.set_xlabel("effect on accuracy against recipe v3, percentage points")
+    axes.set_title("Undoing one change at a time" if experiments else "No ablation was run (make ablation)")
+    if experiments:
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    _save(figure, path)
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

@@ -4,7 +4,8 @@
     B  the cheap model alone
     C  cheap proposes, the strong model judges the proposal (by how likely it finds it), strong acts on rejection
     D  cheap proposes, the trained verifier judges, strong acts on rejection
-    E  cheap makes N proposals, the verifier picks the best one or rejects them all, then strong acts
+    E  cheap makes N proposals, the verifier picks the best one or rejects them all, then strong acts (recipe v2's E
+       never rejects: its threshold accepts everything)
 
     outcome = policies({"C": 0.4, "D": 0.7, "E": 0.8})["D"](row)
 
@@ -50,6 +51,7 @@ class Outcome(NamedTuple):
 
 Policy = Callable[[Answers], Outcome]
 
+GREEDY = (0,)
 ALWAYS, NEVER = 0.0, 1.01
 """Thresholds that accept everything and nothing; a saturated score is exactly 0 or 1, so NEVER lies above 1."""
 
@@ -66,17 +68,17 @@ def cheap_only(row: Answers) -> Outcome:
 
 def strong_verifies(threshold: float) -> Policy:
     """C: accept the first proposal where the strong model's score of it reaches the threshold."""
-    return lambda row: _judged(row, "strong", 1, threshold)
+    return lambda row: _judged(row, "strong", GREEDY, threshold)
 
 
 def verifier_decides(threshold: float) -> Policy:
     """D: accept the first proposal where the verifier's score of it reaches the threshold."""
-    return lambda row: _judged(row, "verifier", 1, threshold)
+    return lambda row: _judged(row, "verifier", GREEDY, threshold)
 
 
 def verifier_picks(threshold: float) -> Policy:
-    """E: take the proposal the verifier scores highest, if that reaches the threshold."""
-    return lambda row: _judged(row, "verifier", len(row.cheap), threshold)
+    """E: take the one of its proposals that the verifier scores highest, if that reaches the threshold."""
+    return lambda row: _judged(row, "verifier", row.picks, threshold)
 
 
 JUDGING: dict[str, Callable[[float], Policy]] = {"C": strong_verifies, "D": verifier_decides, "E": verifier_picks}
@@ -92,7 +94,7 @@ def policies(thresholds: dict[str, float]) -> dict[str, Policy]:
 def score(row: Answers, name: str) -> float:
     """The score that judging policy `name` compares with its threshold."""
     verdicts = row.strong_verdict if name == "C" else row.verifier
-    return max(v.score for v in (verdicts if name == "E" else verdicts[:1]))
+    return max(verdicts[n].score for n in (row.picks if name == "E" else GREEDY))
 
 
 class Choice(NamedTuple):
@@ -108,18 +110,20 @@ def choices(rows: list[Answers], name: str) -> list[Choice]:
     return [Choice(accept(row), reject(row)) for row in rows]
 
 
-def _judged(row: Answers, judge: Role, proposals: int, threshold: float) -> Outcome:
-    verdicts = (row.strong_verdict if judge == "strong" else row.verifier)[:proposals]
+def _judged(row: Answers, judge: Role, numbers: tuple[int, ...], threshold: float) -> Outcome:
+    """numbers: which of the cheap model's candidates were made and are judged."""
+    verdicts = tuple((row.strong_verdict if judge == "strong" else row.verifier)[n] for n in numbers)
+    candidates = tuple(row.cheap[n] for n in numbers)
     best = max(range(len(verdicts)), key=lambda n: verdicts[n].score)  # the first of equals
-    calls = (_generated("cheap", row.cheap[:proposals]), *_judging(judge, row.cheap[:proposals], verdicts))
+    calls = (_generated("cheap", candidates), *_judging(judge, candidates, verdicts))
     if verdicts[best].score >= threshold:
-        return _took(row.cheap[best], "cheap", True, calls)
+        return _took(candidates[best], "cheap", True, calls)
     return _took(row.strong, "strong", False, (*calls, _generated("strong", (row.strong,))))
 
 
 def _judging(judge: Role, candidates: tuple[Candidate, ...], verdicts: tuple[Verdict, ...]) -> tuple[Call, ...]:
     """The judge's call; none where every candidate is malformed and nobody had to be asked."""
-    asked = tuple(v for v in verdicts if v.heads)
+    asked = tuple({v.shared: v for v in verdicts if v.heads}.values())
     if not asked:
         return ()
     branches = tuple(v.tokens for v in asked if v.tokens)

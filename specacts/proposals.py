@@ -36,8 +36,16 @@ def load_proposals(path: Path) -> list[Proposed]:
 
 
 def save_proposals(path: Path, rows: Iterable[Proposed]) -> None:
-    """Write one decision a line, with whether each candidate is right at each level."""
-    write_jsonl(path, ({**row.model_dump(mode="json"), "right": _right(row)} for row in rows))
+    """Write one decision a line, with whether each candidate is right at each level.
+
+    Without the seconds they took: the same proposals are the same bytes, and train no verifier again.
+    """
+    write_jsonl(path, ({**_untimed(row).model_dump(mode="json"), "right": _right(row)} for row in rows))
+
+
+def _untimed(row: Proposed) -> Proposed:
+    candidates = tuple(candidate.model_copy(update={"seconds": 0.0}) for candidate in row.candidates)
+    return row.model_copy(update={"candidates": candidates})
 
 
 def _right(row: Proposed) -> dict[str, list[bool]]:

@@ -18,6 +18,13 @@ Two templates, one code path. A template is a set of `Frames`: the literal text 
 `compact` spends one token a frame; `chat` takes its frames from the model's own chat template. Frames may
 hold special tokens; content is encoded by a tokenizer that knows none, so no text can become one.
 
+Three forms say how actions are spelled (recipe v2 trains in one and asks in another; v3 knows the first alone):
+
+    form      what was executed                         a proposal, a label
+    words     read cat {"file_name":"a"}                the same
+    lines     Action: file_read, then cat {...}         the same; always in the chat template
+    natural   what a chat model would have written      as in `lines`, but replies are read leniently
+
     renderer = Renderer.load(tokenizer, config.scale.render)
     for window in renderer.windows(episode): window.ids, window.points
 """
@@ -31,7 +38,7 @@ from typing import NamedTuple
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from specacts.config import Render
+from specacts.config import Form, Render
 from specacts.episodes import ACTION_TYPES, SPEAKING, Act, Action, Episode, Tool, User
 from specacts.errors import UserError
 
@@ -48,6 +55,14 @@ VERBS = {
 }
 """An action's text begins with one short word, one token in the tokenizers in use, that says its type."""
 TYPES = {verb: action_type for action_type, verb in VERBS.items()}
+SPOKEN = {
+    "ask_clarification": "Could you tell me what is missing?",
+    "final_answer": "Done.",
+    "BLOCKED": "I cannot do that with the tools I have.",
+}
+"""What a speaking action says in the forms without words, where its trace holds no text."""
+UNNAMED = ""
+"""The tool of a reply that says its action's type and holds no readable call: right in type at most."""
 VERDICTS = {True: "ACCEPT", False: "REJECT"}
 
 COMPACT_TOKENS = {
@@ -65,6 +80,12 @@ INSTRUCTIONS = (
     "call, search, read, write, fix or check before a tool call; ask if something is missing; "
     "done when the request is fulfilled; blocked if no tool can do it."
 )
+LINE_INSTRUCTIONS = (
+    "You act for a user, one action a reply. Begin each reply with a line `Action: <type>`, the type being one of: "
+    "tool_call (act on a service or compute), retrieval (look something up), file_read, file_write, repair (mend a "
+    "call that failed), verifier (check something), ask_clarification, final_answer, BLOCKED (no tool can do it). On "
+    "the next line give the tool and its arguments as JSON, or say what you have to say."
+)
 QUESTION = "Was that the right action? Reply ACCEPT or REJECT."
 
 
@@ -72,7 +93,8 @@ class Frames(NamedTuple):
     """Literal text (special tokens allowed) around content: (before, after).
 
     `action` has no after: an action ends with `stop`. `verdict` stands around the proposer's confidence and
-    ends where the verdict begins. `call` stands before, between and after a call's name and arguments.
+    ends where the verdict begins; `question` is the same without a confidence. `call` stands before, between and
+    after a call's name and arguments. signatures: whether tools are listed as signatures or as JSON definitions.
     """
 
     system: tuple[str, str]
@@ -80,15 +102,21 @@ class Frames(NamedTuple):
     action: str
     observation: tuple[str, str]
     verdict: tuple[str, str]
+    question: str
     call: tuple[str, str, str]
     stop: str
+    signatures: bool
 
 
 class Point(NamedTuple):
-    """A decision in a window: `ids[:start]` is its context, `ids[start:end]` its gold action with the stop token."""
+    """A decision in a window: `ids[:start]` is its context, `ids[start:end]` its gold action with the stop token.
+
+    `ids[start:typed]` says the action's type (meaningless in the form `natural`, which nobody is trained on).
+    """
 
     decision: int
     start: int
+    typed: int
     end: int
 
 
@@ -101,13 +129,17 @@ class Window(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """A step's tokens; a supervised action has a `decision`, its label stands at `ids[label_at:label_end]`."""
+    """A step's tokens; a supervised action has a `decision`, its label stands at `ids[label_at:label_end]`.
+
+    `opening`: how many of the label's tokens say its type.
+    """
 
     ids: list[int]
     opens_turn: bool = False
     decision: int | None = None
     label_at: int = 0
     label_end: int = 0
+    opening: int = 0
 
 
 @dataclass(frozen=True)
@@ -118,12 +150,16 @@ class Renderer:
     plain: Tokenizer
     frames: Frames
     limits: Render
+    form: Form = "words"
 
     @classmethod
-    def load(cls, tokenizer: PreTrainedTokenizerFast, limits: Render) -> "Renderer":
+    def load(cls, tokenizer: PreTrainedTokenizerFast, limits: Render, form: Form = "words") -> "Renderer":
         """Build the renderer for a tokenizer; raises `UserError` where it lacks what the template needs."""
-        frames = compact_frames(tokenizer) if limits.template == "compact" else chat_frames(tokenizer)
-        renderer = cls(tokenizer, without_added_tokens(tokenizer), frames, limits)
+        if form != "words":
+            frames = chat_frames(tokenizer, LINE_INSTRUCTIONS)
+        else:
+            frames = compact_frames(tokenizer) if limits.template == "compact" else chat_frames(tokenizer, INSTRUCTIONS)
+        renderer = cls(tokenizer, without_added_tokens(tokenizer), frames, limits, form)
         first = {action_type: renderer.content(verb)[0] for action_type, verb in VERBS.items()}
         if len(set(first.values())) < len(first):
             raise UserError(f"{tokenizer.name_or_path}: two action words begin with the same token: {first}")
@@ -164,7 +200,7 @@ class Renderer:
 
     def listing(self, tools: list[Tool]) -> str:
         """The richest listing of the tools that fits `tools_tokens`; the poorest where none does."""
-        levels = _compact_listings if self.limits.template == "compact" else _json_listings
+        levels = _signature_listings if self.frames.signatures else _json_listings
         texts = list(levels(tools))
         return next((t for t in texts if len(self.content(t)) <= self.limits.tools_tokens), texts[-1])
 
@@ -176,23 +212,46 @@ class Renderer:
         return self.framed(self.frames.observation, cut_middle(self.content(text), self.limits.observation_tokens))
 
     def action_ids(self, action: Action) -> list[int]:
-        """An action's tokens as a model has to produce them, the stop token included."""
+        """A proposal's or label's tokens as a model has to produce them, the stop token included."""
+        if self.form == "words":
+            return self._worded(action) + [self.stop_id]
+        rest = action.content or SPOKEN.get(action.type, "")
+        if action.tool is not None:
+            rest = f"{_name(action.tool)} {dump_arguments(action.arguments)}"
+        return self.opening_ids(action) + self.content(rest) + [self.stop_id]
+
+    def executed_ids(self, action: Action) -> list[int]:
+        """An action's tokens where it was executed and is context to what follows, the stop token included."""
+        if self.form != "natural":
+            return self.action_ids(action)
+        if action.tool is None:
+            return self.content(action.content or SPOKEN[action.type]) + [self.stop_id]
+        before, between, after = self.frames.call
+        parts = [self.frame(before.lstrip()), self.content(_name(action.tool)), self.frame(between)]
+        return sum([*parts, self.content(dump_arguments(action.arguments)), self.frame(after)], []) + [self.stop_id]
+
+    def opening_ids(self, action: Action) -> list[int]:
+        """The tokens an action begins with that say its type; of a word the first, which no other word begins with."""
+        if self.form == "words":
+            return self.content(VERBS[action.type])[:1]
+        return self.content(f"Action: {action.type}\n")
+
+    def _worded(self, action: Action) -> list[int]:
         verb = VERBS[action.type]
         if action.tool is None:
-            return self.content(f"{verb} {action.content}" if action.content else verb) + [self.stop_id]
-        # A space in a name is escaped: the first one written ends the name.
-        name = json.dumps(action.tool, ensure_ascii=False)[1:-1].replace(" ", "\\u0020")
-        arguments = dump_arguments(action.arguments)
+            return self.content(f"{verb} {action.content}" if action.content else verb)
+        name, arguments = _name(action.tool), dump_arguments(action.arguments)
         before, between, after = self.frames.call
         if self.limits.template == "compact":  # no special tokens inside: one natural piece of text
-            return self.content(f"{verb}{before}{name}{between}{arguments}{after}") + [self.stop_id]
+            return self.content(f"{verb}{before}{name}{between}{arguments}{after}")
         parts = [self.content(verb), self.frame(before), self.content(name), self.frame(between)]
-        return sum([*parts, self.content(arguments), self.frame(after)], []) + [self.stop_id]
+        return sum([*parts, self.content(arguments), self.frame(after)], [])
 
     def verdict_query_ids(self, confidence: float | None) -> list[int]:
         """What follows a proposal: the proposer's confidence (0 to 1) as a digit, and the question."""
-        digit = "" if confidence is None else str(min(9, int(confidence * 10)))
-        return self.framed(self.frames.verdict, self.content(digit))
+        if confidence is None:
+            return self.frame(self.frames.question)
+        return self.framed(self.frames.verdict, self.content(str(min(9, int(confidence * 10)))))
 
     def verdict_ids(self, accept: bool) -> list[int]:
         return self.content(VERDICTS[accept])
@@ -204,8 +263,18 @@ class Renderer:
         ids = ids[: ids.index(self.stop_id)] if self.stop_id in ids else ids
         return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
-    def parse(self, text: str) -> Action | None:
-        """The action a model's text stands for; None for anything malformed. Never raises on any text."""
+    def parse(self, text: str, whole: bool = True) -> Action | None:
+        """The action a model's text stands for; None for anything malformed. Never raises on any text.
+
+        whole: whether the model ended its text itself. Only the natural form reads a text that was cut.
+        """
+        if self.form == "natural":
+            return read_reply(text)
+        if not whole:
+            return None
+        return read_line(text) if self.form == "lines" else self._read_words(text)
+
+    def _read_words(self, text: str) -> Action | None:
         verb = re.match(r"[a-z]+", text)
         action_type = TYPES.get(verb.group()) if verb else None
         if action_type is None:
@@ -219,13 +288,8 @@ class Renderer:
         name, found, arguments = rest[len(before) : len(rest) - len(after)].partition(between)
         if not found or not name:
             return None
-        try:
-            values = json.loads(arguments, parse_constant=_reject_constant)
-            name = json.loads(f'"{name}"')
-            (name + dump_arguments(values)).encode()  # 1e999 and half a surrogate pair are JSON that no file can hold
-        except (ValueError, RecursionError):
-            return None
-        return Action(type=action_type, tool=name, arguments=values) if isinstance(values, dict) else None
+        found = _read_call(f'"{name}"', arguments)
+        return Action(type=action_type, tool=found[0], arguments=found[1]) if found else None
 
     # -- whole episodes -------------------------------------------------------------------------------------
 
@@ -267,10 +331,10 @@ class Renderer:
             if isinstance(step, User):
                 blocks.append(_Block(self.user_ids(step), opens_turn=True))
             elif isinstance(step, Act):
-                label = self.action_ids(step.action)
+                label = self.executed_ids(step.action)
                 if step.supervised:
-                    end = len(before) + len(label)
-                    blocks.append(_Block(before + label, False, decision, len(before), end))
+                    start, opening = len(before), len(self.opening_ids(step.action))
+                    blocks.append(_Block(before + label, False, decision, start, start + len(label), opening))
                     decision += 1
                 else:
                     blocks.append(_Block(before + label))
@@ -283,10 +347,68 @@ def _window(episode: str, system: list[int], blocks: list[_Block]) -> Window:
     ids, points = list(system), []
     for block in blocks:
         if block.decision is not None:
-            points.append(Point(block.decision, len(ids) + block.label_at, len(ids) + block.label_end))
+            start = len(ids) + block.label_at
+            points.append(Point(block.decision, start, start + block.opening, len(ids) + block.label_end))
         ids += block.ids
     # What follows the last label teaches nothing and is never needed as context.
     return Window(episode, ids[: points[-1].end] if points else ids, points)
+
+
+def read_line(text: str) -> Action | None:
+    """The action that a reply of the form `lines` stands for, its call being well-formed; None for anything else."""
+    found = re.fullmatch(r"Action: (\w+)(?:\n(.*))?", text, re.DOTALL)
+    if not found or found.group(1) not in ACTION_TYPES:
+        return None
+    action_type, rest = found.group(1), found.group(2) or ""
+    if action_type in SPEAKING:
+        return Action(type=action_type, content="" if rest == SPOKEN[action_type] else rest)
+    name, _, arguments = rest.partition(" ")
+    call = _read_call(f'"{name}"', arguments) if name else None
+    return Action(type=action_type, tool=call[0], arguments=call[1]) if call else None
+
+
+def read_reply(text: str) -> Action | None:
+    """The action that a chat model's free reply stands for: whatever can be read out of it, None where it is empty.
+
+    An `Action:` line says the type, wherever its call is unreadable too (then the tool is `UNNAMED`). Without such a
+    line a call, a JSON object with a name, is a `tool_call`; text that ends in a question asks; other text answers.
+    """
+    text = text.strip()
+    line = re.search(r"Action:\s*(\w+)[^\n]*\n?(.*)", text, re.DOTALL)
+    if line and line.group(1) in ACTION_TYPES:
+        action_type, rest = line.group(1), line.group(2)
+        if action_type in SPEAKING:
+            return Action(type=action_type, content="" if rest == SPOKEN[action_type] else rest)
+        spelled = read_line(f"Action: {action_type}\n{rest}")
+        return spelled or _natural_call(rest, action_type) or Action(type=action_type, tool=UNNAMED)
+    if call := _natural_call(text, "tool_call"):
+        return call
+    return Action(type="ask_clarification" if text.endswith("?") else "final_answer", content=text) if text else None
+
+
+def _natural_call(text: str, action_type: str) -> Action | None:
+    """The first JSON object in the text that names a tool, as a call of it."""
+    for start in (match.start() for match in re.finditer(r"\{", text)):
+        try:
+            value, _ = json.JSONDecoder(parse_constant=_reject_constant).raw_decode(text, start)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict) and isinstance(value.get("name"), str) and value["name"]:
+            arguments = value.get("arguments", {})
+            call = _read_call(json.dumps(value["name"]), json.dumps(arguments))
+            return Action(type=action_type, tool=call[0], arguments=call[1]) if call else None
+    return None
+
+
+def _read_call(name: str, arguments: str) -> tuple[str, dict] | None:
+    """A tool's name and arguments from their JSON; None where a file could not hold them or they are no call."""
+    try:
+        values = json.loads(arguments, parse_constant=_reject_constant)
+        tool = json.loads(name)
+        (tool + dump_arguments(values)).encode()  # 1e999 and half a surrogate pair are JSON that no file can hold
+    except (ValueError, RecursionError):
+        return None
+    return (tool, values) if isinstance(values, dict) else None
 
 
 def cut_middle(ids: list[int], limit: int) -> list[int]:
@@ -295,6 +417,11 @@ def cut_middle(ids: list[int], limit: int) -> list[int]:
         return ids
     tail = limit // 4
     return ids[: limit - tail] + ids[len(ids) - tail :]
+
+
+def _name(tool: str) -> str:
+    """A tool's name as JSON spells it, spaces escaped: the first one written ends the name."""
+    return json.dumps(tool, ensure_ascii=False)[1:-1].replace(" ", "\\u0020")
 
 
 def dump_arguments(arguments: dict) -> str:
@@ -329,42 +456,67 @@ def compact_frames(tokenizer: PreTrainedTokenizerFast) -> Frames:
         action=tokens["action"],
         observation=(tokens["observation"], ""),
         verdict=("", tokens["verdict"]),
+        question=tokens["verdict"],
         call=(" ", " ", ""),
         stop=tokens["stop"],
+        signatures=True,
     )
 
 
-def chat_frames(tokenizer: PreTrainedTokenizerFast) -> Frames:
-    """Frames cut out of the model's own chat template, its tool-calling convention included.
+def chat_frames(tokenizer: PreTrainedTokenizerFast, instructions: str) -> Frames:
+    """Frames cut out of the model's own chat template, with its tool-calling convention where it has one.
 
     A conversation of marks is rendered once and taken apart again. The final user message keeps templates
     that treat the latest assistant message differently (Qwen3 adds an empty thinking block there) from doing
-    so: transcripts stay linear. Raises `UserError` where the template cannot be taken apart.
+    so: transcripts stay linear. A template that knows no tools gets them in its system message, and calls in its
+    assistant messages as JSON. Raises `UserError` where the template cannot be taken apart.
     """
-    tools = [{"MARKTOOL": 0}]
     call = {"type": "function", "function": {"name": "MARKNAME", "arguments": {"MARKARGUMENTS": 0}}}
-    messages = [
-        {"role": "system", "content": INSTRUCTIONS},
-        {"role": "user", "content": "MARKUSER"},
+    own = [
+        {"role": "system", "content": instructions},
         {"role": "assistant", "content": "MARKVERB", "tool_calls": [call]},
+    ]
+    spelled = [
+        {"role": "system", "content": f'{instructions}\n\nTools:\n{{"MARKTOOL": 0}}'},
+        {"role": "assistant", "content": 'MARKVERB {"name": "MARKNAME", "arguments": {"MARKARGUMENTS": 0}}'},
+    ]
+    frames, missing = _cut_frames(tokenizer, *own, tools=[{"MARKTOOL": 0}])
+    if frames is None and missing in (TOOL_MARK, "MARKNAME", ARGUMENTS_MARK):
+        frames, missing = _cut_frames(tokenizer, *spelled, tools=None)
+    if frames is None:
+        raise UserError(f"{tokenizer.name_or_path}: its chat template drops or reorders {missing}; use another model")
+    return frames
+
+
+TOOL_MARK, ARGUMENTS_MARK = '{"MARKTOOL": 0}', '{"MARKARGUMENTS": 0}'
+
+
+def _cut_frames(
+    tokenizer: PreTrainedTokenizerFast, system: dict, call: dict, tools: list | None
+) -> tuple[Frames | None, str]:
+    """The frames, or None and the first mark that the rendered conversation lacks in its place."""
+    name = tokenizer.name_or_path
+    messages = [
+        system,
+        {"role": "user", "content": "MARKUSER"},
+        call,
         {"role": "tool", "name": "MARKNAME", "content": "MARKOBSERVATION"},
         {"role": "assistant", "content": "MARKDONE"},
         {"role": "user", "content": f"Confidence MARKCONFIDENCE. {QUESTION}"},
         {"role": "assistant", "content": "MARKVERDICT"},
         {"role": "user", "content": "MARKEND"},
     ]
-    name = tokenizer.name_or_path
     try:
         text = tokenizer.apply_chat_template(messages, tools=tools, tokenize=False)
     except Exception as error:  # templates raise whatever they like
         raise UserError(f"{name}: its chat template does not render a tool-calling conversation ({error})") from error
-    marks = ['{"MARKTOOL": 0}', "MARKUSER", "MARKVERB", "MARKNAME", '{"MARKARGUMENTS": 0}']
+    marks = [TOOL_MARK, "MARKUSER", "MARKVERB", "MARKNAME", ARGUMENTS_MARK]
     marks += ["MARKOBSERVATION", "MARKDONE", "MARKCONFIDENCE", "MARKVERDICT", "MARKEND"]
     pieces, rest = [], text
     for mark in marks:
         before, found, rest = rest.partition(mark)
         if not found:
-            raise UserError(f"{name}: its chat template drops or reorders {mark}; use another model")
+            return None, mark
         pieces.append(before)
     stop = tokenizer.eos_token
 
@@ -380,18 +532,21 @@ def chat_frames(tokenizer: PreTrainedTokenizerFast) -> Frames:
     call_after, observation_before = around_stop(5)
     observation_after, _ = around_stop(6)
     _, question_before = around_stop(7)
-    return Frames(
+    frames = Frames(
         system=(pieces[0], system_after + stop),
         user=(user_before, user_after + stop),
         action=action_before,
         observation=(observation_before, observation_after + stop),
         verdict=(question_before, pieces[8]),
+        question=question_before.removesuffix("Confidence ") + pieces[8].removeprefix(". "),
         call=(pieces[3], pieces[4], call_after),
         stop=stop,
+        signatures=tools is None,
     )
+    return frames, ""
 
 
-def _compact_listings(tools: list[Tool]) -> list[str]:
+def _signature_listings(tools: list[Tool]) -> list[str]:
     """Signatures, or names only."""
     return [
         "\n".join(f"{tool.name}({', '.join(tool.parameters.get('properties', {}))})" for tool in tools),
@@ -419,6 +574,6 @@ def _bare(schema: dict) -> dict:
     return {"type": "object", "properties": short, "required": schema.get("required", [])}
 
 
-def load_renderer(base: Path, limits: Render) -> Renderer:
+def load_renderer(base: Path, limits: Render, form: Form = "words") -> Renderer:
     """The renderer for a base model's folder."""
-    return Renderer.load(AutoTokenizer.from_pretrained(base, trust_remote_code=False), limits)
+    return Renderer.load(AutoTokenizer.from_pretrained(base, trust_remote_code=False), limits, form)

@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
+from specacts.calibrate import fixed_thresholds
+from specacts.config import Recipe
+
 POLICIES = {
     "A": "always the strong model",
     "B": "the cheap model alone",
@@ -32,7 +35,11 @@ COSTS = {
     "upstream": "upstream's figures",
 }
 LEVELS = {"type": "action type", "tool": "type and tool", "call": "full call"}
-SCORES = {"likelihood": "how likely it finds it, without generating", "verdict": "its probability of ACCEPT"}
+SCORES = {
+    "likelihood": "how likely it finds it, without generating",
+    "verdict": "its probability of ACCEPT",
+    "reward": "the reward it gives it",
+}
 RIGHT = {
     "type": "the right type of action",
     "tool": "the right type and tool",
@@ -45,7 +52,8 @@ Entry = dict[str, Any]
 class Facts(NamedTuple):
     """What the report is made of: the metrics files' contents and the settings they were made with.
 
-    answers: metrics/answer.json. training: metrics/train/<role>.json by role, without the roles that were not trained.
+    answers: metrics/answer.json. training: metrics/train/<role>.json by role, with the first and the last loss of its
+    curve. ablation: metrics/ablation.json, {} where nobody ran it.
     """
 
     evaluation: Entry
@@ -54,8 +62,10 @@ class Facts(NamedTuple):
     answers: Entry
     assets: Entry
     training: dict[str, Entry]
+    ablation: Entry
     scale: str
-    recipe: str
+    recipe_name: str
+    recipe: Recipe
     level: str
     score: str
     cost_model: str
@@ -73,8 +83,8 @@ def report(facts: Facts) -> str:
         *remarks(facts),
         result_table(evaluation),
         f"{evaluation['decisions']} test decisions in {evaluation['groups']} groups (tasks), scale `{facts.scale}`, "
-        f"recipe `{facts.recipe}`. In brackets: 95 % intervals from a bootstrap over groups. Costs are totals relative "
-        "to A; a policy pays for every call it makes, the strong model's after a rejection included.",
+        f"recipe `{facts.recipe_name}`. In brackets: 95 % intervals from a bootstrap over groups. Costs are totals "
+        "relative to A; a policy pays for every call it makes, the strong model's after a rejection included.",
         "![Accuracy against cost](figures/frontier.png)",
         "## The policies",
         policies_text(facts),
@@ -89,6 +99,7 @@ def report(facts: Facts) -> str:
         "![Confusion matrices of A and B](figures/confusion.png)",
         "## What is charged",
         costs_text(evaluation),
+        *ablation_parts(facts),
         "## Data",
         data_table(facts.data),
         "## Training",
@@ -123,8 +134,6 @@ def standing(facts: Facts, name: str) -> Standing:
 
 def _side(entry: Entry, key: str, pivot: float, names: tuple[str, str, str]) -> str:
     low, high = entry[f"{key}_low"], entry[f"{key}_high"]
-    if low is None or high is None:
-        return names[1]
     return names[0] if high < pivot else names[2] if low > pivot else names[1]
 
 
@@ -185,7 +194,8 @@ def remarks(facts: Facts) -> list[str]:
             "The strong model is not shown to be better than the cheap one here, so this is no fair test of a "
             f"verifier: what it falls back on is no improvement (B minus A: {points(paired, key)} points)."
         )
-    over = [name for name, fit in facts.calibration["policies"].items() if not fit["within_budget"]]
+    chosen = [name for name in JUDGING if name not in fixed_thresholds(facts.recipe)]
+    over = [name for name in chosen if not facts.calibration["policies"][name]["within_budget"]]
     if over:
         found.append(
             f"No threshold of {_listed(over)} kept within the cost budget on the calibrate split "
@@ -214,7 +224,7 @@ def result_table(evaluation: Entry) -> str:
 
 def _result_row(title: str, entry: Entry) -> list[str]:
     accuracies = [percent(entry, f"{level}_accuracy") for level in LEVELS]
-    return [title, *accuracies, share(entry["accept_rate"]), *(_ratio(entry["cost"], model) for model in COSTS)]
+    return [title, *accuracies, share(entry.get("accept_rate")), *(_ratio(entry["cost"], model) for model in COSTS)]
 
 
 def paired_table(evaluation: Entry) -> str:
@@ -254,16 +264,19 @@ def training_table(training: dict[str, Entry], assets: Entry) -> str:
     for role, t in training.items():
         base = assets["roles"].get(role, {})
         size = f"{base['parameters'] / 1e6:,.0f}M, {len(base['layers'])} layers" if base else "–"
+        if not t["steps"]:
+            rows.append([role, size, "frozen", *["–"] * 6])
+            continue
         rows.append(
             [
                 role,
                 size,
                 f"{t['trainable_parameters'] / 1e6:.1f}M",
                 f"{t['steps']:,}",
-                f"{t.get('seen_tokens', t['tokens']):,}",
+                f"{t['seen_tokens']:,}",
                 f"{t['first_loss']:.2f} → {t['final_loss']:.2f}",
                 f"{t['seconds'] / 60:.1f}",
-                f"{t['tokens_per_second']:,.0f}",
+                f"{t['seen_tokens'] / t['seconds']:,.0f}",
                 f"{t['peak_memory_gib']:.1f}",
             ]
         )
@@ -275,10 +288,7 @@ def _verdict_balance(training: dict[str, Entry]) -> str:
     verdicts = training.get("verifier", {}).get("verdicts")
     if not verdicts:
         return ""
-    return (
-        f"\n\nThe verifier learned from {verdicts['accept']:,} right and {verdicts['reject']:,} wrong proposals of the "
-        "cheap model."
-    )
+    return f"\n\nThe verifier learned from {verdicts['accept']:,} right and {verdicts['reject']:,} wrong actions."
 
 
 def _table(rows: list[list[Any]], headers: list[str]) -> str:
@@ -290,18 +300,35 @@ def _table(rows: list[list[Any]], headers: list[str]) -> str:
 
 
 def policies_text(facts: Facts) -> str:
-    """What A to E and the baselines are."""
+    """What A to E and the baselines are, as the recipe makes them."""
+    recipe = facts.recipe
+    trained = "fine-tuned" if recipe.strong == "fine_tuned" else "frozen, zero-shot"
+    judges = "by how likely it finds it, without generating"
+    if recipe.strong == "frozen":
+        judges = "by its probability of ACCEPT when asked ACCEPT or REJECT"
+    learned = "the cheap model's own right and wrong proposals"
+    if recipe.verifier.negatives == "synthetic":
+        learned = "gold actions, those of other decisions standing for wrong ones"
+    kind = "a reward model trained on pairs of" if facts.score == "reward" else "trained on gold actions and on"
+    made = "one greedy, the others sampled" if recipe.picks.among == "all" else "all sampled"
+    ends = "picks the best one or rejects them all; then the strong model acts"
+    if not recipe.picks.may_reject:
+        ends = "picks the best one; nothing is rejected"
+    formats = {
+        "same": "Models are asked in the format they were trained in.",
+        "mismatched": "Models were trained on transcripts whose actions read `Action: <type>` and are asked in natural "
+        "chat, in which actions read as a chat model would have written them.",
+    }
     return (
         "A *decision* is a place in an episode where the agent had to act; its context is what really happened before. "
-        "A *proposal* is the action a model generates there.\n\n"
-        "- **A**: the strong model acts at every decision.\n"
+        f"A *proposal* is the action a model generates there. {formats[recipe.format]}\n\n"
+        f"- **A**: the strong model ({trained}) acts at every decision.\n"
         "- **B**: the cheap model acts at every decision.\n"
-        "- **C**: the cheap model proposes; the *strong* model scores the proposal by how likely it finds it, without "
-        "generating; below a threshold it acts itself.\n"
-        "- **D**: the cheap model proposes; a small verifier, trained on gold actions and on the cheap model's own "
-        f"right and wrong proposals, scores it by {SCORES[facts.score]}; below a threshold the strong model acts.\n"
-        "- **E**: the cheap model makes several proposals (one greedy, the others sampled), the verifier picks the "
-        "best one or rejects them all; then the strong model acts.\n\n"
+        f"- **C**: the cheap model proposes; the *strong* model scores the proposal {judges}; below a threshold it "
+        "acts itself.\n"
+        f"- **D**: the cheap model proposes; a small verifier, {kind} {learned}, scores it by {SCORES[facts.score]}; "
+        "below a threshold the strong model acts.\n"
+        f"- **E**: the cheap model makes several proposals ({made}), the verifier {ends}.\n\n"
         "Beside them, what they have to be held against: always answering the type that is commonest in the calibrate "
         "split, a type at random (both at no cost), D with a coin that accepts as often as D does (exact expectation), "
         "and D and E with a verifier that accepts exactly the right proposals "
@@ -311,11 +338,11 @@ def policies_text(facts: Facts) -> str:
 
 def thresholds_text(facts: Facts) -> str:
     """How the thresholds were chosen and what they did where they were chosen."""
-    calibration = facts.calibration
+    calibration, fixed = facts.calibration, fixed_thresholds(facts.recipe)
     rows = [
         [
             f"**{name}**",
-            _threshold(fit["threshold"]),
+            _threshold(fit["threshold"]) + (", fixed" if name in fixed else ""),
             f"{fit['accuracy'] * 100:.1f} %",
             share(fit["accept_rate"]),
             f"{fit['cost']:.2f}",
@@ -324,10 +351,13 @@ def thresholds_text(facts: Facts) -> str:
         for name, fit in calibration["policies"].items()
     ]
     table = _table(rows, ["", "threshold", f"{LEVELS[facts.level]} accuracy", "accepts", "cost", "within budget"])
+    split = f"the calibrate split ({calibration['decisions']} decisions, {calibration['groups']} groups)"
+    budget = f"{facts.max_relative_cost:g} × A ({COSTS[facts.cost_model]})"
+    if len(fixed) == len(calibration["policies"]):
+        return f"The recipe fixes the thresholds. What they do on {split}, against a budget of {budget}:\n\n{table}"
     return (
-        f"Thresholds were chosen on the calibrate split ({calibration['decisions']} decisions, {calibration['groups']} "
-        f"groups): the most accurate one that costs at most {facts.max_relative_cost:g} × A "
-        f"({COSTS[facts.cost_model]}). The figures are of that split and a little flattered by the choice:\n\n{table}"
+        f"Thresholds were chosen on {split}: the most accurate one that costs at most {budget}. The figures are of "
+        f"that split and a little flattered by the choice:\n\n{table}"
     )
 
 
@@ -338,27 +368,31 @@ def _threshold(value: float) -> str:
 def verifier_text(evaluation: Entry, level: str, score: str) -> str:
     """The verifier's score against scores that cost nothing, and what D's verdicts were worth."""
     verifier, d = evaluation["verifier"], evaluation["policies"]["D"]
+    asked = "reward" if score == "reward" else "P(ACCEPT)"
     names = {
-        "likelihood_auroc": "trained verifier: its probability of the proposal",
-        "verdict_auroc": "trained verifier: P(ACCEPT)",
+        "auroc": "trained verifier: its probability of the proposal",
+        "verdict_auroc": f"trained verifier: {asked}",
         "confidence_auroc": "cheap model's own probability of its type (free)",
         "logprob_auroc": "cheap model's mean token probability (free)",
-        "strong_auroc": "strong model's probability of the proposal (policy C)",
+        "strong_auroc": "strong model's judgement (policy C)",
     }
-    used = f"{score}_auroc"
+    used = "auroc" if score == "likelihood" else "verdict_auroc"
+    if used != "auroc":
+        del names["auroc"]  # the same figure
     rows = [[f"**{title}**" if key == used else title, _interval(verifier, key)] for key, title in names.items()]
     return (
         f"{share(verifier['base_rate'])} of the cheap model's greedy proposals are right ({LEVELS[level]}). AUROC is "
         "how often a score ranks a right one above a wrong one; 0.5 is chance; malformed proposals score 0. D and E "
         "go by the score in bold:\n\n"
-        f"{_table(rows, ['score', 'AUROC'])}\n\n{_gain_text(verifier)} Of what D accepts, {share(d.get('precision'))} "
-        f"is right; of the right proposals, it accepts {share(d.get('recall'))}."
+        f"{_table(rows, ['score', 'AUROC'])}\n\n{_gain_text(verifier)} Of what D accepts, "
+        f"{share(d['precision'] if d['accept_rate'] else None)} is right; of the right proposals, it accepts "
+        f"{share(d['recall'] if verifier['base_rate'] else None)}."
     )
 
 
 def _gain_text(verifier: Entry) -> str:
     key = "auroc_minus_confidence"
-    if verifier[key] is None:
+    if verifier["base_rate"] in (0, 1):
         return "The proposals are all right or all wrong, so no score can be judged."
     words = {
         "+": "The trained verifier tells them apart better than the free confidence does",
@@ -389,8 +423,17 @@ def costs_text(evaluation: Entry) -> str:
         "- *Seconds*: measured in this run, where answers to many decisions were decoded side by side; a call's share "
         f"of that, not the latency of a lone agent. A's unit: {unit['seconds']:.3g} s.\n"
         "- *Upstream's figures*: fixed prices for a strong action, a cheap action and a verdict (`cost.upstream` in "
-        "`params.yaml`), every call charged."
+        "`params.yaml`), every call charged. Upstream's own table leaves out what the strong model does after a "
+        f"rejection: C, D and E then read {_without_fallback(evaluation)}; with it, {_with_fallback(evaluation)}."
     )
+
+
+def _without_fallback(evaluation: Entry) -> str:
+    return _listed([f"{evaluation['upstream_without_fallback'][name]:.2f}" for name in JUDGING])
+
+
+def _with_fallback(evaluation: Entry) -> str:
+    return _listed([f"{evaluation['policies'][name]['cost']['upstream']:.2f}" for name in JUDGING])
 
 
 def _flops(value: float) -> str:
@@ -413,6 +456,66 @@ def limits_text(facts: Facts) -> str:
     )
 
 
+# -- ablation -----------------------------------------------------------------------------------------------
+
+
+def ablation_parts(facts: Facts) -> list[str]:
+    """What undoing each change of the recipe does to every policy; nothing where nobody ran it."""
+    ablation = facts.ablation
+    if not ablation.get("experiments"):
+        return []
+    text = (
+        f"Each row is an experiment of its own (`make ablation`) that differs from recipe v3 in what its first column "
+        f"says, on the same {ablation['decisions']} test decisions in {ablation['groups']} groups of scale "
+        f"`{ablation['scale']}`. Accuracy: {LEVELS[ablation['level']]}, in percentage points; cost: "
+        f"{COSTS[ablation['cost_model']]}, in units of v3's A. *Effect*: the experiment's figure minus v3's, paired, "
+        "with its 95 % interval; bold where that excludes zero. AUROC: of the score that C and D (and E) go by."
+    )
+    if _stale(facts):
+        text += " **The v3 that they are compared with is not this run:** `make ablation` compares anew."
+    rows = _ablation_rows("v3", ablation["base"])
+    for name, experiment in ablation["experiments"].items():
+        rows += _ablation_rows(f"{name}: {experiment['what']}", experiment)
+    table = _table(rows, ["undone", "policy", "accuracy", "effect", "cost", "effect", "AUROC"])
+    return ["## What each change of the recipe does", text, table, "![Effects](figures/ablation.png)"]
+
+
+def _ablation_rows(title: str, experiment: Entry) -> list[list[str]]:
+    rows = []
+    for policy, entry in experiment["policies"].items():
+        auroc = experiment["auroc"].get(policy)
+        rows.append(
+            [
+                title if policy == "A" else "",
+                policy,
+                f"{entry['accuracy'] * 100:.1f} %",
+                _effect(entry, "accuracy_effect", 100, "+.1f"),
+                f"{entry['cost']:.2f}",
+                _effect(entry, "cost_effect", 1, "+.2f"),
+                "" if auroc is None else f"{auroc:.2f}",
+            ]
+        )
+    return rows
+
+
+def _effect(entry: Entry, key: str, scale: float, form: str) -> str:
+    value, low, high = (entry[f"{key}{end}"] * scale for end in ("", "_low", "_high"))
+    if low == high == 0:
+        return "–"
+    text = f"{value:{form}} ({low:{form}} to {high:{form}})"
+    return text if low <= 0 <= high else f"**{text}**"
+
+
+def _stale(facts: Facts) -> bool:
+    """Whether this run should be the ablation's v3 and is not."""
+    ablation = facts.ablation
+    mine = (facts.scale, facts.recipe_name, facts.level, facts.cost_model)
+    if mine != (ablation["scale"], "v3", ablation["level"], ablation["cost_model"]):
+        return False
+    key, base = f"{facts.level}_accuracy", ablation["base"]["policies"]
+    return any(entry[key] != base[name]["accuracy"] for name, entry in facts.evaluation["policies"].items())
+
+
 # -- numbers ------------------------------------------------------------------------------------------------
 
 
@@ -433,8 +536,6 @@ def share(value: float | None) -> str:
 
 
 def _interval(entry: Entry, key: str, form: str = ".3f") -> str:
-    if entry[key] is None:
-        return "–"
     return f"{entry[key]:{form}} ({entry[f'{key}_low']:{form}} to {entry[f'{key}_high']:{form}})"
 
 

@@ -37,7 +37,7 @@ def split_groups(episodes: Sequence[Episode], shares: Split, seed: int) -> dict[
     """
     wanted = {name: float(getattr(shares, name)) for name in SPLITS}
     place = _assign(_groups(episodes), wanted, seed)
-    shuffled = sorted(episodes, key=lambda episode: _shuffle(episode.group, seed))
+    shuffled = sorted(episodes, key=lambda episode: draw(seed, "split", episode.group))
     parts = {name: [episode for episode in shuffled if place[episode.group] == name] for name in SPLITS}
     _check(parts)
     return parts
@@ -70,13 +70,18 @@ def _types(episodes: Iterable[Episode]) -> Counter[str]:
     return Counter(decision.gold.type for episode in episodes for decision in decisions(episode))
 
 
-def _groups(episodes: Sequence[Episode]) -> list[_Group]:
+def _members(episodes: Iterable[Episode]) -> dict[str, list[Episode]]:
+    """Episodes by group, in their order."""
     members: dict[str, list[Episode]] = {}
     for episode in episodes:
         members.setdefault(episode.group, []).append(episode)
+    return members
+
+
+def _groups(episodes: Sequence[Episode]) -> list[_Group]:
     return [
         _Group(name, tuple(sorted({episode.source for episode in group})), _types(group))
-        for name, group in members.items()
+        for name, group in _members(episodes).items()
     ]
 
 
@@ -86,7 +91,7 @@ def _assign(groups: Sequence[_Group], shares: dict[str, float], seed: int) -> di
     total = sum((group.types for group in groups), Counter[str]())
     held = {name: Counter[str]() for name in SPLITS}
     place = {}
-    for group in sorted(groups, key=lambda group: (_rarity(group, total), _shuffle(group.name, seed))):
+    for group in sorted(groups, key=lambda group: (_rarity(group, total), draw(seed, "split", group.name))):
         free = [name for name in SPLITS if room[group.sources][name]]
         # max() keeps the first of equals: at the beginning, when every split lacks everything, that is train.
         best = max(free, key=lambda name: _lack(group, held[name], total, shares[name]))
@@ -107,8 +112,9 @@ def _rarity(group: _Group, total: Counter[str]) -> int:
     return min((total[t] for t in group.types), default=0)
 
 
-def _shuffle(name: str, seed: int) -> str:
-    return hashlib.sha256(f"{seed}/split/{name}".encode()).hexdigest()
+def draw(seed: int, purpose: str, name: str) -> float:
+    """A number in [0, 1) of the name's own, another one for every seed and purpose."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{name}".encode()).digest()[:6]) / 2**48
 
 
 def _rooms(groups: Sequence[_Group], shares: dict[str, float]) -> dict[tuple[str, ...], dict[str, int]]:
@@ -153,11 +159,22 @@ def spread(episodes: Sequence[Episode], count: int, seed: int) -> list[Episode]:
     Episodes of one group are near-copies of each other: for an interval that resamples groups, another group is
     worth more than another copy. Which copy comes first is drawn from the seed and the group's name.
     """
-    members: dict[str, list[Episode]] = {}
-    for episode in episodes:
-        members.setdefault(episode.group, []).append(episode)
+    members = _members(episodes)
     for group in members.values():
-        group.sort(key=lambda episode: _shuffle(episode.id, seed))
+        group.sort(key=lambda episode: draw(seed, "split", episode.id))
     rounds = max((len(group) for group in members.values()), default=0)
     ordered = [group[n] for n in range(rounds) for group in members.values() if n < len(group)]
     return ordered[:count]
+
+
+def training_order(episodes: Sequence[Episode], seed: int) -> list[Episode]:
+    """Episodes in the order they are learned from: near-copies far apart, small groups spread evenly among large ones.
+
+    The n episodes of a group come once in every n-th part of the epoch, at a place drawn from the seed. A training that
+    stops within its first epoch, as the CPU scale's do, has then seen nearly every group instead of two in three.
+    """
+    places = {}
+    for name, group in _members(episodes).items():
+        group.sort(key=lambda episode: draw(seed, "order", episode.id))
+        places |= {e.id: (n + draw(seed, "order", name)) / len(group) for n, e in enumerate(group)}
+    return sorted(episodes, key=lambda episode: places[episode.id])

@@ -1,9 +1,10 @@
-"""LoRA training over whole-episode transcripts: TRL's SFTTrainer, with the head computed on labels alone.
+"""LoRA training over whole-episode transcripts: TRL's SFTTrainer and RewardTrainer, the head computed where it counts.
 
     result = train(base, rows, out, scratch, settings)
 
-A `Row` is a token sequence with a loss weight a token (0: context). Rows with branches (see `render.py`) bring
-their own positions and attention mask. Training is resumable (checkpoints in a scratch folder keyed by a
+A `Row` is a token sequence with a loss weight a token (0: context) or, for a reward model, with pairs of tokens of
+which one is to be rewarded above the other. Rows with branches (see `render.py`) bring their own positions and
+attention mask. Training is resumable (checkpoints in a scratch folder keyed by a
 fingerprint of everything that matters), refuses NaN, and publishes the adapter in one step as safetensors.
 """
 
@@ -14,7 +15,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,16 +23,23 @@ from typing import Any, NamedTuple
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig, PeftModel
+from peft import (
+    LoraConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    load_peft_weights,
+    set_peft_model_state_dict,
+)
 from safetensors.torch import load_file
-from torch.nn.functional import cross_entropy
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, set_seed
-from trl import SFTConfig, SFTTrainer
+from torch.nn.functional import cross_entropy, logsigmoid
+from transformers import AutoTokenizer, TrainerCallback, set_seed
+from trl import RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
 
 from specacts.config import Lora, Train
 from specacts.errors import UserError
 from specacts.files import published_dir
-from specacts.infer import DTYPES, branch_mask, device_of
+from specacts.infer import TASKS, branch_mask, device_of, load_base
 
 
 class Row(NamedTuple):
@@ -39,11 +47,13 @@ class Row(NamedTuple):
 
     ids: tokens. weights: the loss weight of each token as a label (0 for context).
     branches: (start, end, prefix) of each branch: `ids[start:end]` sees `ids[:prefix]` and itself.
+    pairs: for a reward model, (chosen, rejected) positions: the last tokens of two branches.
     """
 
     ids: list[int]
     weights: list[float]
     branches: list[tuple[int, int, int]]
+    pairs: Sequence[tuple[int, int]] = ()
 
 
 @dataclass(frozen=True)
@@ -79,9 +89,10 @@ class TrainResult(NamedTuple):
 
 
 def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-    """Pad rows to one batch: input_ids, labels, weights, position_ids [B, T]; attention_mask only where needed.
+    """Pad rows to one batch: input_ids, labels, weights, position_ids [B, T]; attention_mask and pairs where needed.
 
-    A single row without branches needs no mask: plain causal attention, the fastest kernel.
+    pairs: [P, 3] of row, chosen and rejected position. A single row without branches needs no mask: plain causal
+    attention, the fastest kernel.
     """
     longest = max(len(row["ids"]) for row in rows)
 
@@ -94,7 +105,8 @@ def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
     batch["position_ids"] = padded([positions(len(row["ids"]), row["branches"]) for row in rows], 0)
     if len(rows) > 1 or rows[0]["branches"]:
         batch["attention_mask"] = torch.stack([branch_mask(longest, row["branches"]) for row in rows])
-    return batch
+    pairs = [(number, *pair) for number, row in enumerate(rows) for pair in row["pairs"]]
+    return batch | ({"pairs": torch.tensor(pairs)} if pairs else {})
 
 
 def positions(length: int, branches: list[tuple[int, int, int]]) -> list[int]:
@@ -110,16 +122,35 @@ def weighted_loss(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> tor
 
     The head (49k rows on the smallest model) runs on the positions that predict a label, not on every one.
     """
-    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    hidden = _hidden(model, batch)[:, :-1]
+    weights = batch["weights"][:, 1:]
+    chosen = weights > 0
+    logits = _base(model).lm_head(hidden[chosen]).float()
+    losses = cross_entropy(logits, batch["labels"][:, 1:][chosen], reduction="none")
+    return (losses * weights[chosen]).sum() / weights[chosen].sum()
+
+
+def pair_loss(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Mean of -log P(chosen above rejected), P being the sigmoid of their rewards' difference (Bradley and Terry 1952).
+
+    Equals RewardTrainer's loss over the same pairs (tests/test_train.py), with each trunk read once for all of them.
+    """
+    hidden = _hidden(model, batch)
+    row, chosen, rejected = batch["pairs"].unbind(dim=1)
+    score = _base(model).score
+    return -logsigmoid((score(hidden[row, chosen]) - score(hidden[row, rejected])).float()).mean()
+
+
+def _base(model: torch.nn.Module) -> torch.nn.Module:
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+def _hidden(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Last hidden states [B, T, H], before any head."""
     inputs = {key: batch[key] for key in ("input_ids", "position_ids", "attention_mask") if key in batch}
     if "attention_mask" in inputs:  # True = may attend; sdpa takes booleans as they are
         inputs["attention_mask"] = inputs["attention_mask"].unsqueeze(1)
-    hidden = base.model(**inputs, use_cache=False).last_hidden_state[:, :-1]
-    weights = batch["weights"][:, 1:]
-    chosen = weights > 0
-    logits = base.lm_head(hidden[chosen]).float()
-    losses = cross_entropy(logits, batch["labels"][:, 1:][chosen], reduction="none")
-    return (losses * weights[chosen]).sum() / weights[chosen].sum()
+    return _base(model).model(**inputs, use_cache=False).last_hidden_state
 
 
 class ActionTrainer(SFTTrainer):
@@ -127,6 +158,17 @@ class ActionTrainer(SFTTrainer):
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         loss = weighted_loss(self.accelerator.unwrap_model(model), inputs)
+        return (loss, None) if return_outputs else loss
+
+
+class PairTrainer(RewardTrainer):
+    """RewardTrainer whose loss is `pair_loss`, over rows that are tokenized already."""
+
+    def _prepare_dataset(self, dataset, *args, **kwargs):
+        return dataset
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        loss = pair_loss(self.accelerator.unwrap_model(model), inputs)
         return (loss, None) if return_outputs else loss
 
 
@@ -150,19 +192,20 @@ def train(
     Raises `UserError` for empty or label-less data, non-finite loss or weights, and broken checkpoints.
     """
     check_rows(rows)
-    set_seed(settings.seed)
+    rewards = bool(rows[0].pairs)
+    set_seed(settings.seed)  # also of a reward model's new head
     folder = scratch / fingerprint(base, rows, settings, adapter)
-    model = load_base(base, settings)
-    peft_config = None if adapter else lora_config(settings, model.config.num_hidden_layers)
+    model = load_base(base, settings.device, settings.dtype, rewards)
+    model = get_peft_model(model, lora_config(settings, model.config.num_hidden_layers, rewards))
     if adapter:
-        model = PeftModel.from_pretrained(model, adapter, is_trainable=True)
+        theirs = load_peft_weights(str(adapter), device=str(model.device))
+        set_peft_model_state_dict(model, get_peft_model_state_dict(model) | theirs)  # a reward model's head stays new
     steps = max(1, math.ceil(len(rows) / settings.train.batch_size * settings.epochs))
-    trainer = ActionTrainer(
+    trainer = (PairTrainer if rewards else ActionTrainer)(
         model=model,
-        args=sft_config(folder, steps, settings),
+        args=trainer_config(folder, steps, settings, rewards),
         train_dataset=Dataset.from_list([row._asdict() for row in rows]),
         data_collator=collate,
-        peft_config=peft_config,
         processing_class=AutoTokenizer.from_pretrained(base, trust_remote_code=False),
         callbacks=[_Losses()],
     )
@@ -192,22 +235,16 @@ def flushed_denormals() -> Iterator[None]:
 def check_rows(rows: list[Row]) -> None:
     """Every row must supervise something, and rows must agree in length with their weights."""
     if not rows:
-        raise UserError("training: no rows; the split is empty")
+        raise UserError(
+            "training: no rows; the split is empty, or holds no wrong action for a reward model to learn from"
+        )
     for number, row in enumerate(rows):
-        if len(row.ids) != len(row.weights) or not any(row.weights):
+        if len(row.ids) != len(row.weights) or not (any(row.weights) or row.pairs):
             raise UserError(f"training: row {number} has {len(row.ids)} tokens and no label; this is a renderer bug")
 
 
-def load_base(base: Path, settings: Settings) -> torch.nn.Module:
-    """The frozen base model on its device; safetensors only, no remote code."""
-    model = AutoModelForCausalLM.from_pretrained(
-        base, dtype=DTYPES[settings.dtype], trust_remote_code=False, use_safetensors=True, attn_implementation="sdpa"
-    )
-    return model.to(device_of(settings.device))
-
-
-def lora_config(settings: Settings, layers: int) -> LoraConfig:
-    """LoRA on the chosen modules, of the last `train_layers` layers where that is set."""
+def lora_config(settings: Settings, layers: int, rewards: bool = False) -> LoraConfig:
+    """LoRA on the chosen modules, of the last `train_layers` layers where that is set; a reward model's head whole."""
     lora, last = settings.lora, settings.train_layers
     modules = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
     if modules == "all-linear" and last:  # PEFT takes layers_to_transform only beside a list of names
@@ -218,15 +255,19 @@ def lora_config(settings: Settings, layers: int) -> LoraConfig:
         lora_dropout=lora.dropout,
         target_modules=modules,
         layers_to_transform=list(range(max(0, layers - last), layers)) if last else None,
-        task_type="CAUSAL_LM",
+        task_type=TASKS[rewards],
     )
 
 
-def sft_config(folder: Path, steps: int, settings: Settings) -> SFTConfig:
+def trainer_config(folder: Path, steps: int, settings: Settings, rewards: bool = False) -> SFTConfig | RewardConfig:
     """TRL's settings. Where they differ from its defaults, docs/decisions and the field notes say why."""
     on_cpu = device_of(settings.device).type == "cpu"
     warmup = min(settings.train.warmup_steps, max(steps - 1, 0))
-    return SFTConfig(
+    if rewards:
+        kind, own = RewardConfig, {"disable_dropout": False}
+    else:
+        kind, own = SFTConfig, {"dataset_kwargs": {"skip_prepare_dataset": True}, "packing": False}
+    return kind(
         output_dir=str(folder),
         max_steps=steps,
         per_device_train_batch_size=settings.train.batch_size,
@@ -244,10 +285,8 @@ def sft_config(folder: Path, steps: int, settings: Settings) -> SFTConfig:
         use_cpu=on_cpu,
         bf16=not on_cpu and settings.dtype == "bfloat16",
         max_length=None,
-        dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
         train_sampling_strategy="sequential",
-        packing=False,
         seed=settings.seed,
         data_seed=settings.seed,
         full_determinism=False,
@@ -259,6 +298,7 @@ def sft_config(folder: Path, steps: int, settings: Settings) -> SFTConfig:
         dataloader_num_workers=0,
         dataloader_pin_memory=not on_cpu,
         report_to="none",
+        **own,
     )
 
 
@@ -306,6 +346,7 @@ def publish(model: PeftModel, out: Path) -> None:
         config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
         # PEFT keeps a set here, whose order changes from process to process, and the machine's own path.
         config["target_modules"] = sorted(config["target_modules"])
+        config["modules_to_save"] = sorted(config["modules_to_save"]) if config["modules_to_save"] else None
         config["base_model_name_or_path"] = None
         text = json.dumps(config, indent=2, sort_keys=True)
         (folder / "adapter_config.json").write_text(text + "\n", encoding="utf-8")
@@ -332,7 +373,7 @@ def _result(trainer: SFTTrainer, rows: list[Row], seconds: float, settings: Sett
         steps=trainer.state.global_step,
         rows=len(rows),
         tokens=tokens,
-        supervised_tokens=sum(sum(1 for w in row.weights if w) for row in rows),
+        supervised_tokens=sum(sum(1 for w in row.weights if w) + 2 * len(row.pairs) for row in rows),
         seen_tokens=round(tokens * share),
         first_loss=losses[0][1],
         final_loss=losses[-1][1],

@@ -35,8 +35,10 @@ def main() -> None:
     sizes, recorded = {}, {split: {} for split in SPLITS}
     for role in ROLES:  # cheap first: the others judge its proposals
         base = MODELS / "base" / role
-        renderer = load_renderer(base, scale.render)
-        model = load_model(base, MODELS / role, scale.device, scale.dtype)
+        renderer = load_renderer(base, scale.render, config.recipe.asking_form(role))
+        adapter = None if config.recipe.freezes(role) else MODELS / role
+        rewards = role == "verifier" and config.judge_score == "reward"
+        model = load_model(base, adapter, scale.device, scale.dtype, rewards)
         sizes[role] = model_size(model)._asdict()
         for split in SPLITS:
             ask_all(role, model, renderer, episodes[split], recorded[split], config, split)
@@ -67,19 +69,20 @@ def ask_all(
             for a, answer, seconds in zip(asked, answers, pace, strict=True):
                 row = rows.setdefault((a.episode.id, a.point.decision), facts(a))
                 row |= answer
+                row["window"][role], row["context"][role] = a.window_number, a.point.start
                 row["seconds_per_token"][role] = seconds
             progress.update(len(asked))
 
 
 def facts(asked: Any) -> dict[str, Any]:
-    """What a row of answers says about its decision."""
+    """What a row of answers says about its decision; the dictionaries are filled role by role."""
     return {
         "episode": asked.episode.id,
         "group": asked.episode.group,
         "source": asked.episode.source,
         "decision": asked.point.decision,
-        "window": asked.window_number,
-        "context": asked.point.start,
+        "window": {},
+        "context": {},
         "gold": asked.gold.model_dump(mode="json"),
         "seconds_per_token": {},
     }
@@ -87,22 +90,41 @@ def facts(asked: Any) -> dict[str, Any]:
 
 def ask(role: Role, reading: Any, renderer: Any, asked: list, rows: dict, config: Config) -> list[dict[str, Any]]:
     """One role's answers to a batch of decisions: the fields it adds to each row."""
-    from specacts.answering import judge, likelihood, propose
+    from specacts.answering import propose
     from specacts.answers import Candidate
 
     answer, seeds = config.scale.answer, [a.seed for a in asked]
     if role == "cheap":
-        found = propose(reading, renderer, answer.proposals, answer.temperature, seeds)
-        return [{"cheap": dumped(candidates)} for candidates in found]
+        greedy = int(config.recipe.picks.among == "sampled")  # then the greedy proposal comes beside E's N
+        found = propose(reading, renderer, answer.proposals + greedy, answer.temperature, seeds)
+        picks = list(range(greedy, greedy + answer.proposals))
+        return [{"cheap": dumped(candidates), "picks": picks} for candidates in found]
     proposed = [[Candidate.model_validate(c) for c in rows[a.episode.id, a.point.decision]["cheap"]] for a in asked]
     if role == "verifier":
-        answers = judge(reading, renderer, proposed, config.recipe.shows_confidence)
-        likely = likelihood(reading, renderer, proposed, config.acceptance.level)
-        pairs = zip(answers, likely, strict=True)
-        return [{"verifier": dumped(a), "verifier_likelihood": dumped(b)} for a, b in pairs]
+        return verify(reading, renderer, proposed, config)
     acts = propose(reading, renderer, 1, answer.temperature, seeds)
-    verdicts = likelihood(reading, renderer, proposed, config.acceptance.level)
+    verdicts = strong_verdicts(reading, renderer, proposed, config)
     return [{"strong": dumped(act)[0], "strong_verdict": dumped(v)} for act, v in zip(acts, verdicts, strict=True)]
+
+
+def verify(reading: Any, renderer: Any, proposed: list, config: Config) -> list[dict[str, Any]]:
+    """The trained verifier's answers: what it says when asked, and how likely it finds the proposals itself."""
+    from specacts.answering import judge, likelihood, reward
+
+    if config.judge_score == "reward":
+        return [{"verifier": dumped(v), "verifier_likelihood": []} for v in reward(reading, renderer, proposed)]
+    said = judge(reading, renderer, proposed, config.recipe.shows_confidence)
+    likely = likelihood(reading, renderer, proposed, config.acceptance.level)
+    return [{"verifier": dumped(a), "verifier_likelihood": dumped(b)} for a, b in zip(said, likely, strict=True)]
+
+
+def strong_verdicts(reading: Any, renderer: Any, proposed: list, config: Config) -> list:
+    """The strong model's judgement: how likely it finds a proposal; a frozen one is asked in words, like upstream's."""
+    from specacts.answering import judge, likelihood
+
+    if config.recipe.freezes("strong"):
+        return judge(reading, renderer, proposed, shows_confidence=False)
+    return likelihood(reading, renderer, proposed, config.acceptance.level)
 
 
 def dumped(values: list) -> list[dict[str, Any]]:
@@ -117,14 +139,14 @@ def summary(recorded: dict[str, dict], seconds: float) -> dict[str, Any]:
         "decisions": counts,
         "seconds": seconds,
         "decisions_per_second": len(everything) / seconds,
-        "context_tokens": sum(row["context"] for row in everything),
+        "context_tokens": {role: sum(row["context"][role] for row in everything) for role in ROLES},
         "generated_tokens": {
             "cheap": sum(c["tokens"] for row in everything for c in row["cheap"]),
             "strong": sum(row["strong"]["tokens"] for row in everything),
         },
         "judged_tokens": {
-            "verifier": sum(v["tokens"] for row in everything for v in row["verifier"]),
-            "strong": sum(v["tokens"] for row in everything for v in row["strong_verdict"]),
+            judge: sum(v["tokens"] for row in everything for n, v in enumerate(row[field]) if v["shared"] == n)
+            for judge, field in (("verifier", "verifier"), ("strong", "strong_verdict"))
         },
     }
 

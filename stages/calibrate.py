@@ -1,4 +1,4 @@
-"""Choose the accept thresholds of policies C, D and E on the calibrate split.
+"""Choose the accept thresholds of policies C, D and E on the calibrate split, or take those that the recipe fixes.
 
     python -m stages.calibrate
 
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from specacts.answers import judged_by, load_answers, load_sizes
-from specacts.calibrate import calibrate, metrics
+from specacts.calibrate import calibrate, fixed_thresholds, metrics
 from specacts.config import load_config
 from specacts.errors import one_line_errors
 from specacts.files import write_text
@@ -22,14 +22,15 @@ METRICS = Path("metrics/calibrate.json")
 
 def main() -> None:
     config = load_config(Path("."))
-    rows = judged_by(load_answers(ANSWERS / "calibrate.jsonl"), config.acceptance.score)
+    rows = judged_by(load_answers(ANSWERS / "calibrate.jsonl"), config.judge_score)
     sizes = load_sizes(ANSWERS / "models.json")
-    fitted = calibrate(rows, sizes, config.acceptance, config.cost)
+    fixed = fixed_thresholds(config.recipe)
+    fitted = calibrate(rows, sizes, config.acceptance, config.cost, fixed)
     # Not write_json, which rounds: a threshold has to lie exactly where it was tried.
     values = metrics(rows, fitted, config.acceptance, config.cost)
     write_text(METRICS, json.dumps(values, indent=2, allow_nan=False) + "\n")
     for name, fit in fitted.items():
-        if not fit.within_budget:
+        if not fit.within_budget and name not in fixed:
             print(
                 f"note: no threshold of policy {name} costs at most {config.acceptance.max_relative_cost:g} times A "
                 f"({config.cost.model}); the most accurate one costs {fit.cost:.2f} times A",

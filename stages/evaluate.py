@@ -2,8 +2,9 @@
 
     python -m stages.evaluate
 
-Reads `data/answers/{test.jsonl,models.json}` and `metrics/calibrate.json`; writes `metrics/eval.json` and the data
-of the plots under `reports/plots/`. No model runs.
+Reads `data/answers/{test.jsonl,models.json}` and `metrics/calibrate.json`; writes `metrics/eval.json`, the data of the
+plots under `reports/plots/`, and every policy's outcomes decision by decision in `data/outcomes.csv` (what experiments
+are compared by). No model runs.
 """
 
 import csv
@@ -14,26 +15,39 @@ from pathlib import Path
 from specacts.answers import judged_by, load_answers, load_sizes
 from specacts.config import load_config
 from specacts.errors import UserError, one_line_errors
-from specacts.evaluate import ACCEPT_RATE, CONFUSION, FRONTIER, accept_rates, confusion, evaluate, frontier, run
+from specacts.evaluate import (
+    ACCEPT_RATE,
+    CONFUSION,
+    FRONTIER,
+    OUTCOME,
+    accept_rates,
+    confusion,
+    evaluate,
+    frontier,
+    outcomes,
+    run,
+)
 from specacts.files import read_json, rounded, write_json, write_text
 from specacts.policies import JUDGING, always_strong, cheap_only
 from specacts.process import stage
 
 ANSWERS, METRICS, PLOTS = Path("data/answers"), Path("metrics"), Path("reports/plots")
+OUTCOMES = Path("data/outcomes.csv")
 
 
 def main() -> None:
     config = load_config(Path("."))
     recorded, sizes = load_answers(ANSWERS / "test.jsonl"), load_sizes(ANSWERS / "models.json")
-    rows = judged_by(recorded, config.acceptance.score)
+    rows = judged_by(recorded, config.judge_score)
     thresholds, majority = read_calibration(METRICS / "calibrate.json")
     level, cost, resamples, seed = config.acceptance.level, config.cost, config.scale.bootstrap, config.seed
     tracks = run(rows, sizes, thresholds, majority, level, cost)
-    evaluation = evaluate(recorded, tracks, level, config.acceptance.score, resamples, seed)
+    evaluation = evaluate(recorded, tracks, level, config.judge_score, resamples, seed)
     write_csv(PLOTS / "frontier.csv", FRONTIER, frontier(rows, tracks, evaluation, sizes, level, cost))
     write_csv(PLOTS / "confusion_A.csv", CONFUSION, confusion(rows, always_strong))
     write_csv(PLOTS / "confusion_B.csv", CONFUSION, confusion(rows, cheap_only))
     write_csv(PLOTS / "accept_rate.csv", ACCEPT_RATE, accept_rates(rows, tracks, resamples, seed))
+    write_csv(OUTCOMES, OUTCOME, outcomes(rows, tracks))
     write_json(METRICS / "eval.json", evaluation)
 
 

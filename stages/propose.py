@@ -28,7 +28,7 @@ def main() -> None:
     from specacts.split import spread
 
     scale = config.scale
-    renderer = load_renderer(MODELS / "base" / "cheap", scale.render)
+    renderer = load_renderer(MODELS / "base" / "cheap", scale.render, config.recipe.asking_form("cheap"))
     model = load_model(MODELS / "base" / "cheap", MODELS / "cheap", scale.device, scale.dtype)
     episodes = spread(load_episodes(DATA / "split" / "verify.jsonl"), scale.answer.verify_episodes, config.seed)
     rows = []
@@ -39,11 +39,9 @@ def main() -> None:
             found = propose(
                 reading, renderer, scale.answer.proposals, scale.answer.temperature, [a.seed for a in asked]
             )
-            # Without the seconds they took: the same proposals are the same bytes, and train no verifier again.
-            untimed = [tuple(c.model_copy(update={"seconds": 0.0}) for c in candidates) for candidates in found]
             rows += [
-                Proposed(episode=a.episode.id, decision=a.point.decision, gold=a.gold, candidates=candidates)
-                for a, candidates in zip(asked, untimed, strict=True)
+                Proposed(episode=a.episode.id, decision=a.point.decision, gold=a.gold, candidates=tuple(candidates))
+                for a, candidates in zip(asked, found, strict=True)
             ]
             progress.update(len(asked))
     save_proposals(DATA / "proposals.jsonl", rows)

@@ -32,21 +32,29 @@ def main() -> None:
 
 def gather(config: Config) -> Facts:
     """Everything the report says, read from the metrics."""
-    trained = {role: METRICS / "train" / f"{role}.json" for role in ROLES}
     return Facts(
         evaluation=read_metrics("eval"),
         calibration=read_metrics("calibrate"),
         data=read_metrics("data"),
         answers=read_metrics("answer"),
         assets=read_metrics("assets"),
-        training={role: read_json(path) for role, path in trained.items() if path.is_file()},
+        training={role: training(role) for role in ROLES if (METRICS / "train" / f"{role}.json").is_file()},
+        ablation=read_metrics("ablation"),
         scale=config.scale_name,
-        recipe=config.recipe_name,
+        recipe_name=config.recipe_name,
+        recipe=config.recipe,
         level=config.acceptance.level,
-        score=config.acceptance.score,
+        score=config.judge_score,
         cost_model=config.cost.model,
         max_relative_cost=config.acceptance.max_relative_cost,
     )
+
+
+def training(role: str) -> dict[str, Any]:
+    """What a training measured, and where its losses began and ended."""
+    losses = [float(row["loss"]) for row in read_csv(METRICS / "train" / f"{role}_loss.csv")]
+    ends = {"first_loss": losses[0], "final_loss": losses[-1]} if losses else {}
+    return read_json(METRICS / "train" / f"{role}.json") | ends
 
 
 def read_metrics(name: str) -> Any:
@@ -63,6 +71,7 @@ def draw(config: Config) -> None:
     losses = {role: METRICS / "train" / f"{role}_loss.csv" for role in ROLES}
     curves = {role: read_csv(path) for role, path in losses.items() if path.is_file()}
     plots.training_loss(curves, FIGURES / "training_loss.png")
+    plots.ablation(read_metrics("ablation"), FIGURES / "ablation.png")
     plots.accept_rate(read_csv(PLOTS / "accept_rate.csv"), FIGURES / "accept_rate.png")
 
 

@@ -44,19 +44,35 @@ def make_row(
     strong_verdict: tuple[float, ...] | None = None,
     **fields: Any,
 ) -> Answers:
-    """One decision: cheap's proposals and strong's action by type (None: malformed), judges' scores of proposals."""
-    known: dict[str, Any] = {"episode": "e0", "group": "g0", "source": "toy", "decision": 0, "window": 0}
+    """One decision: cheap's proposals and strong's action by type (None: malformed), judges' scores of proposals.
+
+    context, window: the same for every role. Each verdict is a computation of its own.
+    """
+    known: dict[str, Any] = {"episode": "e0", "group": "g0", "source": "toy", "decision": 0}
+    fields = {**known, **fields}
     return Answers(
-        context=context,
+        context=everywhere(context),
+        window=everywhere(fields.pop("window", 0)),
+        picks=fields.pop("picks", tuple(range(len(cheap)))),
         gold=action(gold),
         cheap=tuple(candidate(t and action(t)) for t in cheap),
         strong=candidate(strong and action(strong), tokens=12, seconds=0.6),
-        verifier=tuple(Verdict(score=s, tokens=11, heads=1, seconds=0.02) for s in verifier),
-        verifier_likelihood=tuple(Verdict(score=s / 2, tokens=0, heads=1, seconds=0.0) for s in verifier),
-        strong_verdict=tuple(Verdict(score=s, tokens=10, heads=10, seconds=0.05) for s in strong_verdict or verifier),
+        verifier=tuple(Verdict(score=s, tokens=11, heads=1, seconds=0.02, shared=n) for n, s in enumerate(verifier)),
+        verifier_likelihood=tuple(
+            Verdict(score=s / 2, tokens=0, heads=1, seconds=0.0, shared=n) for n, s in enumerate(verifier)
+        ),
+        strong_verdict=tuple(
+            Verdict(score=s, tokens=10, heads=10, seconds=0.05, shared=n)
+            for n, s in enumerate(strong_verdict or verifier)
+        ),
         seconds_per_token=SECONDS_PER_TOKEN,
-        **{**known, **fields},
+        **fields,
     )
+
+
+def everywhere(value: int) -> dict[str, int]:
+    """The same for every role."""
+    return dict.fromkeys(("cheap", "verifier", "strong"), value)
 
 
 def make_rows(episodes: int = 20, seed: int = 0, digits: int = 2, proposals: int = 3) -> list[Answers]:
@@ -72,7 +88,8 @@ def make_rows(episodes: int = 20, seed: int = 0, digits: int = 2, proposals: int
         for decision in range(rng.randint(1, 9)):
             context = rng.randint(60, 120) if decision % 4 == 0 else context + rng.randint(15, 60)
             gold = rng.choice((*ACTION_TYPES, "final_answer", "final_answer"))
-            place = {"episode": f"e{number}", "group": f"g{number // 3}", "source": "toy", "window": decision // 4}
+            place = {"episode": f"e{number}", "group": f"g{number // 3}", "source": "toy"}
+            place["window"] = everywhere(decision // 4)
             rows.append(_row(rng, gold, context, digits, proposals, decision=decision, **place))
     return rows
 
@@ -81,9 +98,10 @@ def _row(rng: random.Random, gold: str, context: int, digits: int, proposals: in
     cheap = tuple(_candidate(rng, gold, 0.6) for _ in range(proposals))
     right = [c.action is not None and c.action.type == gold for c in cheap]
     return Answers(
-        context=context,
+        context=everywhere(context),
         gold=action(gold, 1),
         cheap=cheap,
+        picks=tuple(range(proposals)),
         strong=_candidate(rng, gold, 0.7),
         verifier=_verdicts(rng, cheap, right, digits),
         verifier_likelihood=_verdicts(rng, cheap, right, digits),
@@ -110,18 +128,10 @@ def _candidate(rng: random.Random, gold: str, skill: float) -> Candidate:
 
 def _verdicts(rng: random.Random, cheap: tuple[Candidate, ...], right: list[bool], digits: int) -> tuple[Verdict, ...]:
     found: dict[str, Verdict] = {}
-    for one, good in zip(cheap, right, strict=True):
-        seen = found.get(one.text)
+    for number, (one, good) in enumerate(zip(cheap, right, strict=True)):
         score = round(min(0.99, max(0.01, rng.gauss(0.6 if good else 0.4, 0.2))), digits)
-        new = Verdict(score=score, tokens=one.tokens + 1, heads=1, seconds=0.01)
+        new = Verdict(score=score, tokens=one.tokens + 1, heads=1, seconds=0.01, shared=number)
         if one.action is None:
-            new = Verdict(score=0.0, tokens=0, heads=0, seconds=0.0)
-        found[one.text] = new if seen is None else seen
-    seen_texts: set[str] = set()
-    result = []
-    for one in cheap:
-        verdict = found[one.text]
-        again = {"tokens": 0, "heads": 0, "seconds": 0.0}
-        result.append(verdict.model_copy(update=again) if one.text in seen_texts else verdict)
-        seen_texts.add(one.text)
-    return tuple(result)
+            new = Verdict(score=0.0, tokens=0, heads=0, seconds=0.0, shared=number)
+        found.setdefault(one.text, new)
+    return tuple(found[one.text] for one in cheap)

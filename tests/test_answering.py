@@ -3,11 +3,15 @@
 import math
 
 import pytest
-from toys import compact_tokenizer, episode, fresh, llama, renderer, say
+import torch
+from toys import CHAT, compact_tokenizer, episode, fresh, llama, qwen3, qwen3_tokenizer, renderer, say
+from transformers import LlamaForSequenceClassification
 
-from specacts.answering import decision_seed, judge, likelihood, propose, read, type_probability
+from specacts.answering import confidence, decision_seed, judge, likelihood, propose, read, reward, type_probability
 from specacts.answers import Candidate
+from specacts.decode import Generated
 from specacts.episodes import ACTION_TYPES
+from specacts.render import Renderer
 
 TOKENIZER = compact_tokenizer()
 RENDERER = renderer(TOKENIZER, max_tokens=400, action_tokens=12)
@@ -102,20 +106,71 @@ def test_a_likelihood_is_the_probability_of_the_first_word_or_of_the_whole_actio
             assert verdict.score == pytest.approx(math.exp(each[0] if level == "type" else sum(each)), rel=1e-3)
 
 
-def test_an_equal_candidate_is_read_and_charged_once(model):
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory):
+    """A renderer whose actions open with several tokens, and a model for it."""
+    tokenizer = qwen3_tokenizer(tmp_path_factory.mktemp("qwen3"))
+    made = Renderer.load(tokenizer, CHAT.model_copy(update={"max_tokens": 2_600, "action_tokens": 20}), "natural")
+    return made, qwen3(tokenizer)
+
+
+def test_where_several_tokens_say_the_type_its_likelihood_is_theirs(lines):
+    renderer, model = lines
+    window = renderer.windows(episode("a", 1))[0]
+    choices = [[made(say("BLOCKED").action, "x"), made(say("final_answer").action, "y")] for _ in window.points]
+    for point, row in zip(window.points, likelihood(read(model, [window]), renderer, choices, "type"), strict=True):
+        for candidate, verdict in zip(choices[0], row, strict=True):
+            ids = renderer.opening_ids(candidate.action)
+            after = fresh(model, window.ids[: point.start] + ids)[point.start - 1 : -1]
+            expected = math.exp(sum(after[n, token].item() for n, token in enumerate(ids)))
+            assert verdict.score == pytest.approx(expected, rel=1e-3) and verdict.tokens == len(ids)
+
+
+def test_a_free_replys_confidence_is_that_of_its_opening(lines):
+    renderer, _ = lines
+    action = say("BLOCKED").action
+    opening = renderer.opening_ids(action)
+    logprobs = [-0.1 * (n + 1) for n in range(len(opening) + 2)]
+    spoken = Generated([*opening, 7, 8], logprobs, torch.zeros(1))
+    assert confidence(spoken, renderer, action) == pytest.approx(math.exp(sum(logprobs[: len(opening)])))
+    free = Generated([9, *opening, 7], logprobs, torch.zeros(1))
+    assert confidence(free, renderer, action) == pytest.approx(math.exp(logprobs[0]))
+
+
+def test_a_reward_is_that_of_the_action_at_the_end_of_its_context(model):
+    rewards = reward_model()
+    verdicts = reward(read(rewards, [WINDOW]), RENDERER, CHOICES)
+    for point, choices, row in zip(WINDOW.points, CHOICES, verdicts, strict=True):
+        for candidate, verdict in well_formed(choices, row):
+            ids = WINDOW.ids[: point.start] + RENDERER.action_ids(candidate.action)
+            with torch.no_grad():
+                expected = torch.sigmoid(rewards(torch.tensor([ids])).logits).item()
+            assert verdict.score == pytest.approx(expected, abs=1e-5) and verdict.heads == 1
+
+
+def reward_model() -> LlamaForSequenceClassification:
+    config = llama(TOKENIZER).config
+    # Another token than the one that ends an action, which the model's own pooling would skip.
+    config.num_labels, config.pad_token_id = 1, TOKENIZER.convert_tokens_to_ids("<|endoftext|>")
+    torch.manual_seed(0)
+    return LlamaForSequenceClassification(config).eval()
+
+
+def test_an_equal_candidate_shares_the_firsts_verdict(model):
     for row in judge(read(model, [WINDOW]), RENDERER, CHOICES, True)[1:]:
-        assert all(v.tokens > 0 and v.heads == 1 for v in row[:2])
-        assert (row[2].score, row[2].tokens, row[2].heads, row[2].seconds) == (row[0].score, 0, 0, 0.0)
+        assert all(v.tokens > 0 and v.heads == 1 for v in row)
+        assert row[2] == row[0] and [v.shared for v in row] == [0, 1, 0]
 
 
 def test_one_distribution_tells_the_likelihood_of_every_type(model):
     for row in likelihood(read(model, [WINDOW]), RENDERER, CHOICES, "type"):
-        assert [v.heads for v in row] == [1, 0, 0] and all(v.tokens == 0 for v in row)
+        asked = [v for v in row if v.heads]
+        assert asked and len({v.shared for v in asked}) == 1 and all((v.heads, v.tokens) == (1, 0) for v in asked)
 
 
 def test_the_likelihood_of_an_action_takes_a_distribution_for_each_of_its_tokens(model):
     for row in likelihood(read(model, [WINDOW]), RENDERER, CHOICES, "call")[1:]:
-        assert all(v.heads == v.tokens > 0 for v in row[:2]) and row[2].heads == 0
+        assert all(v.heads == v.tokens > 0 for v in row) and row[2].shared == 0
 
 
 def test_nobody_judges_a_malformed_candidate(model):

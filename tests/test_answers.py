@@ -53,13 +53,14 @@ def test_every_candidate_needs_a_verdict(tmp_path: Path):
 @pytest.mark.parametrize(
     "order",
     [
-        [("e0", 0, 90), ("e0", 0, 40)],  # the context shrinks within a window
-        [("e0", 0, 40), ("e1", 0, 40), ("e0", 0, 90)],  # a window in two pieces
+        [("e0", 1), ("e0", 0)],
+        [("e0", 0), ("e0", 0)],
+        [("e0", 0), ("e1", 0), ("e0", 1)],  # an episode in two pieces
     ],
 )
-def test_rows_out_of_order_are_refused(tmp_path: Path, order: list[tuple[str, int, int]]):
-    rows = [make_row(episode=episode, window=window, context=context) for episode, window, context in order]
-    with pytest.raises(UserError, match=rf"test\.jsonl:{len(rows)}: context: .*out of order"):
+def test_rows_out_of_order_are_refused(tmp_path: Path, order: list[tuple[str, int]]):
+    rows = [make_row(episode=episode, decision=decision) for episode, decision in order]
+    with pytest.raises(UserError, match=rf"test\.jsonl:{len(rows)}: decision: .*out of order"):
         load_answers(written(tmp_path / "test.jsonl", rows))
 
 

@@ -1,16 +1,19 @@
 """The chosen threshold is the best that trying every one would find, within the budget."""
 
 import time
+from pathlib import Path
 
 import pytest
 from factories import ACCEPTANCE, COST, SIZES, UPSTREAM, make_row, make_rows
 
 from specacts.answers import Answers
-from specacts.calibrate import Fitted, best, calibrate, commonest_type, metrics
-from specacts.config import Acceptance, Cost
+from specacts.calibrate import Fitted, best, calibrate, commonest_type, fixed_thresholds, metrics
+from specacts.config import Acceptance, Cost, load_config
 from specacts.cost import COST_MODELS, charges, thresholds, total
 from specacts.episodes import agrees
-from specacts.policies import JUDGING, NEVER, always_strong, score
+from specacts.policies import ALWAYS, JUDGING, NEVER, always_strong, score
+
+ROOT = Path(__file__).parent.parent
 
 
 def replayed(rows: list[Answers], name: str, threshold: float, acceptance: Acceptance, cost: Cost) -> Fitted:
@@ -55,6 +58,34 @@ def test_a_tight_budget_is_respected_and_an_impossible_one_reported():
     assert free.within_budget and tight.within_budget and tight.cost <= 0.9 < free.cost
     assert tight.accuracy <= free.accuracy
     assert none == free._replace(within_budget=False)
+
+
+def test_a_fixed_threshold_is_taken_as_it_is_and_its_figures_told():
+    rows = make_rows(10)
+    found = calibrate(rows, SIZES, ACCEPTANCE, COST, {"D": 0.5, "E": ALWAYS})
+    assert found["D"].threshold == 0.5 and found["E"].accept_rate == 1
+    assert found["C"] == calibrate(rows, SIZES, ACCEPTANCE, COST)["C"]
+    for name in "DE":
+        again = replayed(rows, name, found[name].threshold, ACCEPTANCE, COST)
+        assert found[name]._replace(cost=0) == again._replace(cost=0)
+        assert found[name].cost == pytest.approx(again.cost, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "may_reject", "expected"),
+    [
+        ("calibrated", True, {}),
+        ("calibrated", False, {"E": ALWAYS}),
+        ("fixed", True, {"C": 0.5, "D": 0.5, "E": 0.5}),
+        ("fixed", False, {"C": 0.5, "D": 0.5, "E": ALWAYS}),
+    ],
+)
+def test_a_recipe_fixes_thresholds_at_even_odds_and_never_lets_an_e_reject_that_may_not(
+    threshold, may_reject, expected
+):
+    recipe = load_config(ROOT).recipe
+    picks = recipe.picks.model_copy(update={"may_reject": may_reject})
+    assert fixed_thresholds(recipe.model_copy(update={"threshold": threshold, "picks": picks})) == expected
 
 
 def test_ties_go_to_the_cheaper_then_to_the_higher_threshold():

@@ -85,6 +85,8 @@ def test_the_three_scales_of_the_design_are_there():
         (SCALE, "strong.lr"),
         (SCALE, "answer.n"),
         (RECIPE, "warmstart"),
+        (RECIPE, "verifier.objektive"),
+        (RECIPE, "picks.rejects"),
     ],
 )
 def test_an_unknown_key_is_refused_at_every_level(root, edit, file, field):
@@ -117,7 +119,10 @@ def test_an_unknown_key_is_refused_at_every_level(root, edit, file, field):
         (SCALE, "strong.learning_rate", 0, "greater than 0"),
         (SCALE, "answer.proposals", 0, "greater than or equal to 1"),
         (SCALE, "split.test", 1.5, "less than 1"),
-        (RECIPE, "warm_start", "warm", "'none', 'cheap' or 'strong'"),
+        (RECIPE, "verifier.warm_start", "warm", "'none', 'cheap' or 'strong'"),
+        (RECIPE, "format", "other", "'same' or 'mismatched'"),
+        (RECIPE, "threshold", 0.3, "'calibrated' or 'fixed'"),
+        (RECIPE, "picks.may_reject", "perhaps", "valid boolean"),
     ],
 )
 def test_a_wrong_value_is_refused_with_file_field_and_value(root, edit, file, field, value, reason):
@@ -146,11 +151,50 @@ def test_a_name_cannot_leave_the_folder(root, edit):
 
 
 @pytest.mark.parametrize(
-    ("file", "field"), [(PARAMS, "lora"), (PARAMS, "lora.r"), (SCALE, "strong"), (RECIPE, "warm_start")]
+    ("file", "field"), [(PARAMS, "lora"), (PARAMS, "lora.r"), (SCALE, "strong"), (RECIPE, "verifier.warm_start")]
 )
 def test_a_missing_field_is_named(root, edit, file, field):
     edit(file, {field: ...})
     assert f"{root / file}: {field}: Field required" in message(root)
+
+
+def test_a_verifier_cannot_start_from_a_frozen_model(root, edit):
+    edit(RECIPE, {"strong": "frozen", "verifier.warm_start": "strong"})
+    assert f"{root / RECIPE}: (top level): " in message(root) and "no adapter to start from" in message(root)
+
+
+def recipe(root: Path, edit: Edit, **changes: Any):
+    edit(RECIPE, {key.replace("__", "."): value for key, value in changes.items()})
+    return load_config(root).recipe
+
+
+def test_v3_trains_and_asks_everyone_in_one_form(root, edit):
+    found = recipe(root, edit)
+    assert {found.training_form, *(found.asking_form(role) for role in ROLES)} == {"words"}
+    assert not any(found.freezes(role) for role in ROLES)
+
+
+def test_a_mismatched_format_trains_on_lines_and_asks_in_natural_chat(root, edit):
+    found = recipe(root, edit, format="mismatched")
+    assert found.training_form == "lines" and {found.asking_form(role) for role in ROLES} == {"natural"}
+
+
+def test_a_frozen_strong_model_alone_is_asked_in_natural_chat(root, edit):
+    found = recipe(root, edit, strong="frozen")
+    assert [found.asking_form(role) for role in ROLES] == ["words", "words", "natural"]
+    assert [found.freezes(role) for role in ROLES] == [False, False, True]
+
+
+@pytest.mark.parametrize("change", [{"verifier__negatives": "synthetic"}, {"verifier__objective": "reward"}])
+def test_confidence_is_shown_only_where_there_is_a_proposer_and_a_question(root, edit, change):
+    assert recipe(root, edit).shows_confidence
+    assert not recipe(root, edit, **change).shows_confidence
+
+
+def test_a_reward_model_is_gone_by_its_reward_whatever_params_say(root, edit):
+    assert load_config(root).judge_score == "likelihood"
+    edit(RECIPE, {"verifier.objective": "reward"})
+    assert load_config(root).judge_score == "reward"
 
 
 def test_shares_that_do_not_sum_to_one_are_refused(root, edit):

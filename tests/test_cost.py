@@ -9,7 +9,7 @@ from factories import SECONDS_PER_TOKEN, SIZES, UPSTREAM, make_row, make_rows
 
 from specacts.answers import Answers, ModelSize
 from specacts.config import UpstreamCost
-from specacts.cost import Charge, charges, expected_charges, flops, step, sweep, thresholds, total
+from specacts.cost import Charge, charges, expected_charges, flops, step, sweep, thresholds, total, without_fallback
 from specacts.policies import JUDGING, NEVER, Call, Outcome, always_strong, cheap_only, choices, score
 
 TINY = ModelSize(body=10, head=7, layers=2, attention=3)
@@ -63,12 +63,25 @@ def test_a_model_that_was_not_asked_catches_up_later():
     rows = [make_row(context=100, verifier=(0.9,)), make_row(context=150, verifier=(0.1,))]
     outcomes = [JUDGING["D"](0.5)(row) for row in rows]
     _, cached = step(rows[0], outcomes[0], {}, SIZES, UPSTREAM)
-    assert cached == {"cheap": 100 + rows[0].cheap[0].tokens, "verifier": 100}
+    assert cached == {"cheap": (0, 100 + rows[0].cheap[0].tokens), "verifier": (0, 100)}
     fallback = outcomes[1].calls[-1]
     second = charged(rows, outcomes)[1]
     others = charged(rows, [outcomes[0], outcomes[1]._replace(calls=outcomes[1].calls[:-1], actor="cheap")])[1]
     assert fallback.role == "strong"
     assert isclose(second.flops - others.flops, flops(SIZES["strong"], 0, 150, fallback))
+
+
+def test_each_model_has_windows_and_contexts_of_its_own():
+    apart = {
+        "window": {"cheap": 0, "verifier": 0, "strong": 1},
+        "context": {"cheap": 150, "verifier": 150, "strong": 70},
+    }
+    rows = [make_row(context=100), make_row().model_copy(update=apart)]
+    a, b = (charged(rows, [policy(row) for row in rows])[1] for policy in (always_strong, cheap_only))
+    assert isclose(a.flops, flops(SIZES["strong"], 0, 70, always_strong(rows[1]).calls[0]))
+    held = 100 + rows[0].cheap[0].tokens
+    assert isclose(b.flops, flops(SIZES["cheap"], held, 150 - held, cheap_only(rows[1]).calls[0]))
+    assert isclose(b.flops_no_cache, flops(SIZES["cheap"], 0, 150, cheap_only(rows[1]).calls[0]))
 
 
 def test_an_action_longer_than_the_next_context_costs_no_less_than_nothing():
@@ -90,15 +103,16 @@ def test_the_strong_model_reads_a_context_once_though_it_judges_and_acts():
 def test_charges_of_single_calls_sum_to_the_total(name: str):
     rows = make_rows(6)
     outcomes = [JUDGING[name](0.5)(row) for row in rows]
-    cached, window, parts = {}, None, []
+    cached, latest, parts = {}, None, []
     for row, outcome in zip(rows, outcomes, strict=True):
-        if (row.episode, row.window) != window:
-            window, cached = (row.episode, row.window), {}
+        if row.episode != latest:
+            latest, cached = row.episode, {}
         for call in outcome.calls:
             alone = outcome._replace(calls=(call,), actor=call.role, tokens=0)
             charge, cached = step(row, alone, cached, SIZES, UPSTREAM)
             parts.append(charge)
-        cached[outcome.actor] += outcome.tokens
+        window, held = cached[outcome.actor]
+        cached[outcome.actor] = (window, held + outcome.tokens)
     assert total(parts) == pytest.approx(total(charged(rows, outcomes)))
 
 
@@ -111,6 +125,9 @@ def test_upstream_figures_come_out_as_upstream_printed_them():
     assert rejecting["C"] == pytest.approx(1.25)
     assert accepting["D"] == pytest.approx(0.25)  # upstream's table stops here ...
     assert rejecting["D"] == pytest.approx(1.25)  # ... but a rejection pays for the strong action too
+    rejected = JUDGING["D"](NEVER)(row)
+    assert without_fallback(rejected, UPSTREAM) == pytest.approx(0.25)
+    assert without_fallback(JUDGING["E"](NEVER)(row), UPSTREAM) == pytest.approx(0.75)
     assert accepting["E"] == pytest.approx(0.75)
     assert rejecting["E"] == pytest.approx(1.75)
 

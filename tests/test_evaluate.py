@@ -50,7 +50,7 @@ def test_every_promised_key_is_there(evaluation: dict):
     entries += [evaluation["baselines"][name] for name in ("majority", "random", "random_accept", "oracle")]
     for entry in entries:
         assert {f"{level}_accuracy{end}" for level in LEVELS for end in INTERVALS} <= entry.keys()
-        assert {"accept_rate", "malformed"} <= entry.keys()
+        assert "malformed" in entry
         assert {"flops", "flops_no_cache", "seconds", "upstream"} <= entry["cost"].keys()
     for name in "CDE":
         assert {"precision", "recall"} <= evaluation["policies"][name].keys()
@@ -139,7 +139,7 @@ def test_constant_baselines_cost_nothing_and_name_no_tool(evaluation: dict):
     )
     assert uniform["type_accuracy"] == pytest.approx(1 / 9)
     assert uniform["tool_accuracy"] == uniform["call_accuracy"] == pytest.approx(speaking / 9)
-    assert majority["accept_rate"] is None and set(majority["cost"].values()) == {0}
+    assert "accept_rate" not in majority and set(majority["cost"].values()) == {0}
 
 
 def test_a_majority_type_that_calls_a_tool_gets_no_call_right():
@@ -157,12 +157,12 @@ def test_malformed_output_is_counted_and_wrong():
 
 @pytest.mark.parametrize("threshold", [ALWAYS, NEVER])
 @pytest.mark.parametrize("proposal", ["final_answer", "BLOCKED"])
-def test_one_sided_data_gives_null_and_no_error(threshold: float, proposal: str):
+def test_one_sided_data_gives_numbers_all_the_same(threshold: float, proposal: str):
     rows = [make_row(episode=str(n), group=str(n), cheap=(proposal,)) for n in range(3)]
     found = evaluate(rows, ran(rows, dict.fromkeys(JUDGING, threshold)), "type", "verdict", 100, 0)
-    assert found["verifier"]["auroc"] is None and found["verifier"]["auroc_minus_confidence_low"] is None
-    assert (found["policies"]["D"]["precision"] is None) == (threshold == NEVER)
-    assert (found["policies"]["D"]["recall"] is None) == (proposal == "BLOCKED")
+    assert found["verifier"]["auroc"] == 0.5 and found["verifier"]["auroc_minus_confidence_low"] == 0
+    assert found["policies"]["D"]["precision"] == float(threshold == ALWAYS and proposal == "final_answer")
+    assert found["policies"]["D"]["recall"] == float(threshold == ALWAYS and proposal == "final_answer")
     json.dumps(found, allow_nan=False)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from safetensors.torch import load_file
 
 ROOT = Path(__file__).parent.parent
 STAGES = ["check", "fetch", "collect", "split", "train@cheap", "train@strong", "propose", "train@verifier"]
@@ -56,6 +57,17 @@ class Workspace:
     def json(self, name: str) -> dict:
         return json.loads((self.path / name).read_text())
 
+    def python(self, *arguments: str) -> subprocess.CompletedProcess:
+        """Run python; stdout and stderr together in `.stdout`."""
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.path,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory) -> Workspace:
@@ -72,7 +84,7 @@ def workspace(tmp_path_factory) -> Workspace:
 def unharmed(workspace) -> Iterator[Workspace]:
     """The workspace; after the test its outputs must be what they were, and its configuration is put back."""
     before = workspace.hashes()
-    files = [workspace.path / name for name in ("params.yaml", "configs/scale/smoke.yaml")]
+    files = [workspace.path / name for name in ("params.yaml", "configs/scale/smoke.yaml", "configs/recipe/v3.yaml")]
     texts = [file.read_text() for file in files]
     yield workspace
     for file, text in zip(files, texts, strict=True):
@@ -198,6 +210,114 @@ def test_an_acceptance_change_replays_the_recorded_answers_only(workspace):
     back = workspace.dvc("exp", "run", "-S", "acceptance.max_relative_cost=1.0")
     assert back.returncode == 0, back.stdout
     assert workspace.hashes() == before
+
+
+@pytest.mark.parametrize(
+    ("switch", "stages"),
+    [
+        ("format: mismatched", {"train@cheap", "train@strong", "train@verifier", "propose", "answer"}),
+        ("strong: frozen", {"train@strong", "answer"}),
+        ("  objective: reward", {"train@verifier", "answer", "calibrate", "evaluate"}),
+        ("  negatives: synthetic", {"train@verifier", "answer"}),
+        ("threshold: fixed", {"calibrate"}),
+    ],
+)
+def test_each_change_of_v3_can_be_undone_by_one_key(unharmed, switch, stages):
+    path = unharmed.path / "configs/recipe/v3.yaml"
+    key = switch.partition(":")[0]
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(f"{switch}\n" if line.startswith(f"{key}:") else line for line in lines))
+    assert changed(unharmed) == {"check", "report", *stages}
+
+
+@pytest.fixture(scope="module")
+def v2(workspace) -> set[str]:
+    """The stages that recipe v2 ran, as an experiment of its own; the workspace is v3's again afterwards."""
+    before = workspace.hashes()
+    done = workspace.dvc("exp", "run", "-n", "v2", "-S", "recipe=v2")
+    assert done.returncode == 0, done.stdout[-5000:]
+    frozen = {path.name for path in (workspace.path / "models/strong").iterdir()}
+    assert frozen == {"README.md"}
+    assert workspace.json("metrics/train/strong.json")["steps"] == 0
+    assert "recipe `v2`" in (workspace.path / "reports/report.md").read_text()
+    assert any(
+        "score.weight" in name for name in load_file(workspace.path / "models/verifier/adapter_model.safetensors")
+    )
+    drawn = workspace.dvc("plots", "diff", "smoke", "v2", "--json", "-o", "dvc_plots")
+    assert drawn.returncode == 0, drawn.stdout
+    back = workspace.dvc("exp", "apply", "smoke")
+    assert back.returncode == 0, back.stdout
+    assert workspace.hashes() == before
+    return set(workspace.ran(done.stdout))
+
+
+def test_v2_reruns_what_the_recipe_changes_and_no_data_stage(v2):
+    untouched = {"fetch", "collect", "split"}
+    assert v2 == set(STAGES) - untouched
+
+
+def test_v2_and_v3_differ_in_every_line_of_the_diff_and_lack_none(workspace, v2):
+    shown = workspace.dvc("metrics", "diff", "--all", "v2", "smoke", "--json")
+    assert shown.returncode == 0, shown.stdout
+    found = json.loads(shown.stdout)["diff"]
+    assert {"metrics/eval.json", "metrics/calibrate.json", "metrics/train/strong.json"} <= set(found)
+    for file, rows in found.items():
+        for key, row in rows.items():
+            assert row["old"] is not None and row["new"] is not None, f"{file}: {key}"
+    assert workspace.dvc("exp", "show").returncode == 0
+
+
+def test_the_ablation_compares_experiments_in_temporary_folders(workspace, v2):
+    before = workspace.hashes()
+    done = workspace.python("-m", "scripts.ablation", "threshold", "objective", "strong", "--jobs", "2")
+    assert done.returncode == 0, done.stdout[-5000:]
+    found = workspace.json("metrics/ablation.json")
+    assert list(found["experiments"]) == ["strong", "objective", "threshold"]
+    for name, unchanged in (("strong", "B"), ("objective", "ABC"), ("threshold", "AB")):
+        policies = found["experiments"][name]["policies"]
+        assert list(policies) == list("ABCDE")
+        for policy in unchanged:
+            assert policies[policy]["accuracy_effect_low"] == policies[policy]["accuracy_effect_high"] == 0
+    report = (workspace.path / "reports/report.md").read_text()
+    assert "strong: strong model frozen, zero-shot" in report and "is not this run" not in report
+    after = workspace.hashes()
+    made = {"metrics/ablation.json", "reports/report.md", "reports/figures/ablation.png"}
+    assert {name for name in after if after[name] != before.get(name)} <= made
+    edited = workspace.python("-c", "import pathlib; pathlib.Path('metrics/ablation.json').write_text('{}\\n')")
+    assert edited.returncode == 0 and workspace.dvc("repro").returncode == 0
+    assert workspace.hashes() == before
+
+
+def test_a_queued_experiment_ends_like_any_other(workspace, v2):
+    before = workspace.hashes()
+    for arguments in (("--queue", "-n", "queued", "-S", "configs/recipe/v3.yaml:threshold=fixed"), ("--run-all",)):
+        done = workspace.dvc("exp", "run", *arguments)
+        assert done.returncode == 0, done.stdout
+    shown = workspace.dvc("metrics", "diff", "smoke", "queued", "--json")
+    assert "metrics/calibrate.json" in json.loads(shown.stdout)["diff"]
+    assert workspace.hashes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("-S", "recipe=v4"), "configs/recipe/v4.yaml"),
+        (("-S", "configs/recipe/v3.yaml:verifyer.objective=reward"), "verifyer"),
+        (("-S", "configs/recipe/v3.yaml:verifier.objective=guess"), "configs/recipe/v3.yaml: verifier.objective: "),
+    ],
+)
+def test_a_recipe_that_is_none_is_refused_and_nothing_is_lost(unharmed, arguments, reason):
+    done = unharmed.dvc("exp", "run", *arguments)
+    assert done.returncode != 0 and reason in done.stdout and "Traceback" not in done.stdout, done.stdout
+
+
+def test_a_verifier_of_the_wrong_kind_is_one_clear_line(unharmed):
+    """As after a training that somebody skipped: the recipe asks for a reward model and there is none."""
+    path = unharmed.path / "configs/recipe/v3.yaml"
+    path.write_text(path.read_text().replace("objective: verdict", "objective: reward"))
+    done = unharmed.python("-m", "stages.answer")
+    assert done.returncode != 0 and "Traceback" not in done.stdout
+    assert "error: models/verifier: " in done.stdout and "verifier.objective asks for a reward model" in done.stdout
 
 
 @pytest.mark.parametrize("changes", [{"  r: 16": "  r: 0"}, {"  r: 16": "  rank: 16"}])

@@ -66,9 +66,19 @@ def test_malformed_proposals_can_be_accepted_and_are_no_action():
 
 def test_an_equal_candidate_is_read_once_but_is_a_verdict_of_its_own():
     row = make_row(cheap=("repair", "repair"), verifier=(0.7, 0.7))
-    repeated = row.verifier[1].model_copy(update={"tokens": 0, "heads": 0, "seconds": 0.0})
-    judging = policies(HALF)["E"](row.model_copy(update={"verifier": (row.verifier[0], repeated)})).calls[1]
+    judging = policies(HALF)["E"](row.model_copy(update={"verifier": (row.verifier[0],) * 2})).calls[1]
     assert (judging.branches, judging.heads, judging.verdicts) == ((11,), 1, 2)
+
+
+def test_e_chooses_among_its_picks_and_pays_for_those_alone():
+    row = make_row(cheap=("BLOCKED", "repair", "repair", "verifier"), verifier=(0.9, 0.6, 0.6, 0.7), picks=(1, 2, 3))
+    first = row.verifier[1]
+    row = row.model_copy(update={"verifier": (row.verifier[0], first, first, row.verifier[3])})
+    outcome = policies(HALF)["E"](row)
+    assert outcome.action == row.cheap[3].action and score(row, "E") == 0.7
+    made, judged = outcome.calls
+    assert (made.answers, judged.verdicts, judged.branches) == (3, 3, (11, 11))
+    assert policies(HALF)["D"](row).action == row.cheap[0].action
 
 
 def test_a_proposer_as_judge_computes_a_distribution_for_each_token_it_reads():

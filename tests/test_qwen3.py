@@ -22,8 +22,9 @@ from specacts.answers import Candidate
 from specacts.config import ROLES, load_config
 from specacts.episodes import ACTION_TYPES, SPEAKING, Act, Action, Episode, Observation, User, decisions, save_episodes
 from specacts.infer import load_model
+from specacts.proposals import Proposed
 from specacts.render import load_renderer
-from specacts.rows import proposer_rows, verifier_rows
+from specacts.rows import on_policy, proposer_rows, verifier_rows
 from specacts.train import train
 
 ROOT = Path(__file__).parent.parent
@@ -65,7 +66,9 @@ def proposed(renderer, one: Episode) -> dict[tuple[str, int], list[Candidate]]:
 def rows(renderer):
     """Proposer rows, and verifier rows with branches."""
     found = {key: row for e in EPISODES for key, row in proposed(renderer, e).items()}
-    judged, balance = verifier_rows(renderer, EPISODES, found, "type", 1.0, 3.0, True)
+    gold = {(e.id, d.index): d.gold for e in EPISODES for d in decisions(e)}
+    rows = [Proposed(episode=e, decision=d, gold=gold[e, d], candidates=tuple(c)) for (e, d), c in found.items()]
+    judged, balance = verifier_rows(renderer, EPISODES, on_policy(rows, "type"), 1.0, 3.0, True)
     assert balance.accept and balance.reject
     return [*proposer_rows(renderer, EPISODES, 3.0), *judged]
 

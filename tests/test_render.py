@@ -1,6 +1,7 @@
 """One renderer: training and inference read the same tokens, labels are whole, text never becomes structure.
 
-Every property holds for the compact template and for a chat template in Qwen3's style.
+Every property holds for the compact template, for a chat template in Qwen3's style, and for `Action:` lines in chat
+templates with and without tools of their own.
 """
 
 import json
@@ -14,17 +15,44 @@ from toys import CHAT, COMPACT, TOOLS, call, compact_tokenizer, episode, qwen3_t
 
 from specacts.episodes import SPEAKING, Act, Action, Episode, Observation, User, decisions
 from specacts.errors import UserError
-from specacts.render import COMPACT_TOKENS, VERBS, Renderer, cut_middle
+from specacts.render import COMPACT_TOKENS, UNNAMED, VERBS, Renderer, cut_middle, read_line, read_reply
 
+LINES = CHAT.model_copy(update={"max_tokens": 2_000})
+PLAIN_LINES = CHAT.model_copy(update={"max_tokens": 1_500})
+"""The instructions of the forms without words are longer."""
 thorough = hypothesis_settings(max_examples=150, deadline=None, derandomize=True, database=None)
 EPISODES = [episode("long", 6), episode("short", 1)]
 
 
-@pytest.fixture(scope="module", params=["compact", "chat"])
+CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+"""A chat template that knows no tools, like SmolLM2's."""
+
+
+@pytest.fixture(scope="module", params=["compact", "chat", "lines", "lines without tools"])
 def renderer(request, tmp_path_factory) -> Renderer:
     if request.param == "compact":
         return Renderer.load(compact_tokenizer(), COMPACT)
-    return Renderer.load(qwen3_tokenizer(tmp_path_factory.mktemp("qwen3")), CHAT)
+    tokenizer = qwen3_tokenizer(tmp_path_factory.mktemp("qwen3"))
+    if request.param == "chat":
+        return Renderer.load(tokenizer, CHAT)
+    return in_lines(tokenizer, "lines", tools=request.param == "lines")
+
+
+@pytest.fixture(scope="module", params=["tools", "no tools"])
+def natural(request, tmp_path_factory) -> Renderer:
+    return in_lines(qwen3_tokenizer(tmp_path_factory.mktemp("qwen3")), "natural", tools=request.param == "tools")
+
+
+def in_lines(tokenizer, form: str, tools: bool) -> Renderer:
+    """A renderer of recipe v2, for a chat template with or without tools of its own."""
+    if not tools:
+        tokenizer.chat_template = CHATML
+    return Renderer.load(tokenizer, LINES if tools else PLAIN_LINES, form)
+
+
+def again(renderer: Renderer, **limits: int) -> Renderer:
+    """The same renderer with other limits."""
+    return Renderer.load(renderer.tokenizer, renderer.limits.model_copy(update=limits), renderer.form)
 
 
 def until(whole: Episode, number: int) -> Episode:
@@ -57,13 +85,12 @@ def test_every_label_is_whole_and_in_exactly_one_window(renderer, whole):
 
 @pytest.mark.parametrize("shrink", [1.0, 0.9, 0.8])
 def test_a_window_is_no_longer_than_the_limit_and_starts_with_the_system_part(renderer, shrink):
-    limits = renderer.limits.model_copy(update={"max_tokens": int(renderer.limits.max_tokens * shrink)})
-    smaller = Renderer.load(renderer.tokenizer, limits)
+    smaller = again(renderer, max_tokens=int(renderer.limits.max_tokens * shrink))
     windows = smaller.windows(EPISODES[0])
     assert len(windows) > 1
     system = smaller.system_ids(EPISODES[0])
     for window in windows:
-        assert len(window.ids) <= limits.max_tokens
+        assert len(window.ids) <= smaller.limits.max_tokens
         assert window.ids[: len(system)] == system
 
 
@@ -85,9 +112,8 @@ def test_a_turn_too_long_for_a_window_loses_its_oldest_steps_and_keeps_its_user_
 
 
 def test_what_can_never_fit_is_refused_with_episode_and_decision(renderer):
-    limits = renderer.limits.model_copy(update={"max_tokens": 64})
     with pytest.raises(UserError, match=r"episode long, decision 0: does not fit render\.max_tokens = 64"):
-        Renderer.load(renderer.tokenizer, limits).windows(EPISODES[0])
+        again(renderer, max_tokens=64).windows(EPISODES[0])
 
 
 def test_an_injected_fault_is_context_and_never_a_label(renderer):
@@ -114,8 +140,7 @@ def test_the_tool_listing_fits_its_budget(renderer, count):
 
 
 def test_a_roomy_budget_lists_more_about_each_tool(renderer):
-    roomy = Renderer.load(renderer.tokenizer, renderer.limits.model_copy(update={"tools_tokens": 10_000}))
-    poor = Renderer.load(renderer.tokenizer, renderer.limits.model_copy(update={"tools_tokens": 0}))
+    roomy, poor = again(renderer, tools_tokens=10_000), again(renderer, tools_tokens=0)
     assert len(roomy.listing(list(TOOLS))) > len(poor.listing(list(TOOLS)))
     assert "source" in roomy.listing(list(TOOLS)) and "source" not in poor.listing(list(TOOLS))
 
@@ -170,9 +195,14 @@ def test_an_action_survives_tokens_and_text(renderer, action):
 @thorough
 @given(verb=st.sampled_from(["", *VERBS.values()]), text=st.text(max_size=60))
 def test_the_parser_never_raises_on_any_text(renderer, verb, text):
-    for candidate in (text, f"{verb} {text}", f"{verb}{renderer.frames.call[0]}{text}{renderer.frames.call[2]}"):
-        found = renderer.parse(candidate)
-        assert found is None or isinstance(found, Action)
+    call = f"{renderer.frames.call[0]}{text}{renderer.frames.call[2]}"
+    for candidate in (text, f"{verb} {text}", f"{verb}{call}", f"Action: repair\n{text}"):
+        for found in (
+            renderer.parse(candidate),
+            read_reply(candidate),
+            read_reply(f'{{"name": "f", "arguments": {text}'),
+        ):
+            assert found is None or isinstance(found, Action)
 
 
 MALFORMED = ["x", "", "f", "f {", "f {}}", "f []", "f 1", 'f {"a":NaN}', 'f {"a":-Infinity}', 'f {"a":1e999}', " {}"]
@@ -199,8 +229,8 @@ def test_what_does_not_begin_with_an_action_word_is_no_action(text):
 
 
 @pytest.mark.parametrize("word", ["done", "ask", "blocked"])
-def test_a_speaking_action_may_say_nothing(renderer, word):
-    assert renderer.parse(word).content == ""
+def test_a_speaking_action_may_say_nothing(word):
+    assert Renderer.load(compact_tokenizer(), COMPACT).parse(word).content == ""
 
 
 @thorough
@@ -210,11 +240,98 @@ def test_any_tokens_are_text(renderer, ids):
     assert found is None or json.dumps(found.model_dump(mode="json"), allow_nan=False).encode()
 
 
-def test_each_action_type_begins_with_a_token_of_its_own(renderer):
+def test_an_action_begins_with_what_says_its_type(renderer):
+    for e in EPISODES:
+        for window in renderer.windows(e):
+            for point in window.points:
+                gold = decisions(e)[point.decision].gold
+                assert window.ids[point.start : point.typed] == renderer.opening_ids(gold)
+                assert 0 < point.typed - point.start < point.end - point.start
+
+
+def test_each_action_type_begins_with_a_token_of_its_own():
+    renderer = Renderer.load(compact_tokenizer(), COMPACT)
     assert len(set(renderer.type_ids)) == 9
     for action_type, first in zip(VERBS, renderer.type_ids, strict=True):
         action = Action(type=action_type, tool=None if action_type in SPEAKING else "f", arguments={})
         assert renderer.action_ids(action)[0] == first
+
+
+# -- recipe v2: trained in one form, asked in another ---------------------------------------------------------
+
+
+def test_natural_transcripts_name_no_type_and_lines_name_every_one(natural):
+    lines = Renderer.load(natural.tokenizer, natural.limits, "lines")
+    instructions = len(natural.system_ids(EPISODES[0]))
+    assert lines.system_ids(EPISODES[0]) == natural.system_ids(EPISODES[0])
+    for e in EPISODES:
+        for window in natural.windows(e):
+            assert "Action:" not in natural.tokenizer.decode(window.ids[instructions:])
+        for window in lines.windows(e):
+            text = lines.tokenizer.decode(window.ids[instructions:])
+            assert text.count("Action: ") >= len(window.points) > 0
+
+
+def test_natural_context_is_what_the_chat_template_writes(natural):
+    small = Episode(
+        id="e",
+        group="e",
+        source="toy",
+        tools=TOOLS[:1],
+        steps=(
+            User(content="please"),
+            call("move", "file_write", source="a"),
+            Observation(content="moved"),
+            say("final_answer"),
+        ),
+    )
+    (window,) = natural.windows(small)
+    text = natural.tokenizer.decode(window.ids)
+    called = '{"name": "move", "arguments": {"source":"a"}}'
+    called = f"<tool_call>\n{called}\n</tool_call>" if not natural.frames.signatures else called
+    assert f"<|im_start|>assistant\n{called}<|im_end|>" in text
+    assert text.endswith("<|im_start|>assistant\nDone.<|im_end|>")
+
+
+@thorough
+@given(action=calls | speech)
+def test_a_proposal_is_a_line_and_is_read_back_from_it(natural, action):
+    text = natural.text(natural.action_ids(action))
+    assert text.startswith(f"Action: {action.type}\n")
+    assert read_line(text) == normalized(natural, action)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('Action: file_read\ncat {"file":"a"}', Action(type="file_read", tool="cat", arguments={"file": "a"})),
+        ('Action: file_read\n{"name": "cat", "arguments": {}}', Action(type="file_read", tool="cat")),
+        ("Action: file_read\nI will look at it", Action(type="file_read", tool=UNNAMED)),
+        ("Sure. Action: verifier", Action(type="verifier", tool=UNNAMED)),
+        ("Action: final_answer\nIt is 3.", Action(type="final_answer", content="It is 3.")),
+        ("Action: BLOCKED", Action(type="BLOCKED")),
+        ('{"name": "cat", "arguments": {"file": "a"}}', Action(type="tool_call", tool="cat", arguments={"file": "a"})),
+        ('I call <tool_call>{"name": "cat"}</tool_call>', Action(type="tool_call", tool="cat")),
+        ("Which file do you mean?", Action(type="ask_clarification", content="Which file do you mean?")),
+        ("It is done {really}.", Action(type="final_answer", content="It is done {really}.")),
+        ("Action: dance\nnow", Action(type="final_answer", content="Action: dance\nnow")),
+        ('{"name": 3}', Action(type="final_answer", content='{"name": 3}')),
+        ("  \n", None),
+    ],
+)
+def test_a_free_reply_is_read_by_rule(natural, text, expected):
+    assert natural.parse(text, whole=False) == expected
+
+
+def test_only_free_replies_may_be_cut_short(renderer):
+    text = renderer.text(renderer.action_ids(say("final_answer", "so far").action))
+    assert renderer.parse(text) and renderer.parse(text, whole=False) is None
+
+
+def test_a_question_without_a_confidence_does_not_speak_of_one(natural):
+    asked = natural.tokenizer.decode(natural.verdict_query_ids(None))
+    assert "ACCEPT or REJECT" in asked and "onfidence" not in asked
+    assert "Confidence 4. Was" in natural.tokenizer.decode(natural.verdict_query_ids(0.42))
 
 
 # -- text is never structure ----------------------------------------------------------------------------------
@@ -238,7 +355,7 @@ def added(renderer: Renderer, ids: list[int]) -> list[int]:
 
 def transcript(renderer: Renderer, text: str) -> list[int]:
     roomy = {"max_tokens": 20_000, "tools_tokens": 5_000, "user_tokens": 2_000, "observation_tokens": 2_000}
-    (window,) = Renderer.load(renderer.tokenizer, renderer.limits.model_copy(update=roomy)).windows(spelled(text))
+    (window,) = again(renderer, **roomy).windows(spelled(text))
     return window.ids
 
 
@@ -276,11 +393,11 @@ def test_a_chat_tokenizer_is_refused_by_the_compact_template(tmp_path):
 @pytest.mark.parametrize(
     ("template", "reason"),
     [
-        ("{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}", "drops or reorders .*MARKTOOL"),
+        ("{% for m in messages if m.role != 'tool' %}{{ m.content }}<|im_end|>{% endfor %}", "drops .*MARKOBSERVATION"),
         ("{{ raise_exception('no tools here') }}", "does not render a tool-calling conversation .no tools here"),
     ],
 )
-def test_a_chat_template_that_knows_no_tools_is_refused(tmp_path, template, reason):
+def test_a_chat_template_that_cannot_hold_a_tool_call_is_refused(tmp_path, template, reason):
     tokenizer = qwen3_tokenizer(tmp_path)
     tokenizer.chat_template = template
     with pytest.raises(UserError, match=reason):

@@ -6,9 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from factories import ACCEPTANCE, COST, SIZES, make_rows
 
 from specacts.calibrate import calibrate, metrics
+from specacts.config import Recipe
 from specacts.errors import UserError
 from specacts.evaluate import evaluate, run
 from specacts.files import write_json, write_jsonl, write_text
@@ -24,12 +26,16 @@ TRAINED = {
     "rows": 40,
     "tokens": 9000,
     "supervised_tokens": 800,
+    "seen_tokens": 9000,
     "first_loss": 3.2,
     "final_loss": 0.9,
     "seconds": 90.0,
-    "tokens_per_second": 100.0,
     "peak_memory_gib": 1.5,
     "trainable_parameters": 2_000_000,
+}
+RECIPES = {
+    name: Recipe.model_validate(yaml.safe_load((ROOT / f"configs/recipe/{name}.yaml").read_text()))
+    for name in ("v2", "v3")
 }
 ASSETS = {"roles": {role: {"parameters": 57_000_000, "layers": [0, 1, -1]} for role in SIZES}}
 
@@ -45,8 +51,10 @@ def made() -> Facts:
         answers={"decisions_per_second": 4.0},
         assets=ASSETS,
         training=dict.fromkeys(SIZES, TRAINED),
+        ablation={},
         scale="toy",
-        recipe="v3",
+        recipe_name="v3",
+        recipe=RECIPES["v3"],
         score="verdict",
         level="type",
         cost_model="flops",
@@ -149,9 +157,8 @@ def test_the_report_links_every_figure_and_explains_every_policy(facts: Facts):
 
 
 def test_what_is_missing_is_a_dash_or_left_out(facts: Facts):
-    for entry in (facts.evaluation["verifier"], facts.evaluation["policies"]["D"]):
-        for key in [key for key in entry if key.startswith(("auroc", "confidence_auroc", "precision", "recall"))]:
-            entry[key] = None
+    facts.evaluation["verifier"]["base_rate"] = 0.0
+    facts.evaluation["policies"]["D"]["accept_rate"] = 0.0
     text = report(facts._replace(training={}, answers={}))
     assert "no score can be judged" in text and "No training was recorded." in text and "None" not in text
 
@@ -166,6 +173,76 @@ def test_the_verifier_is_called_what_it_is(facts: Facts):
         assert words in report(facts)
 
 
+def test_a_frozen_model_is_said_not_to_have_been_trained(facts: Facts):
+    frozen = {**dict.fromkeys(TRAINED, 0)}
+    del frozen["first_loss"], frozen["final_loss"]
+    text = report(facts._replace(training={**facts.training, "strong": frozen}))
+    (line,) = [line for line in text.splitlines() if line.startswith("| strong ") and "frozen" in line]
+    assert line.count("–") == 6
+
+
+def test_the_policies_are_described_as_the_recipe_makes_them(facts: Facts):
+    v3, v2 = report(facts), report(facts._replace(recipe=RECIPES["v2"], recipe_name="v2", score="reward"))
+    for words in ("fine-tuned", "own right and wrong proposals", "rejects them all", "Thresholds were chosen on"):
+        assert words in v3 and words not in v2
+    for words in (
+        "frozen, zero-shot",
+        "reward model",
+        "`Action: <type>`",
+        "nothing is rejected",
+        "fixes the thresholds",
+    ):
+        assert words in v2 and words not in v3
+    assert "0.5, fixed" not in v3
+
+
+def ablated(facts: Facts) -> Facts:
+    """With one experiment, in which D lost ten points and everything else stayed."""
+    key = "type_accuracy"
+    policies = {
+        name: {"accuracy": entry[key], "cost": 1.0}
+        | dict.fromkeys(("accuracy_effect", "accuracy_effect_low", "accuracy_effect_high"), 0.0)
+        | dict.fromkeys(("cost_effect", "cost_effect_low", "cost_effect_high"), 0.0)
+        for name, entry in facts.evaluation["policies"].items()
+    }
+    lost = {"accuracy_effect": -0.1, "accuracy_effect_low": -0.15, "accuracy_effect_high": -0.05}
+    worse = {**policies, "D": policies["D"] | lost}
+    auroc = {"C": 0.7, "D": 0.6}
+    ablation = {
+        "scale": "toy",
+        "level": "type",
+        "cost_model": "flops",
+        "decisions": 9,
+        "groups": 3,
+        "base": {"auroc": auroc, "policies": policies},
+        "experiments": {"strong": {"what": "frozen", "settings": ["x=y"], "auroc": auroc, "policies": worse}},
+    }
+    return facts._replace(ablation=ablation)
+
+
+def test_the_ablation_is_a_table_of_effects_with_the_certain_ones_in_bold(facts: Facts):
+    assert "## What each change" not in report(facts)
+    text = report(ablated(facts))
+    assert "## What each change" in text and "(figures/ablation.png)" in text
+    lines = [line for line in text.splitlines() if "-10.0 (-15.0 to -5.0)" in line]
+    assert len(lines) == 1 and "**-10.0 (-15.0 to -5.0)**" in lines[0] and lines[0].split("|")[2].strip() == "D"
+    assert "strong: frozen" in text and "is not this run" not in text
+
+
+def test_an_ablation_of_another_run_is_called_that(facts: Facts):
+    made = ablated(facts)
+    made.ablation["base"]["policies"]["D"]["accuracy"] += 0.1
+    assert "is not this run" in report(made)
+    assert "is not this run" not in report(made._replace(recipe_name="v2"))  # v2 is no base of anything
+
+
+def test_upstreams_figures_are_given_with_and_without_the_fallback(facts: Facts):
+    facts.evaluation["upstream_without_fallback"] = {"C": 0.25, "D": 0.25, "E": 0.75}
+    for name, value in (("C", 1.25), ("D", 1.04), ("E", 1.75)):
+        facts.evaluation["policies"][name]["cost"]["upstream"] = value
+    assert "then read 0.25, 0.25 and 0.75; with it, 1.25, 1.04 and 1.75." in report(facts)
+
+
 def workspace(folder: Path) -> None:
     """What the stages before calibrate leave behind, for toy models."""
     params = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -178,6 +255,7 @@ def workspace(folder: Path) -> None:
     write_json(folder / "metrics/data.json", {"train": counted})
     write_json(folder / "metrics/answer.json", {"decisions_per_second": 4.0})
     write_json(folder / "metrics/assets.json", ASSETS)
+    write_json(folder / "metrics/ablation.json", {})
     for role in ("cheap", "strong"):  # the verifier's are missing
         write_json(folder / f"metrics/train/{role}.json", TRAINED)
         write_text(folder / f"metrics/train/{role}_loss.csv", "step,loss,learning_rate\n1,3.2,0.1\n2,0.9,0.1\n")
@@ -190,7 +268,8 @@ def test_the_stages_write_what_they_promise(tmp_path: Path, monkeypatch: pytest.
         stage.main()
     made = {str(path) for path in Path("reports").rglob("*.*")}
     plots = {f"reports/plots/{name}.csv" for name in ("frontier", "confusion_A", "confusion_B", "accept_rate")}
-    figures = {f"reports/figures/{name}.png" for name in ("frontier", "confusion", "training_loss", "accept_rate")}
+    drawn = ("frontier", "confusion", "training_loss", "accept_rate", "ablation")
+    figures = {f"reports/figures/{name}.png" for name in drawn}
     assert made == plots | figures | {"reports/report.md"}
     assert "The report: reports/report.md" in capsys.readouterr().out
     policies = json.loads(Path("metrics/calibrate.json").read_text())["policies"]

@@ -7,8 +7,9 @@ from toys import call, compact_tokenizer, episode, renderer, say
 from specacts.answering import Reading, judge
 from specacts.answers import Candidate
 from specacts.decode import Prefix
-from specacts.episodes import decisions
-from specacts.rows import proposer_rows, training_order, verifier_rows
+from specacts.episodes import agrees, decisions
+from specacts.proposals import Proposed
+from specacts.rows import on_policy, proposer_rows, reward_rows, synthetic, verifier_rows
 
 RENDERER = renderer(compact_tokenizer())
 EPISODES = [episode("a", 1), episode("b", 3)]
@@ -25,7 +26,13 @@ def proposals(*wrong: Candidate) -> dict:
 
 
 def rows_for(found: dict, level: str = "type", verdict_weight: float = 1.0, shows_confidence: bool = True):
-    return verifier_rows(RENDERER, EPISODES, found, level, verdict_weight, 3.0, shows_confidence)
+    return verifier_rows(RENDERER, EPISODES, labelled(found, level), verdict_weight, 3.0, shows_confidence)
+
+
+def labelled(found: dict, level: str = "type") -> dict:
+    gold = {(e.id, d.index): d.gold for e in EPISODES for d in decisions(e)}
+    rows = [Proposed(episode=e, decision=d, gold=gold[e, d], candidates=tuple(c)) for (e, d), c in found.items()]
+    return on_policy(rows, level)
 
 
 def test_a_proposer_learns_every_action_and_nothing_else():
@@ -87,7 +94,7 @@ def test_right_and_wrong_verdicts_weigh_the_same_in_all():
             total[row.ids[end - 1]] += row.weights[end - 1]
     assert total[accept] == pytest.approx(total[reject])
     assert total[accept] == pytest.approx(2.0 * (balance.accept + balance.reject) / 2)
-    assert balance.reject > balance.accept and balance.accept_weight > balance.reject_weight
+    assert balance.reject > balance.accept
 
 
 def test_nobody_learns_to_judge_malformed_proposals():
@@ -115,29 +122,42 @@ def test_the_verifier_reads_the_confidence_as_one_digit():
     assert len(RENDERER.verdict_query_ids(None)) == len(RENDERER.verdict_query_ids(0.5)) - 1
 
 
-def grouped(*sizes: int) -> list:
-    """One group of episodes a size, as they come from a split: those of a group together."""
-    return [
-        episode(f"{number}-{n}", 1).model_copy(update={"group": f"group {number}"})
-        for number, size in enumerate(sizes)
-        for n in range(size)
-    ]
+@pytest.mark.parametrize("level", ["type", "tool", "call"])
+def test_a_synthetic_negative_is_another_decisions_gold_action_and_wrong_here(level):
+    made = synthetic(EPISODES, level, seed=0)
+    due = {(e.id, d.index): d.gold for e in EPISODES for d in decisions(e)}
+    assert made.keys() == due.keys()
+    for place, gold in due.items():
+        right, wrong = made[place]
+        assert (right.action, right.right, wrong.right) == (gold, True, False)
+        assert wrong.action in due.values() and not agrees(wrong.action, gold, level)
+        assert right.confidence is wrong.confidence is None
+    assert synthetic(EPISODES, level, seed=0) == made != synthetic(EPISODES, level, seed=1)
 
 
-def test_copies_of_one_task_are_learned_from_far_apart():
-    ordered = training_order(grouped(*[3] * 40), seed=0)
-    assert sorted(e.id for e in ordered) == sorted(e.id for e in grouped(*[3] * 40))
-    for part in (ordered[:40], ordered[40:80], ordered[80:]):
-        assert len({e.group for e in part}) == 40
+def test_a_reward_model_learns_from_pairs_of_the_gold_action_and_a_wrong_one_at_the_same_place():
+    wrong = candidate(say("BLOCKED", "no").action)
+    rows, counts = reward_rows(RENDERER, EPISODES, labelled(proposals(wrong)))
+    windows = [w for e in EPISODES for w in RENDERER.windows(e)]
+    gold = {e.id: [d.gold for d in decisions(e)] for e in EPISODES}
+    pairs = 0
+    for row, window in zip(rows, windows, strict=True):
+        assert row.ids[: len(window.ids)] == window.ids and not any(row.weights)
+        ends = {end - 1: (start, end, prefix) for start, end, prefix in row.branches}
+        for chosen, rejected in row.pairs:
+            (start, end, prefix), (other, other_end, same) = ends[chosen], ends[rejected]
+            (point,) = [p for p in window.points if p.start == prefix == same]
+            assert row.ids[start:end] == RENDERER.action_ids(gold[window.episode][point.decision])
+            assert row.ids[other:other_end] == RENDERER.action_ids(wrong.action)
+            pairs += 1
+    assert (
+        pairs
+        == counts.accept
+        == counts.reject
+        == sum(a.type != "BLOCKED" for actions in gold.values() for a in actions)
+    )
 
 
-def test_single_episodes_are_spread_among_the_groups():
-    ordered = training_order(grouped(*[3] * 40, *[1] * 60), seed=0)
-    groups = [e.group for e in ordered]
-    single = [groups.count(group) == 1 for group in groups]
-    assert all(10 <= sum(single[n : n + 60]) <= 30 for n in (0, 60, 120))
-
-
-def test_the_training_order_depends_on_the_seed_alone():
-    episodes = grouped(*[3] * 10)
-    assert training_order(episodes, 1) == training_order(episodes[::-1], 1) != training_order(episodes, 2)
+def test_where_nothing_was_wrong_a_reward_model_learns_nothing():
+    rows, counts = reward_rows(RENDERER, EPISODES, labelled(proposals()))
+    assert rows == [] and counts == (0, 0)

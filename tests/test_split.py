@@ -8,7 +8,7 @@ import pytest
 from specacts.config import Split
 from specacts.episodes import ACTION_TYPES, SPEAKING, Act, Action, Episode, User, decisions
 from specacts.errors import UserError
-from specacts.split import SPLITS, missing_types, split_groups, summary
+from specacts.split import SPLITS, missing_types, split_groups, summary, training_order
 from stages import split as split_stage
 
 SHARES = Split(train=0.5, verify=0.15, calibrate=0.15, test=0.2)
@@ -127,3 +127,27 @@ def test_the_stage_writes_four_files_and_the_counts(tmp_path, monkeypatch, confi
     assert Counter(e.id for part in read.values() for e in part) == Counter(e.id for e in toys(40))
     metrics = json.loads(split_stage.METRICS.read_text())
     assert metrics["train"]["decisions"] == sum(len(decisions(e)) for e in read["train"])
+
+
+def grouped(*sizes: int) -> list[Episode]:
+    """One group of episodes a size, as they come from a split: those of a group together."""
+    return [episode(f"{number}-{n}", f"group {number}") for number, size in enumerate(sizes) for n in range(size)]
+
+
+def test_copies_of_one_task_are_learned_from_far_apart():
+    ordered = training_order(grouped(*[3] * 40), seed=0)
+    assert sorted(e.id for e in ordered) == sorted(e.id for e in grouped(*[3] * 40))
+    for part in (ordered[:40], ordered[40:80], ordered[80:]):
+        assert len({e.group for e in part}) == 40
+
+
+def test_single_episodes_are_spread_among_the_groups():
+    ordered = training_order(grouped(*[3] * 40, *[1] * 60), seed=0)
+    groups = [e.group for e in ordered]
+    single = [groups.count(group) == 1 for group in groups]
+    assert all(10 <= sum(single[n : n + 60]) <= 30 for n in (0, 60, 120))
+
+
+def test_the_training_order_depends_on_the_seed_alone():
+    episodes = grouped(*[3] * 10)
+    assert training_order(episodes, 1) == training_order(episodes[::-1], 1) != training_order(episodes, 2)

@@ -11,12 +11,25 @@ from datasets import Dataset
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from toys import compact_tokenizer, episode, llama, renderer, save_base, settings
-from trl import SFTTrainer
+from transformers import AutoModelForSequenceClassification
+from trl import RewardTrainer, SFTTrainer
 
 from specacts import train as training
 from specacts.errors import UserError
+from specacts.infer import Session, load_base, load_model
 from specacts.rows import proposer_rows
-from specacts.train import ActionTrainer, Row, check_rows, collate, newest_checkpoint, positions, train, weighted_loss
+from specacts.train import (
+    ActionTrainer,
+    PairTrainer,
+    Row,
+    check_rows,
+    collate,
+    newest_checkpoint,
+    pair_loss,
+    positions,
+    train,
+    weighted_loss,
+)
 
 TRUNK, BRANCH = [5, 80, 33, 7, 21, 90, 14, 2], [40, 41, 42, 43]
 PREFIX = 5
@@ -57,7 +70,7 @@ def trl_loss(model, rows: list[Row], tmp_path: Path) -> float:
     """The loss that TRL's own trainer computes of the rows as one right-padded batch."""
     trainer = SFTTrainer(
         model=model,
-        args=training.sft_config(tmp_path, 1, settings()),
+        args=training.trainer_config(tmp_path, 1, settings()),
         train_dataset=Dataset.from_list([{"input_ids": [1, 2], "labels": [-100, 2]}]),
         processing_class=compact_tokenizer(),
     )
@@ -83,7 +96,7 @@ def test_with_all_weights_1_the_loss_is_trls_own(model, rows, tmp_path):
 def test_the_trainer_computes_that_loss(model, rows, tmp_path):
     trainer = ActionTrainer(
         model=model,
-        args=training.sft_config(tmp_path, 1, settings()),
+        args=training.trainer_config(tmp_path, 1, settings()),
         train_dataset=Dataset.from_list([row._asdict() for row in rows]),
         data_collator=collate,
         processing_class=compact_tokenizer(),
@@ -153,6 +166,72 @@ def test_a_single_row_without_branches_needs_no_mask(rows):
     batch = collate([rows[0]._asdict(), branched()._asdict()])
     assert batch["attention_mask"].shape == (2, len(rows[0].ids), len(rows[0].ids))
     assert batch["labels"][1, 12:].eq(-100).all()
+
+
+# -- reward models --------------------------------------------------------------------------------------------
+
+OTHER = [50, 51]
+CHOSEN, REJECTED = TRUNK[:PREFIX] + BRANCH, TRUNK[:PREFIX] + OTHER
+PAIR = Row(
+    TRUNK + BRANCH + OTHER,
+    [0.0] * 14,
+    [(8, 12, PREFIX), (12, 14, PREFIX)],
+    [(11, 13)],
+)
+"""A pair of branches behind the same context, as `rows.reward_rows` makes them."""
+
+
+@pytest.fixture
+def reward_model(base):
+    made = load_base(base, "cpu", "float32", rewards=True)
+    config = LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False, task_type="SEQ_CLS")
+    return get_peft_model(made, config).eval()
+
+
+def test_the_pair_loss_is_trls_own_of_the_two_sequences(reward_model, tmp_path):
+    arguments = {
+        "model": reward_model,
+        "args": training.trainer_config(tmp_path, 1, settings(), rewards=True),
+        "processing_class": compact_tokenizer(),
+    }
+    pairs = Dataset.from_list([{"chosen_ids": CHOSEN, "rejected_ids": REJECTED}])
+    theirs = RewardTrainer(train_dataset=pairs, **arguments)
+    ours = PairTrainer(train_dataset=Dataset.from_list([PAIR._asdict()]), data_collator=collate, **arguments)
+    reward_model.eval()  # constructing a trainer leaves LoRA's dropout on
+    with torch.no_grad():
+        expected = RewardTrainer.compute_loss(theirs, theirs.model, theirs.data_collator(list(pairs))).item()
+        found = ours.compute_loss(ours.model, collate([PAIR._asdict()])).item()
+        beside = pair_loss(ours.model, collate([PAIR._asdict(), PAIR._replace(ids=[*PAIR.ids[:-1], 99])._asdict()]))
+    assert found == pytest.approx(expected, abs=1e-5) and found != pytest.approx(math.log(2), abs=1e-4)
+    assert beside.item() != pytest.approx(found, abs=1e-5)
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_a_trained_reward_model_prefers_what_was_chosen_and_reads_alike_wherever_it_is_read(base, rows, warm, tmp_path):
+    adapter = tmp_path / "cheap" if warm else None
+    if warm:
+        train(base, rows, adapter, tmp_path / "scratch", settings(epochs=1))
+    result = train(base, [PAIR], tmp_path / "out", tmp_path / "scratch", settings(epochs=30), adapter)
+    assert result.final_loss < result.first_loss
+    names = load_file(tmp_path / "out/adapter_model.safetensors")
+    assert any(name.endswith("score.weight") for name in names) and any("lora_B" in name for name in names)
+    model = load_model(base, tmp_path / "out", "cpu", "float32", rewards=True)
+    session = Session(model)
+    session.extend(TRUNK, [])
+    chosen, rejected = session.rewards([(PREFIX, BRANCH), (PREFIX, OTHER)])
+    assert chosen > rejected
+    assert isinstance(model, type(AutoModelForSequenceClassification.from_config(model.config)))
+    with torch.no_grad():
+        alone = [model(torch.tensor([ids])).logits.item() for ids in (CHOSEN, REJECTED)]
+    assert [chosen, rejected] == pytest.approx(alone, abs=1e-5)
+
+
+def test_an_adapter_of_the_wrong_kind_is_refused_with_what_to_do(base, rows, tmp_path):
+    train(base, rows, tmp_path / "verifier", tmp_path / "scratch", settings(epochs=1))
+    with pytest.raises(UserError, match="objective asks for a reward model .*dvc repro train@verifier"):
+        load_model(base, tmp_path / "verifier", "cpu", "float32", rewards=True)
+    with pytest.raises(UserError, match="nowhere/adapter_config.json: no such file"):
+        load_model(base, tmp_path / "nowhere", "cpu", "float32", rewards=True)
 
 
 # -- a run ----------------------------------------------------------------------------------------------------
@@ -355,7 +434,8 @@ def test_the_verifier_starts_from_the_recipes_adapter_only_where_that_fits_its_b
     from stages.train import warm_start
 
     def start(role: str, source: str, **verifier) -> Path | None:
-        recipe = config.recipe.model_copy(update={"warm_start": source})
+        verifying = config.recipe.verifier.model_copy(update={"warm_start": source})
+        recipe = config.recipe.model_copy(update={"verifier": verifying})
         made = config.scale.cheap.model_copy(update={"layers": (0, -1), **verifier})
         scale = config.scale.model_copy(update={"verifier": made, "cheap": made.model_copy(update={"layers": (0, -1)})})
         return warm_start(role, config.model_copy(update={"recipe": recipe, "scale": scale}))

@@ -1,0 +1,156 @@
+"""Undo each of recipe v3's changes alone, and say what that does to every policy.
+
+    python -m scripts.ablation                    # every experiment, then metrics/ablation.json and the report
+    python -m scripts.ablation format strong      # some of them; what the others gave is kept
+    python -m scripts.ablation --jobs 2           # two at a time, one thread each: faster on two cores
+
+Needs an up-to-date workspace with recipe v3 (`make repro`). Each experiment is an ordinary one in a temporary folder,
+`dvc exp run --temp -n ablation-<name> -S <key>=<value>`; what it shares with the default run comes from DVC's cache.
+The workspace stays as it is, but for `metrics/ablation.json` and the report.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from specacts.ablation import effects, read_outcomes
+from specacts.config import Config, load_config
+from specacts.errors import UserError, one_line_errors
+from specacts.files import read_json, rounded, write_json
+
+RECIPE = "configs/recipe/v3.yaml"
+RESULT = Path("metrics/ablation.json")
+OUTCOMES, EVALUATION = "data/outcomes.csv", "metrics/eval.json"
+LOGS = Path(".work/ablation")
+
+
+class Experiment(NamedTuple):
+    """An experiment's name, the settings that make it, and what it undoes, in words."""
+
+    name: str
+    settings: tuple[str, ...]
+    what: str
+
+
+NEGATIVES = f"{RECIPE}:verifier.negatives=synthetic"
+EXPERIMENTS = {
+    "format": Experiment(
+        "ablation-format", (f"{RECIPE}:format=mismatched",), "trained on `Action:` lines, asked in chat"
+    ),
+    "strong": Experiment("ablation-strong", (f"{RECIPE}:strong=frozen",), "strong model frozen, zero-shot"),
+    "objective": Experiment("ablation-objective", (f"{RECIPE}:verifier.objective=reward",), "verifier a reward model"),
+    "negatives": Experiment("ablation-negatives", (NEGATIVES,), "verifier's negatives synthetic"),
+    "threshold": Experiment("ablation-threshold", (f"{RECIPE}:threshold=fixed",), "thresholds fixed at even odds"),
+    "picks": Experiment("ablation-picks", (f"{RECIPE}:picks.may_reject=false",), "E never rejects"),
+    "verdict": Experiment("ablation-verdict", ("acceptance.score=verdict",), "D and E go by P(ACCEPT)"),
+    "verdict-negatives": Experiment(
+        "ablation-verdict-negatives", ("acceptance.score=verdict", NEGATIVES), "P(ACCEPT), negatives synthetic"
+    ),
+    "v2": Experiment("v2", ("recipe=v2",), "all of recipe v2"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which experiments: {', '.join(EXPERIMENTS)}")
+    parser.add_argument("--jobs", type=int, default=1, help="experiments at a time (default: 1)")
+    options = parser.parse_args()
+    unknown = sorted(set(options.names) - set(EXPERIMENTS))
+    if unknown:
+        raise UserError(f"ablation: no experiment is called {', '.join(unknown)}; known: {', '.join(EXPERIMENTS)}")
+    config = load_config(Path("."))
+    check_workspace(config)
+    names = options.names or list(EXPERIMENTS)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        failed = [
+            name for name, done in zip(names, pool.map(lambda n: run(n, options.jobs), names), strict=True) if not done
+        ]
+    done = [name for name in names if name not in failed]
+    if done:
+        write_json(RESULT, collected(config, done))
+        dvc("repro", "report")
+    if failed:
+        raise UserError(f"ablation: {', '.join(failed)} failed; see {LOGS}/<name>.log. The others were collected")
+
+
+def check_workspace(config: Config) -> None:
+    """The experiments are compared with the workspace's own run: it has to be v3's, and whole."""
+    if config.recipe_name != "v3":
+        raise UserError(f"params.yaml: recipe: {config.recipe_name!r}: the ablation starts from v3; set recipe: v3")
+    changed = json.loads(dvc("status", "--json", capture=True))
+    if changed:
+        raise UserError(f"ablation: {', '.join(changed)} are not up to date; run `make repro` first")
+
+
+def run(name: str, jobs: int) -> bool:
+    """One experiment in a temporary folder, its output in a log of its own; whether it succeeded."""
+    experiment = EXPERIMENTS[name]
+    LOGS.mkdir(parents=True, exist_ok=True)
+    changes = [argument for setting in experiment.settings for argument in ("-S", setting)]
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "-f", "-n", experiment.name, *changes]
+    print(f"{name}: {' '.join(command[2:])}", flush=True)
+    threads = {"OMP_NUM_THREADS": "1"} if jobs > 1 else {}
+    with (LOGS / f"{name}.log").open("w") as log:
+        done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | threads)
+    print(f"{name}: {'done' if done.returncode == 0 else 'FAILED'} ({LOGS / name}.log)", flush=True)
+    return done.returncode == 0
+
+
+def collected(config: Config, names: list[str]) -> dict[str, Any]:
+    """What `metrics/ablation.json` holds: the named experiments anew, the others as they were if the base is too."""
+    import dvc.api
+
+    level, model = config.acceptance.level, config.cost.model
+    settings = (level, model, config.scale.bootstrap, config.seed)
+    base = read_outcomes(Path(OUTCOMES).read_text(encoding="utf-8"), "v3")
+    result = {
+        "scale": config.scale_name,
+        "level": level,
+        "cost_model": model,
+        "decisions": len(base.places),
+        "groups": len(set(base.groups)),
+        "base": {"auroc": aurocs(read_json(Path(EVALUATION))), "policies": effects(base, base, *settings)},
+    }
+    earlier = read_json(RESULT) if RESULT.is_file() else {}
+    kept = (
+        earlier.get("experiments", {})
+        if all(earlier.get(key) == value for key, value in rounded(result).items())
+        else {}
+    )
+    found = {}
+    for name, experiment in EXPERIMENTS.items():
+        if name in names:
+            other = read_outcomes(dvc.api.read(OUTCOMES, rev=experiment.name), experiment.name)
+            found[name] = {
+                "what": experiment.what,
+                "settings": list(experiment.settings),
+                "auroc": aurocs(json.loads(dvc.api.read(EVALUATION, rev=experiment.name))),
+                "policies": effects(base, other, *settings),
+            }
+        elif name in kept:
+            found[name] = kept[name]
+    return result | {"experiments": found}
+
+
+def aurocs(evaluation: dict[str, Any]) -> dict[str, float]:
+    """How well the judges' scores order right and wrong proposals, by policy that goes by them."""
+    return {"C": evaluation["verifier"]["strong_auroc"], "D": evaluation["verifier"]["auroc"]}
+
+
+def dvc(*arguments: str, capture: bool = False) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], stdout=subprocess.PIPE if capture else None, text=True
+    )
+    if done.returncode:
+        raise UserError(f"dvc {' '.join(arguments)} failed")
+    return done.stdout or ""
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()
