@@ -92,7 +92,9 @@ def run(name: str, jobs: int) -> bool:
     experiment = EXPERIMENTS[name]
     LOGS.mkdir(parents=True, exist_ok=True)
     changes = [argument for setting in experiment.settings for argument in ("-S", setting)]
-    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "-f", "-n", experiment.name, *changes]
+    # An earlier one of the name makes way; `exp run --force` would also run what did not change.
+    subprocess.run([sys.executable, "-m", "dvc", "exp", "remove", "-q", experiment.name], stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "-n", experiment.name, *changes]
     print(f"{name}: {' '.join(command[2:])}", flush=True)
     threads = {"OMP_NUM_THREADS": "1"} if jobs > 1 else {}
     with (LOGS / f"{name}.log").open("w") as log:
