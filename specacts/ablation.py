@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from specacts.cost import COST_MODELS
-from specacts.episodes import LEVELS
 from specacts.errors import UserError
-from specacts.evaluate import OUTCOME, POLICIES, spread_out
+from specacts.evaluate import LEVELS, OUTCOME, POLICIES, spread_out
 from specacts.stats import mean, ratio, resample_weights
 
 

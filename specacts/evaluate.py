@@ -16,11 +16,15 @@ from specacts.answers import Answers, ModelSize, judged_by
 from specacts.calibrate import correct
 from specacts.config import Cost, JudgeScore, Level
 from specacts.cost import COST_MODELS, Charge, charges, expected_charges, sweep, total, without_fallback
-from specacts.episodes import ACTION_TYPES, LEVELS, SPEAKING, agrees
+from specacts.effects import SameEffect, by_text, does_the_same
+from specacts.episodes import ACTION_TYPES, SPEAKING, agrees
+from specacts.episodes import LEVELS as TEXT_LEVELS
 from specacts.policies import JUDGING, Choice, Outcome, Policy, choices, policies
 from specacts.stats import Estimate, auroc, auroc_difference, mean, ratio, resample_weights
 
 POLICIES = ("A", "B", *JUDGING)
+LEVELS = (*TEXT_LEVELS, "effect")
+"""How closely an action agrees with gold: by its text (episodes.py), or by what it does when it is executed."""
 BASELINES = ("majority", "random", "random_accept", "oracle", "oracle_picks")
 MALFORMED = "malformed"
 """The class of an output that is no action, in confusion matrices."""
@@ -49,30 +53,47 @@ def run(
     majority: str,
     level: Level,
     cost: Cost,
+    same: Sequence[SameEffect] | None = None,
 ) -> dict[str, Track]:
     """Every policy and baseline over `rows`, by name.
 
-    thresholds: of C, D and E. majority: the action type that the majority baseline always answers.
+    thresholds: of C, D and E. majority: the action type that the majority baseline always answers. same: a row's
+    candidates by effect; without it calls are compared by their text alone.
     """
+    judged = Judged(rows, same or [by_text(row) for row in rows])
     both = {name: choices(rows, name) for name in JUDGING}
     tracks = {}
     for name, policy in policies(thresholds).items():
         proposed = None
         if name in JUDGING:
-            proposed = _right(rows, [choice.accept for choice in both[name]], level)
-        tracks[name] = track(rows, [policy(row) for row in rows], sizes, cost, proposed)
+            proposed = judged.right([choice.accept for choice in both[name]], level)
+        tracks[name] = track(judged, [policy(row) for row in rows], sizes, cost, proposed)
     rate = float(tracks["D"].kept.mean())
     tracks["majority"] = constant(rows, {t: float(t == majority) for t in ACTION_TYPES})
     tracks["random"] = constant(rows, {t: 1 / len(ACTION_TYPES) for t in ACTION_TYPES})
-    tracks["random_accept"] = random_accept(rows, both["D"], rate, level, sizes, cost)
-    tracks["oracle"] = oracle(rows, both["D"], level, sizes, cost)
+    tracks["random_accept"] = random_accept(judged, both["D"], rate, level, sizes, cost)
+    tracks["oracle"] = oracle(judged, both["D"], level, sizes, cost)
     picks = [pick_right(row, choice, level) for row, choice in zip(rows, both["E"], strict=True)]
-    tracks["oracle_picks"] = oracle(rows, picks, level, sizes, cost)
+    tracks["oracle_picks"] = oracle(judged, picks, level, sizes, cost)
     return tracks
 
 
+class Judged(NamedTuple):
+    """Decisions, and what each of their candidates would do."""
+
+    rows: list[Answers]
+    same: Sequence[SameEffect]
+
+    def right(self, outcomes: list[Outcome], level: str) -> np.ndarray:
+        """Whether each outcome agrees with its gold action at a level of `LEVELS`: 1.0 or 0.0, [rows]."""
+        if level != "effect":
+            return np.array(correct(self.rows, outcomes, level), dtype=float)
+        triples = zip(self.rows, self.same, outcomes, strict=True)
+        return np.array([does_the_same(row, same, outcome.action) for row, same, outcome in triples], dtype=float)
+
+
 def track(
-    rows: list[Answers],
+    judged: Judged,
     outcomes: list[Outcome],
     sizes: dict[str, ModelSize],
     cost: Cost,
@@ -80,10 +101,10 @@ def track(
 ) -> Track:
     """What these outcomes were worth and cost."""
     return Track(
-        right={level: _right(rows, outcomes, level) for level in LEVELS},
+        right={level: judged.right(outcomes, level) for level in LEVELS},
         kept=np.array([outcome.actor == "cheap" for outcome in outcomes], dtype=float),
         malformed=np.array([outcome.action is None for outcome in outcomes], dtype=float),
-        charges=charges(rows, outcomes, sizes, cost.upstream),
+        charges=charges(judged.rows, outcomes, sizes, cost.upstream),
         proposed_right=proposed_right,
         unpaid=np.array([without_fallback(outcome, cost.upstream) for outcome in outcomes]),
     )
@@ -98,7 +119,7 @@ def constant(rows: list[Answers], chances: dict[str, float]) -> Track:
     spoken = np.array([chances[row.gold.type] if row.gold.type in SPEAKING else 0.0 for row in rows])
     nothing = total([])
     return Track(
-        right={"type": typed, "tool": spoken, "call": spoken},
+        right={"type": typed, "tool": spoken, "call": spoken, "effect": spoken},
         kept=None,
         malformed=np.zeros(len(rows)),
         charges=[nothing] * len(rows),
@@ -106,25 +127,25 @@ def constant(rows: list[Answers], chances: dict[str, float]) -> Track:
 
 
 def random_accept(
-    rows: list[Answers], both: list[Choice], rate: float, level: Level, sizes: dict[str, ModelSize], cost: Cost
+    judged: Judged, both: list[Choice], rate: float, level: Level, sizes: dict[str, ModelSize], cost: Cost
 ) -> Track:
     """Policy D with a coin for a verdict, accepting with probability `rate`: exact expectations, charged like D."""
-    accept = track(rows, [choice.accept for choice in both], sizes, cost)
-    reject = track(rows, [choice.reject for choice in both], sizes, cost)
+    accept = track(judged, [choice.accept for choice in both], sizes, cost)
+    reject = track(judged, [choice.reject for choice in both], sizes, cost)
     return Track(
         right={lv: rate * accept.right[lv] + (1 - rate) * reject.right[lv] for lv in LEVELS},
-        kept=np.full(len(rows), rate),
+        kept=np.full(len(both), rate),
         malformed=rate * accept.malformed + (1 - rate) * reject.malformed,
-        charges=expected_charges(rows, both, rate, sizes, cost.upstream),
+        charges=expected_charges(judged.rows, both, rate, sizes, cost.upstream),
         proposed_right=accept.right[level],
     )
 
 
-def oracle(rows: list[Answers], both: list[Choice], level: Level, sizes: dict[str, ModelSize], cost: Cost) -> Track:
+def oracle(judged: Judged, both: list[Choice], level: Level, sizes: dict[str, ModelSize], cost: Cost) -> Track:
     """A judge that accepts exactly the right proposals: what no verifier of these proposals can exceed at `level`."""
-    proposed = _right(rows, [choice.accept for choice in both], level)
+    proposed = judged.right([choice.accept for choice in both], level)
     outcomes = [choice.accept if right else choice.reject for choice, right in zip(both, proposed, strict=True)]
-    return track(rows, outcomes, sizes, cost, proposed)
+    return track(judged, outcomes, sizes, cost, proposed)
 
 
 def pick_right(row: Answers, choice: Choice, level: Level) -> Choice:
@@ -133,10 +154,6 @@ def pick_right(row: Answers, choice: Choice, level: Level) -> Choice:
     if right is None:
         return choice
     return choice._replace(accept=choice.accept._replace(action=right.action, tokens=right.tokens))
-
-
-def _right(rows: list[Answers], outcomes: list[Outcome], level: Level) -> np.ndarray:
-    return np.array(correct(rows, outcomes, level), dtype=float)
 
 
 # -- metrics ------------------------------------------------------------------------------------------------
@@ -284,7 +301,7 @@ def frontier(
             got = [entry[f"{level}_accuracy{end}"] for end in ("", "_low", "_high")]
             result.append((name, kind, None, *spent, *got))
     both = choices(rows, "D")
-    accept, reject = (_right(rows, list(side), level) for side in zip(*both, strict=True))
+    accept, reject = (np.array(correct(rows, list(side), level)) for side in zip(*both, strict=True))
     strong = getattr(total(tracks["A"].charges), cost.model)
     for point in thinned(sweep(rows, "D", sizes, cost.upstream), SWEEP_POINTS):
         accuracy = float(np.where(point.accepted, accept, reject).mean())

@@ -34,7 +34,7 @@ COSTS = {
     "seconds": "seconds",
     "upstream": "upstream's figures",
 }
-LEVELS = {"type": "action type", "tool": "type and tool", "call": "full call"}
+LEVELS = {"type": "action type", "tool": "type and tool", "call": "full call", "effect": "same effect"}
 SCORES = {
     "likelihood": "how likely it finds it, without generating",
     "verdict": "its probability of ACCEPT",

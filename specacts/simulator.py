@@ -43,6 +43,13 @@ class Trial(NamedTuple):
     changes_state: bool
 
 
+class Effect(NamedTuple):
+    """What a call would return, and all of the simulators' state after it, as canonical JSON."""
+
+    observation: str
+    state: str
+
+
 class Simulator:
     """Handle on the child process; use it as a context manager."""
 
@@ -78,6 +85,10 @@ class Simulator:
     def try_call(self, tool: str, arguments: dict[str, Any]) -> Trial:
         """Call a tool on a copy of the instances. Raises `SimulatorTimeout`, and then the state is lost."""
         return Trial(*self._ask("try_call", tool=tool, arguments=arguments))
+
+    def effect(self, tool: str, arguments: dict[str, Any]) -> Effect:
+        """What a call would do, tried on a copy. Raises `SimulatorTimeout`, and then the state is lost."""
+        return Effect(*self._ask("effect", tool=tool, arguments=arguments))
 
     def state(self) -> str:
         """The public attributes of all instances, which BFCL's own checker compares, as canonical JSON."""

@@ -103,6 +103,12 @@ class Worker:
         observation = call(trial, tool, arguments)
         return observation, snapshot(trial, private=True) != snapshot(self.instances, private=True)
 
+    def do_effect(self, tool: str, arguments: dict[str, Any]) -> tuple[str, str]:
+        """The observation, and the state, private attributes included, that the call would leave; done on a copy."""
+        trial = copy.deepcopy(self.instances)
+        observation = call(trial, tool, arguments)
+        return observation, snapshot(trial, private=True)
+
     def do_state(self) -> str:
         return snapshot(self.instances, private=False)
 

@@ -2,9 +2,9 @@
 
     python -m stages.evaluate
 
-Reads `data/answers/{test.jsonl,models.json}` and `metrics/calibrate.json`; writes `metrics/eval.json`, the data of the
-plots under `reports/plots/`, and every policy's outcomes decision by decision in `data/outcomes.csv` (what experiments
-are compared by). No model runs.
+Reads `data/answers/{test.jsonl,models.json}`, `data/effects.jsonl` and `metrics/calibrate.json`; writes
+`metrics/eval.json`, the data of the plots under `reports/plots/`, and every policy's outcomes decision by decision in
+`data/outcomes.csv` (what experiments are compared by). No model runs.
 """
 
 import csv
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from specacts.answers import judged_by, load_answers, load_sizes
 from specacts.config import load_config
+from specacts.effects import load_effects
 from specacts.errors import UserError, one_line_errors
 from specacts.evaluate import (
     ACCEPT_RATE,
@@ -32,7 +33,7 @@ from specacts.policies import JUDGING, always_strong, cheap_only
 from specacts.process import stage
 
 ANSWERS, METRICS, PLOTS = Path("data/answers"), Path("metrics"), Path("reports/plots")
-OUTCOMES = Path("data/outcomes.csv")
+EFFECTS, OUTCOMES = Path("data/effects.jsonl"), Path("data/outcomes.csv")
 
 
 def main() -> None:
@@ -41,7 +42,8 @@ def main() -> None:
     rows = judged_by(recorded, config.judge_score)
     thresholds, majority = read_calibration(METRICS / "calibrate.json")
     level, cost, resamples, seed = config.acceptance.level, config.cost, config.scale.bootstrap, config.seed
-    tracks = run(rows, sizes, thresholds, majority, level, cost)
+    same = load_effects(EFFECTS, rows)
+    tracks = run(rows, sizes, thresholds, majority, level, cost, same)
     evaluation = evaluate(recorded, tracks, level, config.judge_score, resamples, seed)
     write_csv(PLOTS / "frontier.csv", FRONTIER, frontier(rows, tracks, evaluation, sizes, level, cost))
     write_csv(PLOTS / "confusion_A.csv", CONFUSION, confusion(rows, always_strong))

@@ -9,6 +9,7 @@ from factories import COST, SIZES, UPSTREAM, make_row, make_rows
 
 from specacts.answers import Answers
 from specacts.cost import COST_MODELS, charges
+from specacts.effects import by_text
 from specacts.episodes import ACTION_TYPES, LEVELS, agrees
 from specacts.evaluate import (
     ACCEPT_RATE,
@@ -84,6 +85,15 @@ def test_paired_differences_are_differences(evaluation: dict):
         one, other = pair.split("_minus_")
         difference = policies[one]["call_accuracy"] - policies[other]["call_accuracy"]
         assert entry["call_accuracy"] == pytest.approx(difference)
+
+
+def test_an_action_that_does_the_same_is_right_by_effect_and_wrong_by_text():
+    rows = [make_row(cheap=("repair",), gold="tool_call", strong="BLOCKED"), make_row(episode="e1")]
+    same = [by_text(row) for row in rows]
+    same[0] = same[0].model_copy(update={"executed": True, "cheap": (True,)})
+    tracks = run(rows, SIZES, THRESHOLDS, "final_answer", "type", COST, same)
+    assert tracks["B"].right["effect"].tolist() == [1, 1] and tracks["B"].right["call"].tolist() == [0, 1]
+    assert tracks["A"].right["effect"].tolist() == [0, 1]
 
 
 def test_precision_and_recall_by_hand():

@@ -11,6 +11,7 @@ from factories import ACCEPTANCE, COST, SIZES, make_rows
 
 from specacts.calibrate import calibrate, metrics
 from specacts.config import Recipe
+from specacts.effects import by_text
 from specacts.errors import UserError
 from specacts.evaluate import evaluate, run
 from specacts.files import write_json, write_jsonl, write_text
@@ -250,6 +251,8 @@ def workspace(folder: Path) -> None:
     shutil.copytree(ROOT / "configs", folder / "configs")
     for split, seed in (("calibrate", 5), ("test", 6)):
         write_jsonl(folder / f"data/answers/{split}.jsonl", (r.model_dump(mode="json") for r in make_rows(9, seed)))
+    effects = (by_text(row).model_dump(mode="json") for row in make_rows(9, 6))
+    write_jsonl(folder / "data/effects.jsonl", effects)
     write_json(folder / "data/answers/models.json", {role: size._asdict() for role, size in SIZES.items()})
     counted = {"episodes": 2, "groups": 1, "decisions": 8, "decisions_by_type": TYPES}
     write_json(folder / "metrics/data.json", {"train": counted})
