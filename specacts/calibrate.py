@@ -3,7 +3,10 @@
     fitted = calibrate(rows, sizes, config.acceptance, config.cost, fixed_thresholds(config.recipe))
     fitted["D"].threshold
 
-A recipe may fix thresholds beforehand; then the split only tells what they do.
+A recipe may fix thresholds beforehand; then the split only tells what they do. Beside them, for a few risks, the
+thresholds that carry a guarantee (`guarantee.py`):
+
+    guaranteed(rows, "type")["D"]["0.1"]
 
 Nothing is guaranteed about other data: a threshold is the best of a few hundred on a few hundred decisions, so what
 it reached here is a little flattered. Test data is never seen.
@@ -12,15 +15,24 @@ it reached here is a little flattered. Test data is never seen.
 from collections import Counter
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from specacts.answers import Answers, ModelSize
 from specacts.config import Acceptance, Cost, Level, Recipe
 from specacts.cost import Swept, charges, sweep, total
 from specacts.episodes import agrees
 from specacts.files import rounded
-from specacts.policies import ALWAYS, JUDGING, Outcome, always_strong, choices
+from specacts.guarantee import Evidence, certified, evidence_of, groups_needed
+from specacts.policies import ALWAYS, JUDGING, NEVER, Outcome, always_strong, choices, score
 
 EVEN = 0.5
 """Even odds, of a reward 0: where a recipe fixes its thresholds."""
+
+
+RISKS = (0.05, 0.1, 0.15, 0.2)
+"""Losses of accuracy to the strong model for which guaranteed thresholds are sought."""
+ERROR = 0.1
+"""How often, over calibrate samples, a guaranteed threshold may break its promise."""
 
 
 class Fitted(NamedTuple):
@@ -69,6 +81,26 @@ def at(rows: list[Answers], name: str, threshold: float, sizes: dict[str, ModelS
     return Swept(threshold, accepted, total(charges(rows, outcomes, sizes, cost.upstream)))
 
 
+def guaranteed(rows: list[Answers], level: Level) -> dict[str, dict[str, float]]:
+    """By policy and risk, the lowest threshold that is safe with probability 1 - `ERROR`; `NEVER` where none is."""
+    result = {}
+    for name in JUDGING:
+        evidence = evidence_for(rows, name, level)
+        found = {f"{risk:g}": certified(evidence, risk, ERROR) for risk in RISKS}
+        result[name] = {risk: NEVER if threshold is None else threshold for risk, threshold in found.items()}
+    return result
+
+
+def evidence_for(rows: list[Answers], name: str, level: Level) -> Evidence:
+    """What the split says of accepting each of judging policy `name`'s proposals."""
+    both = choices(rows, name)
+    accept = np.array(correct(rows, [choice.accept for choice in both], level), dtype=float)
+    reject = np.array(correct(rows, [choice.reject for choice in both], level), dtype=float)
+    proposed = [choice.accept.action for choice in both]
+    kinds = [action.type if action else "" for action in proposed]
+    return evidence_of([score(row, name) for row in rows], reject - accept, [row.group for row in rows], kinds)
+
+
 def correct(rows: list[Answers], outcomes: list[Outcome], level: Level) -> list[bool]:
     """Whether each outcome agrees with the gold action at `level`."""
     return [agrees(outcome.action, row.gold, level) for row, outcome in zip(rows, outcomes, strict=True)]
@@ -101,5 +133,7 @@ def metrics(rows: list[Answers], fitted: dict[str, Fitted], acceptance: Acceptan
         "cost_model": cost.model,
         "max_relative_cost": acceptance.max_relative_cost,
         "majority": commonest_type(rows),
+        "guaranteed": guaranteed(rows, acceptance.level),
+        "groups_needed": {f"{risk:g}": groups_needed(risk, ERROR) for risk in RISKS},
         "policies": {name: {**rounded(fit._asdict()), "threshold": fit.threshold} for name, fit in fitted.items()},
     }

@@ -19,7 +19,7 @@ from specacts.cost import COST_MODELS, Charge, charges, expected_charges, sweep,
 from specacts.effects import SameEffect, by_text, does_the_same
 from specacts.episodes import ACTION_TYPES, SPEAKING, agrees
 from specacts.episodes import LEVELS as TEXT_LEVELS
-from specacts.policies import JUDGING, Choice, Outcome, Policy, choices, policies
+from specacts.policies import JUDGING, NEVER, Choice, Outcome, Policy, always_strong, choices, policies
 from specacts.stats import Estimate, auroc, auroc_difference, mean, ratio, resample_weights
 
 POLICIES = ("A", "B", *JUDGING)
@@ -76,6 +76,27 @@ def run(
     picks = [pick_right(row, choice, level) for row, choice in zip(rows, both["E"], strict=True)]
     tracks["oracle_picks"] = oracle(judged, picks, level, sizes, cost)
     return tracks
+
+
+def run_guaranteed(
+    rows: list[Answers],
+    sizes: dict[str, ModelSize],
+    thresholds: dict[str, dict[str, float]],
+    cost: Cost,
+    same: Sequence[SameEffect] | None = None,
+) -> dict[str, dict[str, Track]]:
+    """Every judging policy at its guaranteed thresholds, by risk. Where there is none it is A: nobody else is asked."""
+    judged = Judged(rows, same or [by_text(row) for row in rows])
+    result: dict[str, dict[str, Track]] = {}
+    for name, by_risk in thresholds.items():
+        found = {
+            risk: always_strong if threshold >= NEVER else JUDGING[name](threshold)
+            for risk, threshold in by_risk.items()
+        }
+        result[name] = {
+            risk: track(judged, [policy(row) for row in rows], sizes, cost) for risk, policy in found.items()
+        }
+    return result
 
 
 class Judged(NamedTuple):
@@ -160,11 +181,17 @@ def pick_right(row: Answers, choice: Choice, level: Level) -> Choice:
 
 
 def evaluate(
-    rows: list[Answers], tracks: dict[str, Track], level: Level, score: JudgeScore, resamples: int, seed: int
+    rows: list[Answers],
+    tracks: dict[str, Track],
+    level: Level,
+    score: JudgeScore,
+    resamples: int,
+    seed: int,
+    kept: dict[str, dict[str, Track]] | None = None,
 ) -> dict[str, Any]:
     """Everything in `metrics/eval.json`: what JSON can hold, in a fixed order; None where there is no such number.
 
-    rows: as recorded. score: what of the verifier's the tracks of D and E went by.
+    rows: as recorded. score: what of the verifier's the tracks of D and E went by. kept: `run_guaranteed`'s tracks.
     """
     weights = resample_weights([row.group for row in rows], resamples, seed)
     strong = tracks["A"]
@@ -174,6 +201,10 @@ def evaluate(
         "level": level,
         "policies": {name: summary(tracks[name], strong, level, weights) for name in POLICIES},
         "paired": paired(tracks, weights),
+        "guaranteed": {
+            name: {risk: promise(own, strong, level, weights) for risk, own in by_risk.items()}
+            for name, by_risk in (kept or {}).items()
+        },
         "verifier": verifier_quality(rows, level, score, weights),
         "baselines": {name: summary(tracks[name], strong, level, weights) for name in BASELINES},
         "cost_per_decision": {"A": per_decision(strong)},
@@ -198,6 +229,15 @@ def summary(track: Track, strong: Track, level: Level, weights: np.ndarray) -> d
         result |= spread_out("recall", ratio(hits, track.proposed_right, weights), empty=0.0)
     result["malformed"] = float(track.malformed.mean())
     result["cost"] = {}
+    for model in COST_MODELS:
+        result["cost"] |= spread_out(model, relative_cost(track, strong, model, weights))
+    return result
+
+
+def promise(track: Track, strong: Track, level: Level, weights: np.ndarray) -> dict[str, Any]:
+    """What a policy at a guaranteed threshold did: share accepted, accuracy lost to A (negative: won), cost."""
+    lost = strong.right[level] - track.right[level]
+    result = {"accept_rate": float(track.kept.mean()), **spread_out("lost", mean(lost, weights)), "cost": {}}
     for model in COST_MODELS:
         result["cost"] |= spread_out(model, relative_cost(track, strong, model, weights))
     return result

@@ -22,7 +22,7 @@ from specacts.episodes import ACTION_TYPES
 Rows = list[dict[str, str]]
 
 # Okabe and Ito's palette: told apart with any colour vision.
-COLOURS = {"A": "#000000", "B": "#D55E00", "C": "#0072B2", "D": "#009E73", "E": "#CC79A7"}
+COLOURS = {"A": "#000000", "B": "#D55E00", "C": "#0072B2", "D": "#009E73", "E": "#CC79A7", "F": "#E69F00"}
 ROLES = {"cheap": ("#D55E00", "-"), "verifier": ("#009E73", "--"), "strong": ("#000000", "-.")}
 BASELINES = {"majority": "s", "random": "v", "random_accept": "X", "oracle": "*", "oracle_picks": "P"}
 GREY = "#777777"
@@ -32,6 +32,7 @@ NAMES = {
     "C": "C: strong judges",
     "D": "D: verifier judges",
     "E": "E: verifier picks",
+    "F": "F: own confidence",
     "majority": "commonest type",
     "random": "random type",
     "random_accept": "D with a coin",
@@ -179,7 +180,7 @@ def ablation(found: dict[str, Any], path: Path) -> None:
                 "markersize": 5,
                 "label": NAMES[policy] if not place else None,
             }
-            axes.errorbar(value, place + (n - 2) * 0.15, xerr=spread, **style)
+            axes.errorbar(value, place + (n - 2.5) * 0.13, xerr=spread, **style)
     axes.axvline(0, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
     axes.set_yticks(range(len(experiments)), [e["what"] for e in experiments.values()])
     axes.invert_yaxis()

@@ -7,7 +7,9 @@
     E  cheap makes N proposals, the verifier picks the best one or rejects them all, then strong acts (recipe v2's E
        never rejects: its threshold accepts everything)
 
-    outcome = policies({"C": 0.4, "D": 0.7, "E": 0.8})["D"](row)
+    F  cheap proposes and its own confidence in the type decides: no verifier, and nothing to pay for one
+
+    outcome = policies({"C": 0.4, "D": 0.7, "E": 0.8, "F": 0.9})["D"](row)
 
 A call is listed where it ran, the fallback included; `cost.py` turns calls into FLOPs, seconds and prices.
 """
@@ -81,7 +83,25 @@ def verifier_picks(threshold: float) -> Policy:
     return lambda row: _judged(row, "verifier", row.picks, threshold)
 
 
-JUDGING: dict[str, Callable[[float], Policy]] = {"C": strong_verifies, "D": verifier_decides, "E": verifier_picks}
+def confidence_decides(threshold: float) -> Policy:
+    """F: accept the first proposal where the cheap model's confidence in its type reaches the threshold."""
+
+    def policy(row: Answers) -> Outcome:
+        greedy = row.cheap[0]
+        calls = (_generated("cheap", (greedy,)),)
+        if greedy.confidence >= threshold:
+            return _took(greedy, "cheap", True, calls)
+        return _took(row.strong, "strong", False, (*calls, _generated("strong", (row.strong,))))
+
+    return policy
+
+
+JUDGING: dict[str, Callable[[float], Policy]] = {
+    "C": strong_verifies,
+    "D": verifier_decides,
+    "E": verifier_picks,
+    "F": confidence_decides,
+}
 """The policies that have an accept threshold."""
 
 
@@ -93,6 +113,8 @@ def policies(thresholds: dict[str, float]) -> dict[str, Policy]:
 
 def score(row: Answers, name: str) -> float:
     """The score that judging policy `name` compares with its threshold."""
+    if name == "F":
+        return row.cheap[0].confidence
     verdicts = row.strong_verdict if name == "C" else row.verifier
     return max(verdicts[n].score for n in (row.picks if name == "E" else GREEDY))
 

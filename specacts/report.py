@@ -19,8 +19,9 @@ POLICIES = {
     "C": "cheap proposes, strong judges",
     "D": "cheap proposes, trained verifier judges",
     "E": "cheap proposes N, verifier picks",
+    "F": "cheap proposes, its own confidence decides",
 }
-JUDGING = ("C", "D", "E")
+JUDGING = ("C", "D", "E", "F")
 BASELINES = {
     "majority": "always the commonest type",
     "random": "a random type",
@@ -89,6 +90,7 @@ def report(facts: Facts) -> str:
         "## The policies",
         policies_text(facts),
         thresholds_text(facts),
+        *guarantee_parts(facts),
         "## Differences on the same decisions",
         paired_table(evaluation),
         "## Is the verifier worth its cost?",
@@ -153,7 +155,7 @@ def answer(facts: Facts) -> str:
     if any(one.cost == "cheaper" for one in found):
         cheaper = describe(facts, next(one.name for one in found if one.cost == "cheaper"))
         return f"Not without a loss: {cheaper}."
-    return f"No: none of C, D and E is shown to be more accurate than the strong model alone, or cheaper; {best}."
+    return f"No: no judging policy is shown to be more accurate than the strong model alone, or cheaper; {best}."
 
 
 def describe(facts: Facts, name: str) -> str:
@@ -328,7 +330,9 @@ def policies_text(facts: Facts) -> str:
         "acts itself.\n"
         f"- **D**: the cheap model proposes; a small verifier, {kind} {learned}, scores it by {SCORES[facts.score]}; "
         "below a threshold the strong model acts.\n"
-        f"- **E**: the cheap model makes several proposals ({made}), the verifier {ends}.\n\n"
+        f"- **E**: the cheap model makes several proposals ({made}), the verifier {ends}.\n"
+        "- **F**: the cheap model proposes; below a threshold on its own confidence in the type of its action the "
+        "strong model acts. No verifier is asked.\n\n"
         "Beside them, what they have to be held against: always answering the type that is commonest in the calibrate "
         "split, a type at random (both at no cost), D with a coin that accepts as often as D does (exact expectation), "
         "and D and E with a verifier that accepts exactly the right proposals "
@@ -424,7 +428,8 @@ def costs_text(evaluation: Entry) -> str:
         f"of that, not the latency of a lone agent. A's unit: {unit['seconds']:.3g} s.\n"
         "- *Upstream's figures*: fixed prices for a strong action, a cheap action and a verdict (`cost.upstream` in "
         "`params.yaml`), every call charged. Upstream's own table leaves out what the strong model does after a "
-        f"rejection: C, D and E then read {_without_fallback(evaluation)}; with it, {_with_fallback(evaluation)}."
+        f"rejection: {_listed(list(JUDGING))} then read {_without_fallback(evaluation)}; with it, "
+        f"{_with_fallback(evaluation)}."
     )
 
 
@@ -454,6 +459,59 @@ def limits_text(facts: Facts) -> str:
         "models.\n"
         f"- Memory, network time and queueing are not charged.{speed}"
     )
+
+
+# -- guarantees ---------------------------------------------------------------------------------------------
+
+
+def guarantee_parts(facts: Facts) -> list[str]:
+    """What can be promised at each risk, and what the promises were worth on the test split."""
+    promised, kept = facts.calibration["guaranteed"], facts.evaluation["guaranteed"]
+    risks = list(next(iter(promised.values())))
+    rows = []
+    for risk in risks:
+        for name in JUDGING:
+            entry, threshold = kept[name][risk], promised[name][risk]
+            known = threshold <= 1
+            rows.append(
+                [
+                    f"{float(risk) * 100:g} points" if name == JUDGING[0] else "",
+                    name,
+                    f"{threshold:.3g}" if known else "none: always strong",
+                    share(entry["accept_rate"]),
+                    points(entry, "lost") if known else "–",
+                    _ratio(entry["cost"], facts.cost_model),
+                ]
+            )
+    headers = ["may lose", "policy", "threshold", "from cheap", "lost on test", f"cost ({COSTS[facts.cost_model]})"]
+    needed = [f"{count} for {float(risk) * 100:g} points" for risk, count in facts.calibration["groups_needed"].items()]
+    text = (
+        "A threshold here is the lowest that, with 90 % confidence over the calibrate sample, loses no more accuracy "
+        f"({LEVELS[facts.level]}, averaged over groups) to the strong model than the first column says "
+        "(Learn-then-Test, fixed-sequence; groups are taken to be independent draws of the tasks to come, decisions "
+        "inside a group may depend on each other). Each row is a promise by itself. Where none can be shown to be "
+        f"safe, the strong model acts alone. Without a single loss, a certificate takes {_listed(needed)} in groups; the "
+        f"calibrate split has {facts.calibration['groups']}. *Lost on test* is A's accuracy minus the policy's, in "
+        "points over decisions, negative where the policy won."
+    )
+    return ["## What can be promised", promise_sentence(facts, risks), text, _table(rows, headers)]
+
+
+def promise_sentence(facts: Facts, risks: list[str]) -> str:
+    """The cheapest certified policy at each risk, where it is cheaper than A."""
+    promised, kept = facts.calibration["guaranteed"], facts.evaluation["guaranteed"]
+    found = []
+    for risk in risks:
+        costs = {n: kept[n][risk]["cost"][facts.cost_model] for n in JUDGING if promised[n][risk] <= 1}
+        best = min(costs, key=costs.get, default=None)
+        if best and kept[best][risk]["cost"][f"{facts.cost_model}_high"] < 1:
+            found.append(
+                f"at {float(risk) * 100:g} points {best} saves {(1 - costs[best]) * 100:.0f} % of A's cost with "
+                f"{share(kept[best][risk]['accept_rate'])} of actions from the cheap model"
+            )
+    if not found:
+        return "**No saving can be promised:** no certified policy is cheaper than the strong model alone."
+    return f"**With 90 % confidence:** {'; '.join(found)} ({COSTS[facts.cost_model]})."
 
 
 # -- ablation -----------------------------------------------------------------------------------------------
@@ -513,7 +571,8 @@ def _stale(facts: Facts) -> bool:
     if mine != (ablation["scale"], "v3", ablation["level"], ablation["cost_model"]):
         return False
     key, base = f"{facts.level}_accuracy", ablation["base"]["policies"]
-    return any(entry[key] != base[name]["accuracy"] for name, entry in facts.evaluation["policies"].items())
+    policies = facts.evaluation["policies"]
+    return any(policies[name][key] != entry["accuracy"] for name, entry in base.items())
 
 
 # -- numbers ------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from specacts.evaluate import (
     frontier,
     outcomes,
     run,
+    run_guaranteed,
 )
 from specacts.files import read_json, rounded, write_json, write_text
 from specacts.policies import JUDGING, always_strong, cheap_only
@@ -40,11 +41,12 @@ def main() -> None:
     config = load_config(Path("."))
     recorded, sizes = load_answers(ANSWERS / "test.jsonl"), load_sizes(ANSWERS / "models.json")
     rows = judged_by(recorded, config.judge_score)
-    thresholds, majority = read_calibration(METRICS / "calibrate.json")
+    thresholds, promised, majority = read_calibration(METRICS / "calibrate.json")
     level, cost, resamples, seed = config.acceptance.level, config.cost, config.scale.bootstrap, config.seed
     same = load_effects(EFFECTS, rows)
     tracks = run(rows, sizes, thresholds, majority, level, cost, same)
-    evaluation = evaluate(recorded, tracks, level, config.judge_score, resamples, seed)
+    kept = run_guaranteed(rows, sizes, promised, cost, same)
+    evaluation = evaluate(recorded, tracks, level, config.judge_score, resamples, seed, kept)
     write_csv(PLOTS / "frontier.csv", FRONTIER, frontier(rows, tracks, evaluation, sizes, level, cost))
     write_csv(PLOTS / "confusion_A.csv", CONFUSION, confusion(rows, always_strong))
     write_csv(PLOTS / "confusion_B.csv", CONFUSION, confusion(rows, cheap_only))
@@ -53,11 +55,16 @@ def main() -> None:
     write_json(METRICS / "eval.json", evaluation)
 
 
-def read_calibration(path: Path) -> tuple[dict[str, float], str]:
-    """Thresholds by policy, and the majority type. Raises `UserError` where the file lacks one."""
+def read_calibration(path: Path) -> tuple[dict[str, float], dict[str, dict[str, float]], str]:
+    """Thresholds by policy, guaranteed ones by policy and risk, and the majority type.
+
+    Raises `UserError` where the file lacks one.
+    """
     values = read_json(path)
     try:
-        return {name: float(values["policies"][name]["threshold"]) for name in JUDGING}, str(values["majority"])
+        thresholds = {name: float(values["policies"][name]["threshold"]) for name in JUDGING}
+        promised = {name: {risk: float(t) for risk, t in values["guaranteed"][name].items()} for name in JUDGING}
+        return thresholds, promised, str(values["majority"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: {error} is missing or wrong; run `dvc repro calibrate`") from error
 

@@ -31,7 +31,7 @@ def action(action_type: str, value: int = 0) -> Action:
 
 def candidate(proposed: Action | None, **fields: Any) -> Candidate:
     """A generated action; None is malformed output."""
-    known = {"text": "text", "confidence": 0.5, "logprob": -2.0, "tokens": 10, "seconds": 0.1}
+    known = {"text": "text", "confidence": 0.5 if proposed else 0.0, "logprob": -2.0, "tokens": 10, "seconds": 0.1}
     return Candidate(action=proposed, **{**known, **fields})
 
 
@@ -119,7 +119,7 @@ def _candidate(rng: random.Random, gold: str, skill: float) -> Candidate:
     return candidate(
         proposed,
         text=str(proposed),
-        confidence=round(rng.random(), 3),
+        confidence=round(rng.random(), 3) if proposed else 0.0,
         logprob=-rng.random() * tokens,
         tokens=tokens,
         seconds=tokens * 0.02,

@@ -16,7 +16,7 @@ ROWS = make_rows(20, seed=3)
 
 def text(rows=ROWS, threshold: float = 0.5) -> str:
     """What the evaluate stage writes."""
-    tracks = run(rows, SIZES, dict.fromkeys("CDE", threshold), "final_answer", "type", COST)
+    tracks = run(rows, SIZES, dict.fromkeys("CDEF", threshold), "final_answer", "type", COST)
     found = io.StringIO()
     writer = csv.writer(found, lineterminator="\n")
     writer.writerow(OUTCOME)
@@ -36,7 +36,7 @@ def test_an_experiment_beside_itself_has_no_effect():
 def test_figures_are_those_of_the_evaluation():
     one = read_outcomes(text(), "one")
     found = effects(one, one, "call", "flops_no_cache", 200, 0)
-    tracks = run(ROWS, SIZES, dict.fromkeys("CDE", 0.5), "final_answer", "type", COST)
+    tracks = run(ROWS, SIZES, dict.fromkeys("CDEF", 0.5), "final_answer", "type", COST)
     policies = evaluate(ROWS, tracks, "type", "verdict", 200, 0)["policies"]
     for name, entry in found.items():
         assert entry["accuracy"] == pytest.approx(policies[name]["call_accuracy"])
@@ -65,7 +65,7 @@ def test_other_decisions_are_refused():
     [
         (lambda t: t.replace("right_call", "right_column"), "v2: .* lacks a column"),
         (lambda t: "", "v2: .* lacks a column"),
-        (lambda t: "".join(t.splitlines(keepends=True)[:-1]), "policy E was not replayed over A's decisions"),
+        (lambda t: "".join(t.splitlines(keepends=True)[:-1]), "policy F was not replayed over A's decisions"),
     ],
 )
 def test_a_spoilt_file_is_named_with_what_it_lacks(spoil, reason):

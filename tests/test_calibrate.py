@@ -7,10 +7,22 @@ import pytest
 from factories import ACCEPTANCE, COST, SIZES, UPSTREAM, make_row, make_rows
 
 from specacts.answers import Answers
-from specacts.calibrate import Fitted, best, calibrate, commonest_type, fixed_thresholds, metrics
+from specacts.calibrate import (
+    ERROR,
+    RISKS,
+    Fitted,
+    best,
+    calibrate,
+    commonest_type,
+    evidence_for,
+    fixed_thresholds,
+    guaranteed,
+    metrics,
+)
 from specacts.config import Acceptance, Cost, load_config
 from specacts.cost import COST_MODELS, charges, thresholds, total
 from specacts.episodes import agrees
+from specacts.guarantee import certified
 from specacts.policies import ALWAYS, JUDGING, NEVER, always_strong, score
 
 ROOT = Path(__file__).parent.parent
@@ -76,8 +88,8 @@ def test_a_fixed_threshold_is_taken_as_it_is_and_its_figures_told():
     [
         ("calibrated", True, {}),
         ("calibrated", False, {"E": ALWAYS}),
-        ("fixed", True, {"C": 0.5, "D": 0.5, "E": 0.5}),
-        ("fixed", False, {"C": 0.5, "D": 0.5, "E": ALWAYS}),
+        ("fixed", True, {"C": 0.5, "D": 0.5, "E": 0.5, "F": 0.5}),
+        ("fixed", False, {"C": 0.5, "D": 0.5, "E": ALWAYS, "F": 0.5}),
     ],
 )
 def test_a_recipe_fixes_thresholds_at_even_odds_and_never_lets_an_e_reject_that_may_not(
@@ -86,6 +98,28 @@ def test_a_recipe_fixes_thresholds_at_even_odds_and_never_lets_an_e_reject_that_
     recipe = load_config(ROOT).recipe
     picks = recipe.picks.model_copy(update={"may_reject": may_reject})
     assert fixed_thresholds(recipe.model_copy(update={"threshold": threshold, "picks": picks})) == expected
+
+
+def test_what_is_guaranteed_is_what_learn_then_test_certifies_for_each_policy():
+    rows = [row.model_copy(update={"group": row.episode}) for row in make_rows(120, seed=5)]
+    found = guaranteed(rows, "type")
+    assert list(found) == list(JUDGING) and {len(by_risk) for by_risk in found.values()} == {len(RISKS)}
+    for name, by_risk in found.items():
+        assert list(by_risk.values()) == sorted(by_risk.values(), reverse=True)
+        for risk, threshold in by_risk.items():
+            assert threshold == (certified(evidence_for(rows, name, "type"), float(risk), ERROR) or NEVER)
+    assert min(found["D"].values()) < NEVER
+
+
+def test_evidence_is_what_accepting_would_lose_to_the_strong_model():
+    rows = [make_row(), make_row(strong="BLOCKED"), make_row(cheap=("repair",)), make_row(cheap=(None,))]
+    found = evidence_for(rows, "F", "type")
+    assert found.losses.tolist() == [0, -1, 1, 1]
+    assert found.kinds.tolist() == ["final_answer", "final_answer", "repair", ""]
+
+
+def test_few_groups_certify_nothing():
+    assert set(guaranteed(make_rows(12), "type")["D"].values()) == {NEVER}
 
 
 def test_ties_go_to_the_cheaper_then_to_the_higher_threshold():

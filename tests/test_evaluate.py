@@ -22,12 +22,13 @@ from specacts.evaluate import (
     evaluate,
     frontier,
     run,
+    run_guaranteed,
     thinned,
 )
 from specacts.policies import ALWAYS, JUDGING, NEVER, always_strong, cheap_only, choices
 
 ROWS = make_rows(24, seed=1)
-THRESHOLDS = {"C": 0.5, "D": 0.5, "E": 0.55}
+THRESHOLDS = {"C": 0.5, "D": 0.5, "E": 0.55, "F": 0.5}
 INTERVALS = ("", "_low", "_high")
 
 
@@ -47,15 +48,15 @@ def evaluation(tracks: dict[str, Track]) -> dict:
 
 def test_every_promised_key_is_there(evaluation: dict):
     assert (evaluation["decisions"], evaluation["groups"]) == (len(ROWS), 8)
-    entries = [evaluation["policies"][name] for name in "ABCDE"]
+    entries = [evaluation["policies"][name] for name in "ABCDEF"]
     entries += [evaluation["baselines"][name] for name in ("majority", "random", "random_accept", "oracle")]
     for entry in entries:
         assert {f"{level}_accuracy{end}" for level in LEVELS for end in INTERVALS} <= entry.keys()
         assert "malformed" in entry
         assert {"flops", "flops_no_cache", "seconds", "upstream"} <= entry["cost"].keys()
-    for name in "CDE":
+    for name in "CDEF":
         assert {"precision", "recall"} <= evaluation["policies"][name].keys()
-    pairs = {f"{x}_minus_{y}" for x in "ABCDE" for y in "AB" if x != y}
+    pairs = {f"{x}_minus_{y}" for x in "ABCDEF" for y in "AB" if x != y}
     assert pairs == evaluation["paired"].keys()
     for entry in evaluation["paired"].values():
         assert {f"{level}_accuracy{end}" for level in ("type", "call") for end in INTERVALS} <= entry.keys()
@@ -94,6 +95,16 @@ def test_an_action_that_does_the_same_is_right_by_effect_and_wrong_by_text():
     tracks = run(rows, SIZES, THRESHOLDS, "final_answer", "type", COST, same)
     assert tracks["B"].right["effect"].tolist() == [1, 1] and tracks["B"].right["call"].tolist() == [0, 1]
     assert tracks["A"].right["effect"].tolist() == [0, 1]
+
+
+def test_without_a_certificate_a_policy_is_the_strong_model_and_costs_no_more():
+    kept = run_guaranteed(ROWS, SIZES, {"D": {"0.05": NEVER, "0.1": 0.5}}, COST)
+    found = evaluate(ROWS, ran(), "type", "verdict", 100, 0, kept)["guaranteed"]["D"]
+    assert (found["0.05"]["accept_rate"], found["0.05"]["lost"], found["0.05"]["lost_high"]) == (0, 0, 0)
+    assert set(found["0.05"]["cost"].values()) == {1}
+    policies = evaluate(ROWS, ran(), "type", "verdict", 100, 0)["policies"]
+    assert found["0.1"]["lost"] == pytest.approx(policies["A"]["type_accuracy"] - policies["D"]["type_accuracy"])
+    assert found["0.1"]["cost"] == policies["D"]["cost"]
 
 
 def test_precision_and_recall_by_hand():
@@ -178,7 +189,7 @@ def test_one_sided_data_gives_numbers_all_the_same(threshold: float, proposal: s
 
 def test_the_frontier_holds_every_policy_and_baseline_and_a_sweep_of_d(tracks: dict[str, Track], evaluation: dict):
     table = [dict(zip(FRONTIER, row, strict=True)) for row in frontier(ROWS, tracks, evaluation, SIZES, "type", COST)]
-    assert [row["name"] for row in table if row["kind"] == "policies"] == list("ABCDE")
+    assert [row["name"] for row in table if row["kind"] == "policies"] == list("ABCDEF")
     assert {row["name"] for row in table if row["kind"] == "baselines"} == evaluation["baselines"].keys()
     swept = [row for row in table if row["kind"] == "sweep"]
     assert 2 < len(swept) <= SWEEP_POINTS

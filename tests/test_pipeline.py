@@ -103,14 +103,14 @@ def edit(workspace: Workspace, changes: dict[str, str]) -> None:
 def test_a_run_ends_with_every_policy_compared(workspace):
     found = workspace.json("metrics/eval.json")
     assert found["decisions"] > 0 and found["groups"] > 0
-    assert list(found["policies"]) == ["A", "B", "C", "D", "E"]
+    assert list(found["policies"]) == ["A", "B", "C", "D", "E", "F"]
     for policy in found["policies"].values():
         for level in ("type", "tool", "call"):
             low, value, high = (policy[f"{level}_accuracy{end}"] for end in ("_low", "", "_high"))
             assert 0 <= low <= value <= high <= 1
         assert {"flops", "seconds", "upstream"} <= set(policy["cost"])
     assert found["policies"]["A"]["cost"]["flops"] == 1
-    for name in ("C", "D", "E"):
+    for name in ("C", "D", "E", "F"):
         assert 0 <= found["policies"][name]["accept_rate"] <= 1
         assert {"type_accuracy", "type_accuracy_low", "type_accuracy_high"} <= set(found["paired"][f"{name}_minus_A"])
     assert {"auroc", "auroc_low", "auroc_high"} <= set(found["verifier"])
@@ -275,7 +275,7 @@ def test_the_ablation_compares_experiments_in_temporary_folders(workspace, v2):
     assert list(found["experiments"]) == ["strong", "objective", "threshold"]
     for name, unchanged in (("strong", "B"), ("objective", "ABC"), ("threshold", "AB")):
         policies = found["experiments"][name]["policies"]
-        assert list(policies) == list("ABCDE")
+        assert list(policies) == list("ABCDEF")
         for policy in unchanged:
             assert policies[policy]["accuracy_effect_low"] == policies[policy]["accuracy_effect_high"] == 0
     report = (workspace.path / "reports/report.md").read_text()

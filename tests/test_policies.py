@@ -50,6 +50,15 @@ def test_e_takes_the_best_proposal_or_none():
     assert [(c.role, c.verdicts, c.answers) for c in accepted.calls] == [("cheap", 0, 3), ("verifier", 3, 0)]
 
 
+def test_f_goes_by_the_cheap_models_own_confidence_and_asks_no_verifier():
+    row = make_row(cheap=("repair",), verifier=(0.1,))  # the factory's confidence is 0.5
+    accepted, rejected = (policies(HALF | {"F": threshold})["F"](row) for threshold in (0.5, 0.51))
+    assert (accepted.action, accepted.accepted) == (row.cheap[0].action, True)
+    assert (rejected.action, rejected.accepted) == (row.strong.action, False)
+    assert [c.role for c in accepted.calls] == ["cheap"] and [c.role for c in rejected.calls] == ["cheap", "strong"]
+    assert not any(call.verdicts for call in (*accepted.calls, *rejected.calls))
+
+
 def test_a_score_at_the_threshold_is_accepted():
     assert policies(HALF)["D"](make_row(verifier=(0.5,))).accepted
 

@@ -13,7 +13,7 @@ from specacts.calibrate import calibrate, metrics
 from specacts.config import Recipe
 from specacts.effects import by_text
 from specacts.errors import UserError
-from specacts.evaluate import evaluate, run
+from specacts.evaluate import evaluate, run, run_guaranteed
 from specacts.files import write_json, write_jsonl, write_text
 from specacts.report import Facts, answer, remarks, report, result_table
 from stages import calibrate as calibrate_stage
@@ -45,8 +45,10 @@ ASSETS = {"roles": {role: {"parameters": 57_000_000, "layers": [0, 1, -1]} for r
 def made() -> Facts:
     rows, fitted = make_rows(12), calibrate(make_rows(12, seed=4), SIZES, ACCEPTANCE, COST)
     tracks = run(rows, SIZES, {name: fit.threshold for name, fit in fitted.items()}, "final_answer", "type", COST)
+    promised = metrics(rows, fitted, ACCEPTANCE, COST)["guaranteed"]
+    kept = run_guaranteed(rows, SIZES, promised, COST)
     return Facts(
-        evaluation=evaluate(rows, tracks, "type", "verdict", 100, 0),
+        evaluation=evaluate(rows, tracks, "type", "verdict", 100, 0, kept),
         calibration=metrics(rows, fitted, ACCEPTANCE, COST),
         data={"train": {"episodes": 2, "groups": 1, "decisions": 8, "decisions_by_type": TYPES}},
         answers={"decisions_per_second": 4.0},
@@ -67,7 +69,7 @@ def made() -> Facts:
 def facts(made: Facts) -> Facts:
     """A copy that a test may bend; C, D and E are worse and dearer than A, A is better than B."""
     bent = copy.deepcopy(made)
-    for name in "CDE":
+    for name in "CDEF":
         bend(bent, name, (-0.1, -0.2, -0.05), (1.5, 1.4, 1.6))
     set_interval(bent.evaluation["paired"]["B_minus_A"], "type_accuracy", (-0.1, -0.2, -0.05))
     for fit in bent.calibration["policies"].values():
@@ -97,9 +99,9 @@ CHEAPER, SAME, DEARER = (0.8, 0.7, 0.9), (1.0, 0.9, 1.1), (1.3, 1.2, 1.4)
         (EVEN, CHEAPER, "Nearly: cheaper, and no difference in accuracy could be shown: D "),
         (BETTER, DEARER, "In accuracy yes, but it costs more: D "),
         (WORSE, CHEAPER, "Not without a loss: D "),
-        (EVEN, SAME, "No: none of C, D and E "),
-        (EVEN, DEARER, "No: none of C, D and E "),
-        (WORSE, DEARER, "No: none of C, D and E "),
+        (EVEN, SAME, "No: no judging policy "),
+        (EVEN, DEARER, "No: no judging policy "),
+        (WORSE, DEARER, "No: no judging policy "),
     ],
 )
 def test_the_answer_follows_from_the_numbers(facts: Facts, gain: tuple, cost: tuple, begins: str):
@@ -145,14 +147,14 @@ def test_the_first_screen_is_question_answer_and_result_table(facts: Facts):
     table = result_table(facts.evaluation).splitlines()
     first = next(n for n, line in enumerate(lines) if line.startswith("|"))
     assert first < 8 and lines[first : first + len(table)] == table
-    assert len(table) == 2 + len("ABCDE") + len(facts.evaluation["baselines"])
+    assert len(table) == 2 + len("ABCDEF") + len(facts.evaluation["baselines"])
 
 
 def test_the_report_links_every_figure_and_explains_every_policy(facts: Facts):
     text = report(facts)
     for figure in ("frontier", "confusion", "training_loss", "accept_rate"):
         assert f"(figures/{figure}.png)" in text
-    for name in "ABCDE":
+    for name in "ABCDEF":
         assert f"- **{name}**: " in text
     assert "nan" not in text.lower().replace("finance", "") and "None" not in text
 
@@ -180,6 +182,24 @@ def test_a_frozen_model_is_said_not_to_have_been_trained(facts: Facts):
     text = report(facts._replace(training={**facts.training, "strong": frozen}))
     (line,) = [line for line in text.splitlines() if line.startswith("| strong ") and "frozen" in line]
     assert line.count("–") == 6
+
+
+def promise(facts: Facts, name: str, threshold: float, cost: tuple[float, float, float]) -> None:
+    """Give a policy a threshold at 10 points, and what it then costs."""
+    facts.calibration["guaranteed"][name]["0.1"] = threshold
+    set_interval(facts.evaluation["guaranteed"][name]["0.1"]["cost"], "flops", cost)
+
+
+def test_what_can_be_promised_is_the_cheapest_certified_policy_that_is_cheaper_than_a(facts: Facts):
+    for name in facts.calibration["guaranteed"]:
+        facts.calibration["guaranteed"][name] = dict.fromkeys(facts.calibration["guaranteed"][name], 1.01)
+    assert "**No saving can be promised:**" in report(facts) and "none: always strong" in report(facts)
+    promise(facts, "D", 0.7, DEARER)
+    assert "**No saving can be promised:**" in report(facts)
+    promise(facts, "F", 0.7, CHEAPER)
+    assert "at 10 points F saves 20 % of A's cost" in report(facts)
+    promise(facts, "C", 0.7, (0.5, 0.4, 0.6))
+    assert "at 10 points C saves 50 % of A's cost" in report(facts)
 
 
 def test_the_policies_are_described_as_the_recipe_makes_them(facts: Facts):
@@ -238,10 +258,10 @@ def test_an_ablation_of_another_run_is_called_that(facts: Facts):
 
 
 def test_upstreams_figures_are_given_with_and_without_the_fallback(facts: Facts):
-    facts.evaluation["upstream_without_fallback"] = {"C": 0.25, "D": 0.25, "E": 0.75}
-    for name, value in (("C", 1.25), ("D", 1.04), ("E", 1.75)):
+    facts.evaluation["upstream_without_fallback"] = {"C": 0.25, "D": 0.25, "E": 0.75, "F": 0.15}
+    for name, value in (("C", 1.25), ("D", 1.04), ("E", 1.75), ("F", 0.9)):
         facts.evaluation["policies"][name]["cost"]["upstream"] = value
-    assert "then read 0.25, 0.25 and 0.75; with it, 1.25, 1.04 and 1.75." in report(facts)
+    assert "then read 0.25, 0.25, 0.75 and 0.15; with it, 1.25, 1.04, 1.75 and 0.90." in report(facts)
 
 
 def workspace(folder: Path) -> None:
@@ -276,7 +296,7 @@ def test_the_stages_write_what_they_promise(tmp_path: Path, monkeypatch: pytest.
     assert made == plots | figures | {"reports/report.md"}
     assert "The report: reports/report.md" in capsys.readouterr().out
     policies = json.loads(Path("metrics/calibrate.json").read_text())["policies"]
-    thresholds, _ = evaluate_stage.read_calibration(Path("metrics/calibrate.json"))
+    thresholds, promised, _ = evaluate_stage.read_calibration(Path("metrics/calibrate.json"))
     assert thresholds == {name: fit["threshold"] for name, fit in policies.items()}
     assert json.loads(Path("metrics/eval.json").read_text())["decisions"] > 0
 
