@@ -32,7 +32,9 @@ EVEN = 0.5
 RISKS = (0.05, 0.1, 0.15, 0.2)
 """Losses of accuracy to the strong model for which guaranteed thresholds are sought."""
 ERROR = 0.1
-"""How often, over calibrate samples, a guaranteed threshold may break its promise."""
+"""How often, over calibrate samples, any judging policy's guaranteed threshold at a risk may break its promise."""
+SHARE = ERROR / len(JUDGING)
+"""Each policy's part of it (Bonferroni): so one may choose between the policies afterwards."""
 
 
 class Fitted(NamedTuple):
@@ -82,11 +84,14 @@ def at(rows: list[Answers], name: str, threshold: float, sizes: dict[str, ModelS
 
 
 def guaranteed(rows: list[Answers], level: Level) -> dict[str, dict[str, float]]:
-    """By policy and risk, the lowest threshold that is safe with probability 1 - `ERROR`; `NEVER` where none is."""
+    """By policy and risk, the lowest threshold shown to be safe; `NEVER` where none is.
+
+    At each risk, the thresholds of all policies are safe together with probability 1 - `ERROR`.
+    """
     result = {}
     for name in JUDGING:
         evidence = evidence_for(rows, name, level)
-        found = {f"{risk:g}": certified(evidence, risk, ERROR) for risk in RISKS}
+        found = {f"{risk:g}": certified(evidence, risk, SHARE) for risk in RISKS}
         result[name] = {risk: NEVER if threshold is None else threshold for risk, threshold in found.items()}
     return result
 
@@ -134,6 +139,6 @@ def metrics(rows: list[Answers], fitted: dict[str, Fitted], acceptance: Acceptan
         "max_relative_cost": acceptance.max_relative_cost,
         "majority": commonest_type(rows),
         "guaranteed": guaranteed(rows, acceptance.level),
-        "groups_needed": {f"{risk:g}": groups_needed(risk, ERROR) for risk in RISKS},
+        "groups_needed": {f"{risk:g}": groups_needed(risk, SHARE) for risk in RISKS},
         "policies": {name: {**rounded(fit._asdict()), "threshold": fit.threshold} for name, fit in fitted.items()},
     }

@@ -484,15 +484,18 @@ def guarantee_parts(facts: Facts) -> list[str]:
                 ]
             )
     headers = ["may lose", "policy", "threshold", "from cheap", "lost on test", f"cost ({COSTS[facts.cost_model]})"]
-    needed = [f"{count} for {float(risk) * 100:g} points" for risk, count in facts.calibration["groups_needed"].items()]
+    needed = [
+        f"{count} groups to promise {float(risk) * 100:g} points"
+        for risk, count in facts.calibration["groups_needed"].items()
+    ]
     text = (
-        "A threshold here is the lowest that, with 90 % confidence over the calibrate sample, loses no more accuracy "
+        "A threshold here is the lowest shown on the calibrate split, with 90 % confidence, to lose no more accuracy "
         f"({LEVELS[facts.level]}, averaged over groups) to the strong model than the first column says "
         "(Learn-then-Test, fixed-sequence; groups are taken to be independent draws of the tasks to come, decisions "
-        "inside a group may depend on each other). Each row is a promise by itself. Where none can be shown to be "
-        f"safe, the strong model acts alone. Without a single loss, a certificate takes {_listed(needed)} in groups; the "
-        f"calibrate split has {facts.calibration['groups']}. *Lost on test* is A's accuracy minus the policy's, in "
-        "points over decisions, negative where the policy won."
+        "inside a group may depend on each other). At each risk the promises of all policies hold together, so one may "
+        "choose between them. Where none can be shown to be safe, the strong model acts alone. Even without a single "
+        f"loss it takes {_listed(needed)}; the calibrate split has {facts.calibration['groups']} groups. *Lost on "
+        "test* is A's accuracy minus the policy's, in points over decisions, negative where the policy won."
     )
     return ["## What can be promised", promise_sentence(facts, risks), text, _table(rows, headers)]
 

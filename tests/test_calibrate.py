@@ -8,8 +8,8 @@ from factories import ACCEPTANCE, COST, SIZES, UPSTREAM, make_row, make_rows
 
 from specacts.answers import Answers
 from specacts.calibrate import (
-    ERROR,
     RISKS,
+    SHARE,
     Fitted,
     best,
     calibrate,
@@ -107,7 +107,7 @@ def test_what_is_guaranteed_is_what_learn_then_test_certifies_for_each_policy():
     for name, by_risk in found.items():
         assert list(by_risk.values()) == sorted(by_risk.values(), reverse=True)
         for risk, threshold in by_risk.items():
-            assert threshold == (certified(evidence_for(rows, name, "type"), float(risk), ERROR) or NEVER)
+            assert threshold == (certified(evidence_for(rows, name, "type"), float(risk), SHARE) or NEVER)
     assert min(found["D"].values()) < NEVER
 
 
