@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from specacts.answers import Answers, ModelSize
+from specacts.calibration import Calibration, choose
 from specacts.config import Acceptance, Cost, Level, Recipe
 from specacts.cost import Swept, charges, sweep, total
 from specacts.episodes import agrees
@@ -35,6 +36,10 @@ ERROR = 0.1
 """How often, over calibrate samples, any judging policy's guaranteed threshold at a risk may break its promise."""
 SHARE = ERROR / len(JUDGING)
 """Each policy's part of it (Bonferroni): so one may choose between the policies afterwards."""
+
+
+SCORED = ("C", "D", "F")
+"""The policies that score the greedy proposal: their scores can be compared, and made probabilities."""
 
 
 class Fitted(NamedTuple):
@@ -94,6 +99,12 @@ def guaranteed(rows: list[Answers], level: Level) -> dict[str, dict[str, float]]
         found = {f"{risk:g}": certified(evidence, risk, SHARE) for risk in RISKS}
         result[name] = {risk: NEVER if threshold is None else threshold for risk, threshold in found.items()}
     return result
+
+
+def calibrated(rows: list[Answers], name: str, level: Level) -> Calibration:
+    """What makes probabilities of judging policy `name`'s scores of greedy proposals."""
+    right = [agrees(row.cheap[0].action, row.gold, level) for row in rows]
+    return choose([score(row, name) for row in rows], right, [row.group for row in rows])
 
 
 def evidence_for(rows: list[Answers], name: str, level: Level) -> Evidence:

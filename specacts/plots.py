@@ -137,14 +137,14 @@ def accept_rate(rows: Rows, path: Path) -> None:
     counts = {row["action_type"]: row["decisions"] for row in rows}
     types = [action_type for action_type in ACTION_TYPES if action_type in counts]
     names = sorted({row["policy"] for row in rows})
-    line_break = "_\n"
+    width, line_break = 0.82 / max(1, len(names)), "_\n"
     for n, name in enumerate(names):
         mine = [row for row in rows if row["policy"] == name]
-        places = [types.index(row["action_type"]) + (n - (len(names) - 1) / 2) * 0.27 for row in mine]
+        places = [types.index(row["action_type"]) + (n - (len(names) - 1) / 2) * width for row in mine]
         heights = [float(row["accept_rate"]) for row in mine]
         reach = [_reach(row, "accept_rate") or [[0.0], [0.0]] for row in mine]
         errors = np.array([[below[0] for below, _ in reach], [above[0] for _, above in reach]])
-        axes.bar(places, heights, width=0.25, color=COLOURS[name], label=_label(name, heights), zorder=2)
+        axes.bar(places, heights, width=width * 0.92, color=COLOURS[name], label=_label(name, heights), zorder=2)
         axes.errorbar(places, heights, yerr=errors, fmt="none", ecolor="#333333", elinewidth=1, capsize=2, zorder=3)
     labels = [f"{t.replace('_', line_break)}\nn = {counts[t]}" for t in types]
     axes.set_xticks(range(len(types)), labels, fontsize=10)
@@ -152,6 +152,43 @@ def accept_rate(rows: Rows, path: Path) -> None:
     axes.set_ylabel("share accepted")
     axes.set_title("Proposals accepted, by the action type that was due (95 % intervals)")
     _empty_or_legend(axes, bool(rows), "no decisions", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    _save(figure, path)
+
+
+def reliability(rows: Rows, path: Path) -> None:
+    """Share of right proposals against the mean score, in bins of equal mass: raw scores, and calibrated ones."""
+    figure, axes = _figure(7.5, 6)
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":", zorder=0)
+    for name in sorted({row["policy"] for row in rows}):
+        for kind, style in (("raw", {"linestyle": ":", "alpha": 0.55}), ("calibrated", {"linestyle": "-"})):
+            mine = [row for row in rows if (row["policy"], row["kind"]) == (name, kind)]
+            x, y = ([float(row[key]) for row in mine] for key in ("mean_score", "right"))
+            reach = [_reach(row, "right") or [[0.0], [0.0]] for row in mine]
+            errors = np.array([[below[0] for below, _ in reach], [above[0] for _, above in reach]])
+            axes.plot(x, y, marker="o", color=COLOURS[name], label=f"{NAMES[name]}, {kind}", **style)
+            if kind == "calibrated":
+                axes.errorbar(x, y, yerr=errors, fmt="none", ecolor=COLOURS[name], elinewidth=1, capsize=2)
+    axes.set_xlabel("mean score of the proposals in a bin")
+    axes.set_ylabel("share of them that is right (95 % intervals)")
+    axes.set_title("Can the scores be read as probabilities?")
+    _empty_or_legend(axes, bool(rows), "no decisions", loc="lower right", fontsize=9)
+    _save(figure, path)
+
+
+def risk_coverage(rows: Rows, path: Path) -> None:
+    """Share of wrong proposals among those accepted, best scores first, against how many are accepted."""
+    figure, axes = _figure(8.5, 5)
+    for name in sorted({row["policy"] for row in rows}):
+        mine = [row for row in rows if row["policy"] == name]
+        x, y, low, high = (
+            [float(row[key]) for row in mine] for key in ("coverage", "error", "error_low", "error_high")
+        )
+        axes.plot(x, y, color=COLOURS[name], label=NAMES[name])
+        axes.fill_between(x, low, high, color=COLOURS[name], alpha=0.12, linewidth=0)
+    axes.set_xlabel("share of the cheap model's proposals accepted")
+    axes.set_ylabel("share of those that is wrong")
+    axes.set_title("What accepting more costs (95 % intervals)")
+    _empty_or_legend(axes, bool(rows), "no decisions", loc="upper left")
     _save(figure, path)
 
 

@@ -95,6 +95,10 @@ def report(facts: Facts) -> str:
         paired_table(evaluation),
         "## Is the verifier worth its cost?",
         verifier_text(evaluation, facts.level, facts.score),
+        "### Its scores as probabilities",
+        scores_text(evaluation, facts.level),
+        "![Reliability](figures/reliability.png)",
+        "![Risk and coverage](figures/risk_coverage.png)",
         "![Accept rate by action type](figures/accept_rate.png)",
         "## Where the two models go wrong",
         malformed_text(evaluation),
@@ -404,6 +408,27 @@ def _gain_text(verifier: Entry) -> str:
         "": "The trained verifier is not measurably better than the free confidence",
     }
     return f"{words[_side(verifier, key, 0.0, ('-', '', '+'))]} (difference {_interval(verifier, key, '+.3f')})."
+
+
+def scores_text(evaluation: Entry, level: str) -> str:
+    """How good the judges' scores are at ranking and as probabilities, before and after calibration."""
+    columns = {
+        "auroc": "AUROC",
+        "average_precision": "average precision",
+        "brier": "Brier",
+        "brier_calibrated": "Brier, calibrated",
+        "ece": "ECE",
+        "ece_calibrated": "ECE, calibrated",
+    }
+    rows = [[name, *(_interval(entry, key) for key in columns)] for name, entry in evaluation["scores"].items()]
+    return (
+        f"C, D and F score the cheap model's greedy proposal; it is right ({LEVELS[level]}) or it is not. Brier score "
+        "and expected calibration error (ten bins of equal mass; of some 400 decisions a few hundredths are chance) are "
+        "of the score as it is, and made a probability on the calibrate split by the method that cross-fitting preferred "
+        "there (none, temperature, sigmoid or isotonic). Thresholds are chosen on the raw scores: a rising map would "
+        "move them and change no decision. By action type: `reports/plots/score_by_type.csv`.\n\n"
+        f"{_table(rows, ['', *columns.values()])}"
+    )
 
 
 def malformed_text(evaluation: Entry) -> str:

@@ -78,6 +78,53 @@ def weighted_auroc(scores: np.ndarray, right: np.ndarray, weights: np.ndarray) -
         return (positive * (below + negative / 2)).sum(axis=1) / (positive.sum(axis=1) * negative.sum(axis=1))
 
 
+def average_precision(scores: Sequence[float], right: Sequence[bool], weights: np.ndarray) -> Estimate:
+    """Area under precision over recall, as a sum of steps (scikit-learn's definition). NaN where nothing is right."""
+    scores, right = np.asarray(scores, dtype=float), np.asarray(right, dtype=bool)
+    samples = weighted_average_precision(scores, right, np.vstack([np.ones(len(scores)), weights]))
+    return _estimate(samples[0], samples[1:])
+
+
+def weighted_average_precision(scores: np.ndarray, right: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Average precision [resamples] for each row of `weights`; equal scores are one step."""
+    order = np.argsort(-scores, kind="stable")
+    levels = np.flatnonzero(np.diff(-scores[order], prepend=-np.inf))
+    hits = np.add.reduceat(weights[:, order] * right[order], levels, axis=1)
+    taken = np.add.reduceat(weights[:, order], levels, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.nan_to_num(hits.cumsum(axis=1) / taken.cumsum(axis=1))
+        return (hits * precision).sum(axis=1) / hits.sum(axis=1)
+
+
+def brier(probabilities: Sequence[float], right: Sequence[bool], weights: np.ndarray) -> Estimate:
+    """Mean squared difference of probability and outcome (Brier 1950)."""
+    return mean((np.asarray(probabilities, dtype=float) - np.asarray(right, dtype=float)) ** 2, weights)
+
+
+BINS = 10
+
+
+def calibration_error(probabilities: Sequence[float], right: Sequence[bool], weights: np.ndarray) -> Estimate:
+    """Expected calibration error over `BINS` bins of equal mass: mean |share right - mean probability|.
+
+    Bins are those of the sample, in every resample. Of few decisions it is above 0 even for true probabilities.
+    """
+    gaps = np.asarray(right, dtype=float) - np.asarray(probabilities, dtype=float)
+    index = bins(probabilities)
+    every = np.vstack([np.ones(len(gaps)), weights])
+    parts = [np.abs((every * gaps)[:, index == n].sum(axis=1)) for n in range(index.max() + 1)]
+    samples = np.sum(parts, axis=0) / every.sum(axis=1)
+    return _estimate(samples[0], samples[1:])
+
+
+def bins(values: Sequence[float], count: int = BINS) -> np.ndarray:
+    """The number of each value's bin, `count` bins of equal mass from the lowest up; equal values share a bin."""
+    values = np.asarray(values, dtype=float)
+    edges = np.quantile(values, np.linspace(0, 1, count + 1)[1:-1], method="inverted_cdf")
+    _, numbers = np.unique(np.searchsorted(np.unique(edges), values, side="left"), return_inverse=True)
+    return numbers
+
+
 def _estimate(value: float, samples: np.ndarray) -> Estimate:
     samples = samples[np.isfinite(samples)]
     if not np.isfinite(value) or not len(samples):

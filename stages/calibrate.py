@@ -2,7 +2,8 @@
 
     python -m stages.calibrate
 
-Reads `data/answers/{calibrate.jsonl,models.json}`, writes `metrics/calibrate.json`. No model runs.
+Reads `data/answers/{calibrate.jsonl,models.json}`, writes `metrics/calibrate.json`, and in `data/calibration.json`
+what makes probabilities of scores. No model runs.
 """
 
 import json
@@ -10,14 +11,15 @@ import sys
 from pathlib import Path
 
 from specacts.answers import judged_by, load_answers, load_sizes
-from specacts.calibrate import calibrate, fixed_thresholds, metrics
+from specacts.calibrate import SCORED, calibrate, calibrated, fixed_thresholds, metrics
+from specacts.calibration import as_json
 from specacts.config import load_config
 from specacts.errors import one_line_errors
 from specacts.files import write_text
 from specacts.process import stage
 
 ANSWERS = Path("data/answers")
-METRICS = Path("metrics/calibrate.json")
+METRICS, MAPS = Path("metrics/calibrate.json"), Path("data/calibration.json")
 
 
 def main() -> None:
@@ -28,6 +30,8 @@ def main() -> None:
     fitted = calibrate(rows, sizes, config.acceptance, config.cost, fixed)
     # Not write_json, which rounds: a threshold has to lie exactly where it was tried.
     values = metrics(rows, fitted, config.acceptance, config.cost)
+    maps = {name: as_json(calibrated(rows, name, config.acceptance.level)) for name in SCORED}
+    write_text(MAPS, json.dumps(maps, indent=2, allow_nan=False) + "\n")
     write_text(METRICS, json.dumps(values, indent=2, allow_nan=False) + "\n")
     for name, fit in fitted.items():
         if not fit.within_budget and name not in fixed:

@@ -72,6 +72,8 @@ def draw(config: Config) -> None:
     curves = {role: read_csv(path) for role, path in losses.items() if path.is_file()}
     plots.training_loss(curves, FIGURES / "training_loss.png")
     plots.ablation(read_metrics("ablation"), FIGURES / "ablation.png")
+    plots.reliability(read_csv(PLOTS / "reliability.csv"), FIGURES / "reliability.png")
+    plots.risk_coverage(read_csv(PLOTS / "risk_coverage.csv"), FIGURES / "risk_coverage.png")
     plots.accept_rate(read_csv(PLOTS / "accept_rate.csv"), FIGURES / "accept_rate.png")
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from factories import ACCEPTANCE, COST, SIZES, make_rows
 
-from specacts.calibrate import calibrate, metrics
+from specacts.calibrate import SCORED, calibrate, calibrated, metrics
 from specacts.config import Recipe
 from specacts.effects import by_text
 from specacts.errors import UserError
@@ -47,8 +47,9 @@ def made() -> Facts:
     tracks = run(rows, SIZES, {name: fit.threshold for name, fit in fitted.items()}, "final_answer", "type", COST)
     promised = metrics(rows, fitted, ACCEPTANCE, COST)["guaranteed"]
     kept = run_guaranteed(rows, SIZES, promised, COST)
+    maps = {name: calibrated(make_rows(12, seed=4), name, "type") for name in SCORED}
     return Facts(
-        evaluation=evaluate(rows, tracks, "type", "verdict", 100, 0, kept),
+        evaluation=evaluate(rows, tracks, "type", "verdict", 100, 0, kept, maps),
         calibration=metrics(rows, fitted, ACCEPTANCE, COST),
         data={"train": {"episodes": 2, "groups": 1, "decisions": 8, "decisions_by_type": TYPES}},
         answers={"decisions_per_second": 4.0},
@@ -152,7 +153,7 @@ def test_the_first_screen_is_question_answer_and_result_table(facts: Facts):
 
 def test_the_report_links_every_figure_and_explains_every_policy(facts: Facts):
     text = report(facts)
-    for figure in ("frontier", "confusion", "training_loss", "accept_rate"):
+    for figure in ("frontier", "confusion", "training_loss", "accept_rate", "reliability", "risk_coverage"):
         assert f"(figures/{figure}.png)" in text
     for name in "ABCDEF":
         assert f"- **{name}**: " in text
@@ -290,8 +291,9 @@ def test_the_stages_write_what_they_promise(tmp_path: Path, monkeypatch: pytest.
     for stage in (calibrate_stage, evaluate_stage, report_stage):
         stage.main()
     made = {str(path) for path in Path("reports").rglob("*.*")}
-    plots = {f"reports/plots/{name}.csv" for name in ("frontier", "confusion_A", "confusion_B", "accept_rate")}
-    drawn = ("frontier", "confusion", "training_loss", "accept_rate", "ablation")
+    tables = ("frontier", "confusion_A", "confusion_B", "accept_rate", "reliability", "risk_coverage", "score_by_type")
+    plots = {f"reports/plots/{name}.csv" for name in tables}
+    drawn = ("frontier", "confusion", "training_loss", "accept_rate", "ablation", "reliability", "risk_coverage")
     figures = {f"reports/figures/{name}.png" for name in drawn}
     assert made == plots | figures | {"reports/report.md"}
     assert "The report: reports/report.md" in capsys.readouterr().out

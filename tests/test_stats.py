@@ -2,9 +2,21 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
-from specacts.stats import auroc, auroc_difference, mean, ratio, resample_weights, weighted_auroc
+from specacts.stats import (
+    auroc,
+    auroc_difference,
+    average_precision,
+    bins,
+    brier,
+    calibration_error,
+    mean,
+    ratio,
+    resample_weights,
+    weighted_auroc,
+    weighted_average_precision,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -17,6 +29,36 @@ def test_auroc_is_scikit_learns_with_ties_and_weights(digits: int):
     expected = [roc_auc_score(right, scores, sample_weight=w) for w in weights]
     assert weighted_auroc(scores, right, weights) == pytest.approx(expected)
     assert auroc(scores, right, weights).value == pytest.approx(roc_auc_score(right, scores))
+
+
+@pytest.mark.parametrize("digits", [1, 2, 9])
+def test_average_precision_is_scikit_learns_with_ties_and_weights(digits: int):
+    right = RNG.random(200) < 0.6
+    scores = np.round(RNG.normal(right * 0.7), digits)
+    weights = RNG.integers(0, 4, size=(5, 200)).astype(float)
+    expected = [average_precision_score(right, scores, sample_weight=w) for w in weights]
+    assert weighted_average_precision(scores, right, weights) == pytest.approx(expected)
+    assert average_precision(scores, right, weights).value == pytest.approx(average_precision_score(right, scores))
+    assert np.isnan(average_precision([0.1, 0.2], [False, False], np.ones((3, 2)))).all()
+
+
+def test_bins_have_equal_mass_and_keep_equal_values_together():
+    assert set(np.bincount(bins(RNG.random(200)))) <= {19, 20, 21}
+    tied = bins([0.0] * 50 + [1.0] * 50)
+    assert len(set(tied[:50])) == len(set(tied[50:])) == 1 and tied[0] < tied[-1]
+    assert set(bins([0.3] * 7)) == {0}
+
+
+def test_the_calibration_error_of_true_probabilities_is_small_and_of_a_shift_is_the_shift():
+    probabilities = RNG.uniform(0.2, 0.7, 20_000)
+    right = RNG.random(20_000) < probabilities
+    weights = resample_weights([str(n) for n in range(20_000)], 20, 0)
+    assert calibration_error(probabilities, right, weights).value < 0.02
+    assert calibration_error(probabilities + 0.3, right, weights).value == pytest.approx(0.3, abs=0.01)
+
+
+def test_the_brier_score_by_hand():
+    assert brier([0.8, 0.4], [True, False], np.ones((2, 2))).value == pytest.approx((0.04 + 0.16) / 2)
 
 
 def test_auroc_of_perfect_opposite_and_constant_scores():
