@@ -82,6 +82,7 @@ def report(facts: Facts) -> str:
         "rejects the proposal. Is that as accurate, and is it cheaper, when every call is charged?",
         f"**{answer(facts)}**",
         *remarks(facts),
+        promise_sentence(facts),
         result_table(evaluation),
         f"{evaluation['decisions']} test decisions in {evaluation['groups']} groups (tasks), scale `{facts.scale}`, "
         f"recipe `{facts.recipe_name}`. In brackets: 95 % intervals from a bootstrap over groups. Costs are totals "
@@ -423,10 +424,11 @@ def scores_text(evaluation: Entry, level: str) -> str:
     rows = [[name, *(_interval(entry, key) for key in columns)] for name, entry in evaluation["scores"].items()]
     return (
         f"C, D and F score the cheap model's greedy proposal; it is right ({LEVELS[level]}) or it is not. Brier score "
-        "and expected calibration error (ten bins of equal mass; of some 400 decisions a few hundredths are chance) are "
-        "of the score as it is, and made a probability on the calibrate split by the method that cross-fitting preferred "
-        "there (none, temperature, sigmoid or isotonic). Thresholds are chosen on the raw scores: a rising map would "
-        "move them and change no decision. By action type: `reports/plots/score_by_type.csv`.\n\n"
+        "and expected calibration error (ten bins of equal mass; of some 400 decisions a few hundredths are chance) "
+        "are of the score as it is, and of the probability made of it on the calibrate split by the method that "
+        "cross-fitting preferred there (none, temperature, sigmoid or isotonic). Thresholds are chosen on the raw "
+        "scores: a rising map would move them and change no decision. By action type: "
+        "`reports/plots/score_by_type.csv`.\n\n"
         f"{_table(rows, ['', *columns.values()])}"
     )
 
@@ -492,7 +494,7 @@ def limits_text(facts: Facts) -> str:
 def guarantee_parts(facts: Facts) -> list[str]:
     """What can be promised at each risk, and what the promises were worth on the test split."""
     promised, kept = facts.calibration["guaranteed"], facts.evaluation["guaranteed"]
-    risks = list(next(iter(promised.values())))
+    risks = promised_risks(facts)
     rows = []
     for risk in risks:
         for name in JUDGING:
@@ -522,24 +524,33 @@ def guarantee_parts(facts: Facts) -> list[str]:
         f"loss it takes {_listed(needed)}; the calibrate split has {facts.calibration['groups']} groups. *Lost on "
         "test* is A's accuracy minus the policy's, in points over decisions, negative where the policy won."
     )
-    return ["## What can be promised", promise_sentence(facts, risks), text, _table(rows, headers)]
+    return ["## What can be promised", text, _table(rows, headers)]
 
 
-def promise_sentence(facts: Facts, risks: list[str]) -> str:
+def promised_risks(facts: Facts) -> list[str]:
+    """The risks for which guaranteed thresholds were sought, as they are written."""
+    return list(next(iter(facts.calibration["guaranteed"].values())))
+
+
+def promise_sentence(facts: Facts) -> str:
     """The cheapest certified policy at each risk, where it is cheaper than A."""
     promised, kept = facts.calibration["guaranteed"], facts.evaluation["guaranteed"]
     found = []
-    for risk in risks:
+    for risk in promised_risks(facts):
         costs = {n: kept[n][risk]["cost"][facts.cost_model] for n in JUDGING if promised[n][risk] <= 1}
         best = min(costs, key=costs.get, default=None)
         if best and kept[best][risk]["cost"][f"{facts.cost_model}_high"] < 1:
             found.append(
-                f"at {float(risk) * 100:g} points {best} saves {(1 - costs[best]) * 100:.0f} % of A's cost with "
-                f"{share(kept[best][risk]['accept_rate'])} of actions from the cheap model"
+                f"if {float(risk) * 100:g} points of accuracy may be lost, {best} saves "
+                f"{(1 - costs[best]) * 100:.0f} % of A's cost with {share(kept[best][risk]['accept_rate'])} of actions from the cheap model"
             )
+    groups = facts.calibration["groups"]
     if not found:
-        return "**No saving can be promised:** no certified policy is cheaper than the strong model alone."
-    return f"**With 90 % confidence:** {'; '.join(found)} ({COSTS[facts.cost_model]})."
+        return (
+            "No saving can be promised: no threshold is shown on the calibrate split to lose at most "
+            f"{_listed([f'{float(risk) * 100:g}' for risk in promised_risks(facts)])} points and to be cheaper than A."
+        )
+    return f"Promised with 90 % confidence ({groups} calibrate groups): {'; '.join(found)} ({COSTS[facts.cost_model]})."
 
 
 # -- ablation -----------------------------------------------------------------------------------------------
