@@ -542,7 +542,8 @@ def promise_sentence(facts: Facts) -> str:
         if best and kept[best][risk]["cost"][f"{facts.cost_model}_high"] < 1:
             found.append(
                 f"if {float(risk) * 100:g} points of accuracy may be lost, {best} saves "
-                f"{(1 - costs[best]) * 100:.0f} % of A's cost with {share(kept[best][risk]['accept_rate'])} of actions from the cheap model"
+                f"{(1 - costs[best]) * 100:.0f} % of A's cost with {share(kept[best][risk]['accept_rate'])} of actions "
+                "from the cheap model"
             )
     groups = facts.calibration["groups"]
     if not found:
