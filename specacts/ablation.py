@@ -16,8 +16,8 @@ import numpy as np
 
 from specacts.cost import COST_MODELS
 from specacts.errors import UserError
-from specacts.evaluate import LEVELS, OUTCOME, POLICIES, spread_out
-from specacts.stats import mean, ratio, resample_weights
+from specacts.evaluate import LEVELS, OUTCOME, POLICIES
+from specacts.stats import mean, ratio, resample_weights, spread_out
 
 
 class Outcomes(NamedTuple):

@@ -24,6 +24,12 @@ class Estimate(NamedTuple):
     high: float
 
 
+def spread_out(name: str, estimate: Estimate, empty: float | None = None) -> dict[str, float | None]:
+    """`name`, `name_low`, `name_high`; `empty` where there is no such number (JSON has no NaN)."""
+    values = zip((name, f"{name}_low", f"{name}_high"), estimate, strict=True)
+    return {key: value if np.isfinite(value) else empty for key, value in values}
+
+
 def resample_weights(groups: Sequence[str], resamples: int, seed: int) -> np.ndarray:
     """How often each row is drawn in each resample, float [resamples, rows]: groups drawn with replacement."""
     names, index = np.unique(np.asarray(groups), return_inverse=True)

@@ -21,26 +21,21 @@ from specacts.effects import load_effects
 from specacts.errors import UserError, one_line_errors
 from specacts.evaluate import (
     ACCEPT_RATE,
-    BY_TYPE,
     CONFUSION,
     FRONTIER,
     OUTCOME,
-    RELIABILITY,
-    RISK_COVERAGE,
     accept_rates,
     confusion,
     evaluate,
     frontier,
     outcomes,
-    quality_by_type,
-    reliability,
-    risk_coverage,
     run,
     run_guaranteed,
 )
 from specacts.files import read_json, rounded, write_json, write_text
 from specacts.policies import JUDGING, always_strong, cheap_only
 from specacts.process import stage
+from specacts.quality import BY_TYPE, RELIABILITY, RISK_COVERAGE, quality_by_type, reliability, risk_coverage
 
 ANSWERS, METRICS, PLOTS = Path("data/answers"), Path("metrics"), Path("reports/plots")
 EFFECTS, OUTCOMES = Path("data/effects.jsonl"), Path("data/outcomes.csv")

@@ -2,41 +2,30 @@
 
 import json
 import random
-from collections import Counter
 
 import numpy as np
 import pytest
 from factories import COST, SIZES, UPSTREAM, make_row, make_rows
-from sklearn.metrics import average_precision_score, brier_score_loss
 
 from specacts.answers import Answers
-from specacts.calibrate import SCORED, calibrated
 from specacts.cost import COST_MODELS, charges
 from specacts.effects import by_text
 from specacts.episodes import ACTION_TYPES, LEVELS, agrees
 from specacts.evaluate import (
     ACCEPT_RATE,
-    BY_TYPE,
     CONFUSION,
-    FEWEST,
     FRONTIER,
-    QUALITY,
-    RELIABILITY,
-    RISK_COVERAGE,
     SWEEP_POINTS,
     Track,
     accept_rates,
     confusion,
     evaluate,
     frontier,
-    quality_by_type,
-    reliability,
-    risk_coverage,
     run,
     run_guaranteed,
     thinned,
 )
-from specacts.policies import ALWAYS, JUDGING, NEVER, always_strong, cheap_only, choices, score
+from specacts.policies import ALWAYS, JUDGING, NEVER, always_strong, cheap_only, choices
 
 ROWS = make_rows(24, seed=1)
 THRESHOLDS = {"C": 0.5, "D": 0.5, "E": 0.55, "F": 0.5}
@@ -106,52 +95,6 @@ def test_an_action_that_does_the_same_is_right_by_effect_and_wrong_by_text():
     tracks = run(rows, SIZES, THRESHOLDS, "final_answer", "type", COST, same)
     assert tracks["B"].right["effect"].tolist() == [1, 1] and tracks["B"].right["call"].tolist() == [0, 1]
     assert tracks["A"].right["effect"].tolist() == [0, 1]
-
-
-MAPS = {name: calibrated(ROWS, name, "type") for name in SCORED}
-
-
-def test_every_judges_score_is_measured_raw_and_calibrated():
-    found = evaluate(ROWS, ran(), "type", "verdict", 100, 0, None, MAPS)["scores"]
-    assert list(found) == list(SCORED)
-    right = [agrees(row.cheap[0].action, row.gold, "type") for row in ROWS]
-    for name, entry in found.items():
-        raw = np.array([score(row, name) for row in ROWS])
-        assert entry["brier"] == pytest.approx(brier_score_loss(right, raw))
-        assert entry["average_precision"] == pytest.approx(average_precision_score(right, raw))
-        assert entry["brier_calibrated"] <= entry["brier"] + 1e-9  # fitted on these very rows
-        assert {f"{key}{end}" for key in QUALITY for end in INTERVALS} == entry.keys()
-
-
-def test_types_that_are_often_proposed_are_measured_by_themselves():
-    many = make_rows(150, seed=2)
-    table = [dict(zip(BY_TYPE, row, strict=True)) for row in quality_by_type(many, MAPS, "type", 100, 0)]
-    counts = Counter(row.cheap[0].action.type for row in many if row.cheap[0].action)
-    expected = [t for t in ACTION_TYPES if counts[t] >= FEWEST]
-    for name in SCORED:
-        mine = [row for row in table if row["policy"] == name]
-        assert [row["action_type"] for row in mine] == expected
-        assert [row["proposals"] for row in mine] == [counts[t] for t in expected]
-
-
-def test_reliability_bins_hold_every_decision_once():
-    table = [dict(zip(RELIABILITY, row, strict=True)) for row in reliability(ROWS, MAPS, "type", 100, 0)]
-    right = np.mean([agrees(row.cheap[0].action, row.gold, "type") for row in ROWS])
-    for name in SCORED:
-        for kind in ("raw", "calibrated"):
-            mine = [row for row in table if (row["policy"], row["kind"]) == (name, kind)]
-            assert sum(row["decisions"] for row in mine) == len(ROWS)
-            assert sum(row["decisions"] * row["right"] for row in mine) == pytest.approx(right * len(ROWS))
-            means = [row["mean_score"] for row in mine]
-            assert means == sorted(means)
-
-
-def test_accepting_everything_risks_the_cheap_models_error(evaluation: dict):
-    table = [dict(zip(RISK_COVERAGE, row, strict=True)) for row in risk_coverage(ROWS, SCORED, "type", 100, 0)]
-    for name in SCORED:
-        last = [row for row in table if row["policy"] == name][-1]
-        assert last["coverage"] == 1
-        assert last["error"] == pytest.approx(1 - evaluation["policies"]["B"]["type_accuracy"])
 
 
 def test_without_a_certificate_a_policy_is_the_strong_model_and_costs_no_more():

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 ROOT = Path(__file__).parent.parent
 STAGES = ["check", "fetch", "collect", "split", "train@cheap", "train@strong", "propose", "train@verifier"]
-STAGES += ["answer", "calibrate", "evaluate", "report"]
+STAGES += ["answer", "effects", "calibrate", "evaluate", "report"]
 OUTPUTS = ("data", "models", "metrics", "reports")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
