@@ -73,7 +73,7 @@ def main() -> None:
     done = [name for name in names if name not in failed]
     if done:
         write_json(RESULT, collected(config, done))
-        dvc("repro", "report")
+        run_dvc("repro", "report")
     if failed:
         raise UserError(f"ablation: {', '.join(failed)} failed; see {LOGS}/<name>.log. The others were collected")
 
@@ -82,7 +82,7 @@ def check_workspace(config: Config) -> None:
     """The experiments are compared with the workspace's own run: it has to be v3's, and whole."""
     if config.recipe_name != "v3":
         raise UserError(f"params.yaml: recipe: {config.recipe_name!r}: the ablation starts from v3; set recipe: v3")
-    changed = json.loads(dvc("status", "--json", capture=True))
+    changed = json.loads(run_dvc("status", "--json", capture=True))
     if changed:
         raise UserError(f"ablation: {', '.join(changed)} are not up to date; run `make repro` first")
 
@@ -144,7 +144,7 @@ def aurocs(evaluation: dict[str, Any]) -> dict[str, float]:
     return {"C": evaluation["verifier"]["strong_auroc"], "D": evaluation["verifier"]["auroc"]}
 
 
-def dvc(*arguments: str, capture: bool = False) -> str:
+def run_dvc(*arguments: str, capture: bool = False) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments], stdout=subprocess.PIPE if capture else None, text=True
     )

@@ -259,7 +259,7 @@ def test_v2_reruns_what_the_recipe_changes_and_no_data_stage(v2):
 def test_v2_and_v3_differ_in_every_line_of_the_diff_and_lack_none(workspace, v2):
     shown = workspace.dvc("metrics", "diff", "--all", "v2", "smoke", "--json")
     assert shown.returncode == 0, shown.stdout
-    found = json.loads(shown.stdout)["diff"]
+    found = json.loads(shown.stdout)
     assert {"metrics/eval.json", "metrics/calibrate.json", "metrics/train/strong.json"} <= set(found)
     for file, rows in found.items():
         for key, row in rows.items():
@@ -294,7 +294,7 @@ def test_a_queued_experiment_ends_like_any_other(workspace, v2):
         done = workspace.dvc("exp", "run", *arguments)
         assert done.returncode == 0, done.stdout
     shown = workspace.dvc("metrics", "diff", "smoke", "queued", "--json")
-    assert "metrics/calibrate.json" in json.loads(shown.stdout)["diff"]
+    assert "metrics/calibrate.json" in json.loads(shown.stdout)
     assert workspace.hashes() == before
 
 
