@@ -15,6 +15,15 @@ def test_the_result_table_is_the_reports():
     assert table[0].strip() in README
 
 
+def test_the_comparison_of_v2_and_v3_shows_the_reports_ablation_and_a_whole_diff():
+    report = (ROOT / "reports/report.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/v2-v3.md").read_text(encoding="utf-8")
+    (table,) = [part for part in report.split("\n\n") if part.startswith("| undone")]
+    assert table.strip() in text
+    rows = [line for line in (ROOT / "docs/v2-v3-diff.md").read_text(encoding="utf-8").splitlines() if "|" in line][2:]
+    assert len(rows) > 200 and not any("-" in [cell.strip() for cell in row.split("|")] for row in rows)
+
+
 def test_every_file_it_links_to_exists():
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
