@@ -28,19 +28,24 @@ def same_effects(
     Raises `UserError` where an episode has no task or its replay does not repeat what was recorded.
     """
     known = {episode.id: episode for episode in episodes}
+    for row in rows:
+        if row.episode not in known:
+            raise UserError(
+                f"effects: episode {row.episode} was answered and is not in its split; run `dvc repro answer`"
+            )
     variants = {e.source.removeprefix(MULTI_TURN) for e in episodes if e.source.startswith(MULTI_TURN)}
+    if not variants:  # nothing can be executed: no traces have to be there
+        yield from map(by_text, rows)
+        return
     tasks = {task.id: task for variant in sorted(variants) for task in load_tasks(raw, variant)}
     with Simulator(raw / SOURCE_CODE, timeout) as simulator:
         for name, own in _by_episode(rows):
-            episode = known.get(name)
-            if episode is None:
-                raise UserError(f"effects: episode {name} was answered and is not in its split; run `dvc repro answer`")
-            if episode.source.startswith(MULTI_TURN):
-                if name not in tasks:
-                    raise UserError(f"effects: episode {name} is no task of the traces; run `dvc repro collect`")
-                yield from _executed(episode, own, tasks[name], simulator)
+            if not known[name].source.startswith(MULTI_TURN):
+                yield from map(by_text, own)
+            elif name in tasks:
+                yield from _executed(known[name], own, tasks[name], simulator)
             else:
-                yield from (by_text(row) for row in own)
+                raise UserError(f"effects: episode {name} is no task of the traces; run `dvc repro collect`")
 
 
 def _by_episode(rows: Iterable[Answers]) -> Iterator[tuple[str, list[Answers]]]:

@@ -20,7 +20,7 @@ from specacts.render import COMPACT_TOKENS, UNNAMED, VERBS, Renderer, cut_middle
 LINES = CHAT.model_copy(update={"max_tokens": 2_000})
 PLAIN_LINES = CHAT.model_copy(update={"max_tokens": 1_500})
 """The instructions of the forms without words are longer."""
-thorough = hypothesis_settings(max_examples=150, deadline=None, derandomize=True, database=None)
+thorough = hypothesis_settings(max_examples=75, deadline=None, derandomize=True, database=None)
 EPISODES = [episode("long", 6), episode("short", 1)]
 
 
