@@ -108,6 +108,7 @@ def test_types_have_risks_of_their_own_and_share_the_error():
     assert certified_by_kind(evidence, {"repair": 0.05}, ERROR) == {"repair": None}
 
 
+@pytest.mark.slow
 def test_both_types_keep_their_promises_together():
     risks = {"file_write": 0.1, "file_read": 0.2}
     truth = {

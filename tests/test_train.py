@@ -405,6 +405,7 @@ def test_weights_that_are_not_finite_are_never_published(model, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_with_weights_that_are_not_finite_is_not_gone_on_with(base, rows, tmp_path, monkeypatch):
     checkpoints = interrupted(base, rows, tmp_path, monkeypatch)
     for path in checkpoints.glob("checkpoint-*/adapter_model.safetensors"):
