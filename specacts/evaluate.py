@@ -59,8 +59,8 @@ def run(
 ) -> dict[str, Track]:
     """Every policy and baseline over `rows`, by name.
 
-    thresholds: of C, D and E. majority: the action type that the majority baseline always answers. same: a row's
-    candidates by effect; without it calls are compared by their text alone.
+    thresholds: of the judging policies. majority: the action type that the majority baseline always answers.
+    same: a row's candidates by effect; without it calls are compared by their text alone.
     """
     judged = Judged(rows, same or [by_text(row) for row in rows])
     both = {name: choices(rows, name) for name in JUDGING}
@@ -233,18 +233,21 @@ def summary(track: Track, strong: Track, level: Level, weights: np.ndarray) -> d
         result |= spread_out("precision", ratio(hits, track.kept, weights), empty=0.0)
         result |= spread_out("recall", ratio(hits, track.proposed_right, weights), empty=0.0)
     result["malformed"] = float(track.malformed.mean())
-    result["cost"] = {}
-    for model in COST_MODELS:
-        result["cost"] |= spread_out(model, relative_cost(track, strong, model, weights))
-    return result
+    return result | {"cost": relative_costs(track, strong, weights)}
 
 
 def promise(track: Track, strong: Track, level: Level, weights: np.ndarray) -> dict[str, Any]:
     """What a policy at a guaranteed threshold did: share accepted, accuracy lost to A (negative: won), cost."""
     lost = strong.right[level] - track.right[level]
-    result = {"accept_rate": float(track.kept.mean()), **spread_out("lost", mean(lost, weights)), "cost": {}}
+    result = {"accept_rate": float(track.kept.mean()), **spread_out("lost", mean(lost, weights))}
+    return result | {"cost": relative_costs(track, strong, weights)}
+
+
+def relative_costs(track: Track, strong: Track, weights: np.ndarray) -> dict[str, float | None]:
+    """`relative_cost` by every cost model, with intervals."""
+    result: dict[str, float | None] = {}
     for model in COST_MODELS:
-        result["cost"] |= spread_out(model, relative_cost(track, strong, model, weights))
+        result |= spread_out(model, relative_cost(track, strong, model, weights))
     return result
 
 

@@ -47,7 +47,7 @@ def verifier_quality(
     are all right or all wrong there is nothing to rank, and each is 0.5.
     """
     greedy = [row.cheap[0] for row in rows]
-    right = [agrees(candidate.action, row.gold, level) for candidate, row in zip(greedy, rows, strict=True)]
+    right = _greedy_right(rows, level)
     scores = {
         "auroc": [row.verifier[0].score for row in judged_by(rows, judge)],
         "verdict_auroc": [row.verifier[0].score for row in rows],

@@ -1,4 +1,4 @@
-"""Choose the accept thresholds of policies C, D and E on the calibrate split, or take those that the recipe fixes.
+"""Choose the accept thresholds of the judging policies on the calibrate split, or take those that the recipe fixes.
 
     python -m stages.calibrate
 
