@@ -11,10 +11,13 @@ from pathlib import Path
 REPORT = Path("reports/report.md")
 
 
-def first_table(text: str) -> list[str]:
-    """The first Markdown table's lines."""
+TITLE = "## What every policy does"
+
+
+def result_table(text: str) -> list[str]:
+    """The lines of the first Markdown table behind `TITLE`."""
     table: list[str] = []
-    for line in text.splitlines():
+    for line in text.partition(TITLE)[2].splitlines():
         if line.startswith("|"):
             table.append(line)
         elif table:
@@ -25,7 +28,7 @@ def first_table(text: str) -> list[str]:
 def main() -> None:
     if not REPORT.is_file():
         sys.exit(f"error: no {REPORT}; run `make repro`")
-    print("\n".join(["", *first_table(REPORT.read_text(encoding="utf-8")), "", f"The report: {REPORT}"]))
+    print("\n".join(["", *result_table(REPORT.read_text(encoding="utf-8")), "", f"The report: {REPORT}"]))
 
 
 if __name__ == "__main__":

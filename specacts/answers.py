@@ -10,12 +10,12 @@ one token costs each model. Policies are replayed over these rows in seconds, wi
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from specacts.config import ROLES, JudgeScore, Role
 from specacts.episodes import Action
 from specacts.errors import UserError
-from specacts.files import read_json, read_jsonl
+from specacts.files import read_json, read_models
 
 
 class _Strict(BaseModel):
@@ -64,6 +64,9 @@ class Answers(_Strict):
     window, context: by role, as each reads transcripts of its own form: the number of the window the decision is in,
     and the tokens before it there; a model that answered earlier in the same window has part of them cached.
     seconds_per_token: what reading one context token took each model.
+
+    Made of these and of the context afterwards, without a model, and not recorded: route, the router's probability
+    that the cheap model's action will be right (router.py); combined, all scores in one (combine.py).
     """
 
     episode: str
@@ -80,6 +83,8 @@ class Answers(_Strict):
     verifier_likelihood: tuple[Verdict, ...]
     strong_verdict: tuple[Verdict, ...]
     seconds_per_token: dict[Role, float]
+    route: float | None = None
+    combined: float | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> "Answers":
@@ -119,8 +124,7 @@ def load_answers(path: Path) -> list[Answers]:
     """
     rows: list[Answers] = []
     seen: set[str] = set()
-    for number, value in read_jsonl(path):
-        row = _validated(path, number, value)
+    for number, row in read_models(path, Answers):
         follows = bool(rows) and row.episode == rows[-1].episode and row.decision > rows[-1].decision
         if row.episode in seen and not follows:
             raise UserError(f"{path}:{number}: decision: {row.episode}: decisions are out of order")
@@ -129,15 +133,6 @@ def load_answers(path: Path) -> list[Answers]:
     if not rows:
         raise UserError(f"{path}: no answers in it; the split is empty")
     return rows
-
-
-def _validated(path: Path, number: int, value: object) -> Answers:
-    try:
-        return Answers.model_validate(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "(row)"
-        raise UserError(f"{path}:{number}: {field}: {first['msg']} (got {str(first['input'])[:80]!r})") from error
 
 
 def load_sizes(path: Path) -> dict[str, ModelSize]:

@@ -4,7 +4,8 @@
     config.lora.r, config.scale.strong.layers, config.recipe.verifier.objective
 
 `params.yaml` is what people vary; `configs/scale/<scale>.yaml` is which models, how much data and compute;
-`configs/recipe/<recipe>.yaml` is how data, models, verifier and threshold are made. Unknown keys, wrong types and
+`configs/recipe/<recipe>.yaml` is how data, models, verifier and threshold are made; `configs/prices/<prices>.yaml` is
+what tokens cost. Unknown keys, wrong types and
 values out of range are refused with file, field and value.
 """
 
@@ -22,6 +23,19 @@ ROLES = ("cheap", "verifier", "strong")
 Role = Literal["cheap", "verifier", "strong"]
 Level = Literal["type", "tool", "call"]
 JudgeScore = Literal["likelihood", "verdict", "reward"]
+Promising = Literal["C", "D", "E", "F", "G"]
+"""Policies that can carry a guarantee: H's score is fitted on the very groups that would have to prove it."""
+ActionType = Literal[
+    "tool_call",
+    "retrieval",
+    "file_read",
+    "file_write",
+    "repair",
+    "verifier",
+    "ask_clarification",
+    "final_answer",
+    "BLOCKED",
+]
 Form = Literal["words", "lines", "natural"]
 """How actions are spelled in a transcript (render.py)."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
@@ -87,6 +101,20 @@ class Acceptance(_Strict):
     level: Level
     score: Literal["likelihood", "verdict"] = Field(description="what of the verifier's D and E go by")
     max_relative_cost: float = Field(gt=0, description="of the policy, in units of the strong model's cost")
+    risk: Fraction | None = Field(description="insist on losing at most so much accuracy to the strong model")
+    confidence: Fraction = Field(description="how sure guarantees have to be")
+    policies: tuple[Promising, ...] = Field(min_length=1, description="which policies a guarantee is sought for")
+    risk_by_type: dict[ActionType, Annotated[float, Field(ge=0, lt=1)]] = Field(
+        description="risks of their own for some action types, per proposal of that type; 0: strong always acts"
+    )
+
+    @model_validator(mode="after")
+    def _names_each_policy_once(self) -> "Acceptance":
+        if len(set(self.policies)) < len(self.policies):
+            raise ValueError(f"policies names one twice: {list(self.policies)}")
+        if self.risk_by_type and self.risk is None:
+            raise ValueError("risk_by_type is set and risk is not: types that it does not name have no risk")
+        return self
 
 
 class UpstreamCost(_Strict):
@@ -98,10 +126,34 @@ class UpstreamCost(_Strict):
 
 
 class Cost(_Strict):
-    """Which counted cost decides the threshold, and upstream's constants for comparison."""
+    """Which counted cost decides the threshold, the price table, and upstream's constants for comparison."""
 
-    model: Literal["flops", "flops_no_cache", "seconds", "upstream"]
+    model: Literal["flops", "flops_no_cache", "seconds", "money", "upstream"]
+    prices: Name = Field(description="a file in configs/prices/")
     upstream: UpstreamCost
+
+
+class Price(_Strict):
+    """What a million tokens of one model cost: read anew, read from its cache, generated."""
+
+    input: float = Field(ge=0)
+    cached_input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+
+class Prices(_Strict):
+    """A `configs/prices/*.yaml` file."""
+
+    currency: str
+    cheap: Price
+    verifier: Price
+    strong: Price
+
+    @model_validator(mode="after")
+    def _strong_costs_something(self) -> "Prices":
+        if not self.strong.input + self.strong.output:
+            raise ValueError("strong costs nothing: there is nothing to save, and no unit to count in")
+        return self
 
 
 class SingleTurn(_Strict):
@@ -166,8 +218,16 @@ class Answer(_Strict):
 
     proposals: int = Field(ge=1, description="N: one greedy, the rest sampled")
     temperature: float = Field(gt=0)
-    episodes: int = Field(ge=1, description="most episodes answered of each of calibrate and test")
+    calibrate_episodes: int = Field(ge=1, description="most episodes of calibrate that are answered")
+    test_episodes: int = Field(ge=1, description="most episodes of test that are answered")
     verify_episodes: int = Field(ge=1, description="most episodes of verify the cheap model proposes on")
+
+
+class Live(_Strict):
+    """How much of the test split policies run live on the simulators."""
+
+    episodes: int = Field(ge=1, description="most multi-turn test episodes, of as many groups as there are")
+    steps: int = Field(ge=1, description="most actions in one turn; then the episode is given up")
 
 
 class Scale(_Strict):
@@ -185,6 +245,7 @@ class Scale(_Strict):
     verifier: RoleScale
     strong: RoleScale
     answer: Answer
+    live: Live
     bootstrap: int = Field(ge=100, description="resamples behind every interval")
 
     @model_validator(mode="after")
@@ -268,6 +329,7 @@ class Config(_Strict):
     recipe_name: Name
     scale: Scale
     recipe: Recipe
+    prices: Prices
 
     @property
     def judge_score(self) -> JudgeScore:
@@ -286,21 +348,23 @@ class _Params(_Strict):
 
 
 def load_config(root: Path) -> Config:
-    """Read `params.yaml` under `root` and the scale and recipe files it names."""
+    """Read `params.yaml` under `root` and the scale, recipe and price files it names."""
     # Before any library that would phone home is imported: every stage reads its configuration first.
     os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1", TOKENIZERS_PARALLELISM="false")
     params = _validated(root / "params.yaml", _Params)
-    scale = _validated(_named(root, "scale", params.scale), Scale)
-    recipe = _validated(_named(root, "recipe", params.recipe), Recipe)
+    scale = _validated(_named(root, "scale", params.scale, "scale"), Scale)
+    recipe = _validated(_named(root, "recipe", params.recipe, "recipe"), Recipe)
+    prices = _validated(_named(root, "prices", params.cost.prices, "cost.prices"), Prices)
     values = {name: getattr(params, name) for name in ("seed", "lora", "train", "acceptance", "cost")}
-    return Config(**values, scale_name=params.scale, recipe_name=params.recipe, scale=scale, recipe=recipe)
+    names = {"scale_name": params.scale, "recipe_name": params.recipe}
+    return Config(**values, **names, scale=scale, recipe=recipe, prices=prices)
 
 
-def _named(root: Path, kind: str, name: str) -> Path:
+def _named(root: Path, kind: str, name: str, field: str) -> Path:
     path = root / "configs" / kind / f"{name}.yaml"
     if not path.is_file():
         known = sorted(p.stem for p in path.parent.glob("*.yaml"))
-        raise UserError(f"params.yaml: {kind}: {name!r} has no file {path.relative_to(root)}; known: {known}")
+        raise UserError(f"params.yaml: {field}: {name!r} has no file {path.relative_to(root)}; known: {known}")
     return path
 
 

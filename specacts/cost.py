@@ -1,6 +1,7 @@
-"""What a policy's calls cost: counted in FLOPs, in measured seconds, and in upstream's fixed figures.
+"""What a policy's calls cost: in FLOPs, in measured seconds, in money, and in upstream's fixed figures.
 
-    charged = charges(rows, outcomes, sizes, config.cost.upstream)      # one Charge a decision
+    tariff = Tariff(sizes, config.prices, config.cost.upstream)
+    charged = charges(rows, outcomes, tariff)      # one Charge a decision
     total(charged).flops
 
 Every call that ran is charged, the fallback included. Within a window a model keeps a cache: context it has read and
@@ -10,7 +11,8 @@ time, for stateless serving.
 
 FLOPs of t tokens through a decoder (multiply and add count as two): 2·body·t, plus 2·head for each next-token
 distribution computed, plus 4·layers·attention for each pair of a token and one it attends to (Kaplan et al. 2020,
-table 1). Not counted: norms, softmax, embedding look-ups, sampling.
+table 1). Not counted: norms, softmax, embedding look-ups, sampling. Money is tokens times a price table's: read anew,
+cached, or generated.
 
 Recorded contexts hold the gold actions. Where a policy took another action, its tokens stand for the gold ones in
 the cache; the lengths differ by a few tokens in either direction, also where an executed action is spelled otherwise
@@ -22,37 +24,56 @@ from math import fsum
 from typing import NamedTuple
 
 from specacts.answers import Answers, ModelSize
-from specacts.config import UpstreamCost
-from specacts.policies import ALWAYS, NEVER, Call, Choice, Outcome, choices, score
+from specacts.config import Prices, UpstreamCost
+from specacts.policies import ALWAYS, NEVER, TIE, Call, Choice, Outcome, choices, score
 
-COST_MODELS = ("flops", "flops_no_cache", "seconds", "upstream")
-MARGIN = 1e-6
-"""Scores this close, relatively, are one score: numerically different runs of a model differ by up to 1.5e-7."""
+COST_MODELS = ("flops", "flops_no_cache", "seconds", "money", "upstream")
+PARTS = ("new", "cached", "generated")
+"""What tokens are to a call: read for the first time (context and what is judged), read before, or its own."""
+MARGIN = 10 * TIE
+"""Scores this close, relatively, are one score: a threshold between two others lies further than `TIE` from both."""
 
 Cached = dict[str, tuple[int, int]]
 """What each model has in its cache, by role: the number of the window, and how many of its context tokens."""
 
 
+class Tariff(NamedTuple):
+    """What calls are charged by: each model's size by role, the price table, upstream's fixed figures."""
+
+    sizes: dict[str, ModelSize]
+    prices: Prices
+    upstream: UpstreamCost
+
+
 class Charge(NamedTuple):
-    """What one decision cost, by cost model: FLOPs, seconds, and units of upstream's strong model."""
+    """What one decision cost, by cost model: FLOPs, seconds, the price table's currency, upstream's strong models.
+
+    Then the same FLOPs in parts (attending to cached tokens is all that those cost), and the tokens of each part.
+    """
 
     flops: float
     flops_no_cache: float
     seconds: float
+    money: float
     upstream: float
+    new_flops: float
+    cached_flops: float
+    generated_flops: float
+    new_tokens: float
+    cached_tokens: float
+    generated_tokens: float
 
 
 class Swept(NamedTuple):
-    """A judging policy at one threshold: which decisions it accepts [rows], and what all of them cost."""
+    """A judging policy at one threshold: which decisions it accepts [rows], what all and what each episode's cost."""
 
     threshold: float
     accepted: tuple[bool, ...]
     charge: Charge
+    by_episode: dict[str, Charge]
 
 
-def charges(
-    rows: Sequence[Answers], outcomes: Sequence[Outcome], sizes: dict[str, ModelSize], upstream: UpstreamCost
-) -> list[Charge]:
+def charges(rows: Sequence[Answers], outcomes: Sequence[Outcome], tariff: Tariff) -> list[Charge]:
     """The charge of each decision. `rows` are in order within an episode; a new window starts with an empty cache."""
     result: list[Charge] = []
     cached: Cached = {}
@@ -60,18 +81,12 @@ def charges(
     for row, outcome in zip(rows, outcomes, strict=True):
         if row.episode != episode:
             episode, cached = row.episode, {}
-        charged, cached = step(row, outcome, cached, sizes, upstream)
+        charged, cached = step(row, outcome, cached, tariff)
         result.append(charged)
     return result
 
 
-def expected_charges(
-    rows: Sequence[Answers],
-    both: Sequence[Choice],
-    rate: float,
-    sizes: dict[str, ModelSize],
-    upstream: UpstreamCost,
-) -> list[Charge]:
+def expected_charges(rows: Sequence[Answers], both: Sequence[Choice], rate: float, tariff: Tariff) -> list[Charge]:
     """The expected charge of each decision where a coin accepts with probability `rate`, exactly.
 
     What a call costs depends on what is cached, hence on earlier tosses: all cache states an episode can be in are
@@ -86,7 +101,7 @@ def expected_charges(
         parts, following = [], {}
         for state, probability in states.items():
             for outcome, share in ((choice.accept, rate), (choice.reject, 1 - rate)):
-                charged, cached = step(row, outcome, dict(state), sizes, upstream)
+                charged, cached = step(row, outcome, dict(state), tariff)
                 parts.append(Charge(*(probability * share * value for value in charged)))
                 key = tuple(sorted(cached.items()))
                 following[key] = following.get(key, 0.0) + probability * share
@@ -95,10 +110,14 @@ def expected_charges(
     return result
 
 
-def step(
-    row: Answers, outcome: Outcome, cached: Cached, sizes: dict[str, ModelSize], upstream: UpstreamCost
-) -> tuple[Charge, Cached]:
+def step(row: Answers, outcome: Outcome, cached: Cached, tariff: Tariff) -> tuple[Charge, Cached]:
     """The charge of one decision, and what is cached after it."""
+    parts, after = itemized(row, outcome, cached, tariff)
+    return total(parts), after
+
+
+def itemized(row: Answers, outcome: Outcome, cached: Cached, tariff: Tariff) -> tuple[list[Charge], Cached]:
+    """The charge of each of a decision's calls, in their order, and what is cached after them."""
     after, parts = dict(cached), []
     for call in outcome.calls:
         window, held = after.get(call.role, (-1, 0))
@@ -106,19 +125,27 @@ def step(
         # An action longer than the gold one must not make more of the context cached than there is.
         new = max(0, context - held) if window == row.window[call.role] else context
         after[call.role] = (row.window[call.role], context)
-        parts.append(_charge(row, call, new, sizes[call.role], upstream))
+        parts.append(_charge(row, call, new, tariff))
     window, held = after[outcome.actor]
     after[outcome.actor] = (window, held + outcome.tokens)
-    return total(parts), after
+    return parts, after
 
 
-def _charge(row: Answers, call: Call, new: int, size: ModelSize, upstream: UpstreamCost) -> Charge:
-    context = row.context[call.role]
+def _charge(row: Answers, call: Call, new: int, tariff: Tariff) -> Charge:
+    context, own = row.context[call.role], sum(call.branches)
+    size, rate = tariff.sizes[call.role], getattr(tariff.prices, call.role)
+    parts = flops(size, context - new, new, call)
+    made = own if call.answers else 0  # what is judged is read, not generated
+    tokens = (new + own - made, context - new, made)
+    rates = (rate.input, rate.cached_input, rate.output)
     return Charge(
-        flops=flops(size, context - new, new, call),
-        flops_no_cache=flops(size, 0, context, call),
+        flops=fsum(parts),
+        flops_no_cache=fsum(flops(size, 0, context, call)),
         seconds=new * row.seconds_per_token[call.role] + call.seconds,
-        upstream=price(call, upstream),
+        money=fsum(count * each for count, each in zip(tokens, rates, strict=True)) / 1e6,
+        upstream=price(call, tariff.upstream),
+        **dict(zip((f"{part}_flops" for part in PARTS), parts, strict=True)),
+        **dict(zip((f"{part}_tokens" for part in PARTS), map(float, tokens), strict=True)),
     )
 
 
@@ -133,11 +160,16 @@ def without_fallback(outcome: Outcome, upstream: UpstreamCost) -> float:
     return sum(price(call, upstream) for call in outcome.calls if call.role != "strong" or not call.answers)
 
 
-def flops(size: ModelSize, cached: int, new: int, call: Call) -> float:
-    """FLOPs of one call: `new` context tokens behind `cached` ones, then its branches, each behind all of them."""
-    context, own = cached + new, sum(call.branches)
-    pairs = new * cached + _triangle(new) + own * context + sum(map(_triangle, call.branches))
-    return 2 * size.body * (new + own) + 2 * size.head * call.heads + 4 * size.layers * size.attention * pairs
+def flops(size: ModelSize, cached: int, new: int, call: Call) -> tuple[float, float, float]:
+    """FLOPs of one call by `PARTS`: `new` context tokens behind `cached` ones, then its branches behind all of them."""
+    own, pair = sum(call.branches), 4 * size.layers * size.attention
+    reading = 2 * size.body * new + pair * _triangle(new)
+    answering = 2 * size.body * own + 2 * size.head * call.heads
+    answering += pair * (own * new + sum(map(_triangle, call.branches)))
+    looking_back = pair * cached * (new + own)
+    if call.answers:
+        return reading, looking_back, answering
+    return reading + answering, looking_back, 0
 
 
 def _triangle(tokens: int) -> int:
@@ -147,7 +179,7 @@ def _triangle(tokens: int) -> int:
 
 def total(charged: Iterable[Charge]) -> Charge:
     """The sum of charges, by cost model; of none, zero."""
-    zero = Charge(0.0, 0.0, 0.0, 0.0)
+    zero = Charge(*(0.0 for _ in Charge._fields))
     return Charge(*map(fsum, zip(zero, *charged, strict=True)))
 
 
@@ -169,7 +201,7 @@ def _between(low: float, high: float) -> float:
     return next(value for value in rounded if abs(value - middle) <= reach)
 
 
-def sweep(rows: Sequence[Answers], name: str, sizes: dict[str, ModelSize], upstream: UpstreamCost) -> list[Swept]:
+def sweep(rows: Sequence[Answers], name: str, tariff: Tariff) -> list[Swept]:
     """Judging policy `name` at every threshold worth trying (`thresholds`), from the lowest up.
 
     A higher threshold turns some acceptances into rejections and changes the cost of their episodes only: those alone
@@ -190,7 +222,7 @@ def sweep(rows: Sequence[Answers], name: str, sizes: dict[str, ModelSize], upstr
         for key in stale:
             members = episodes[key]
             taken = [both[n].accept if accepted[n] else both[n].reject for n in members]
-            costs[key] = total(charges([rows[n] for n in members], taken, sizes, upstream))
+            costs[key] = total(charges([rows[n] for n in members], taken, tariff))
         stale = set()
-        result.append(Swept(threshold, tuple(accepted), total(costs.values())))
+        result.append(Swept(threshold, tuple(accepted), total(costs.values()), dict(costs)))
     return result

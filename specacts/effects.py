@@ -8,17 +8,21 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from specacts.answers import Answers
 from specacts.episodes import Action, agrees
 from specacts.errors import UserError
-from specacts.files import read_jsonl
+from specacts.files import read_models
 
 
 class SameEffect(BaseModel):
-    """At one decision, whether each candidate does what the gold action does; `executed`: whether they were run."""
+    """At one decision, whether each candidate does what the gold action does.
+
+    executed: whether they were run. seconds: what the gold call took its simulator; None where none was executed.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -27,13 +31,15 @@ class SameEffect(BaseModel):
     executed: bool
     cheap: tuple[bool, ...]
     strong: bool
+    seconds: float | None
 
 
 def by_text(row: Answers) -> SameEffect:
     """Where nothing can be executed, two calls do the same if they are equal, and what speaks if its type is."""
     cheap = tuple(agrees(candidate.action, row.gold, "call") for candidate in row.cheap)
     strong = agrees(row.strong.action, row.gold, "call")
-    return SameEffect(episode=row.episode, decision=row.decision, executed=False, cheap=cheap, strong=strong)
+    place = {"episode": row.episode, "decision": row.decision}
+    return SameEffect(**place, executed=False, cheap=cheap, strong=strong, seconds=None)
 
 
 def does_the_same(row: Answers, same: SameEffect, action: Action | None) -> bool:
@@ -44,13 +50,7 @@ def does_the_same(row: Answers, same: SameEffect, action: Action | None) -> bool
 
 def load_effects(path: Path, rows: Sequence[Answers]) -> list[SameEffect]:
     """Read results that were made of `rows`, or say which line does not belong to them."""
-    found = []
-    for number, value in read_jsonl(path):
-        try:
-            found.append(SameEffect.model_validate(value))
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise UserError(f"{path}:{number}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    found = [same for _, same in read_models(path, SameEffect)]
     keys = [(one.episode, one.decision, len(one.cheap)) for one in found]
     if keys != [(row.episode, row.decision, len(row.cheap)) for row in rows]:
         raise UserError(f"{path}: it was made of other answers; run `dvc repro effects`")
@@ -67,6 +67,7 @@ def summary(rows: Sequence[Answers], found: Sequence[SameEffect]) -> Mapping[str
     return {
         "decisions": len(rows),
         "executed_calls": len(executed),
+        "median_call_seconds": median([same.seconds for _, same in executed if same.seconds is not None] or [0.0]),
         **{role: _counts(pairs) for role, pairs in taken.items()},
     }
 

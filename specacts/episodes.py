@@ -12,22 +12,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from specacts.errors import UserError
-from specacts.files import read_jsonl, write_jsonl
+from specacts.config import ActionType
+from specacts.files import read_models, write_jsonl
 
-ActionType = Literal[
-    "tool_call",
-    "retrieval",
-    "file_read",
-    "file_write",
-    "repair",
-    "verifier",
-    "ask_clarification",
-    "final_answer",
-    "BLOCKED",
-]
 ACTION_TYPES: tuple[ActionType, ...] = get_args(ActionType)
 SPEAKING: frozenset[str] = frozenset({"ask_clarification", "final_answer", "BLOCKED"})
 """Action types that speak to the user; every other one calls a tool."""
@@ -159,15 +148,7 @@ def _same(a: Any, b: Any) -> bool:
 
 def load_episodes(path: Path) -> list[Episode]:
     """Read episodes, or say at which line and field one is wrong."""
-    episodes = []
-    for number, row in read_jsonl(path):
-        try:
-            episodes.append(Episode.model_validate(row))
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"]))
-            raise UserError(f"{path}:{number}: {field}: {first['msg']} (got {str(first['input'])[:80]!r})") from error
-    return episodes
+    return [episode for _, episode in read_models(path, Episode)]
 
 
 def save_episodes(path: Path, episodes: Iterable[Episode]) -> None:

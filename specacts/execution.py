@@ -7,6 +7,7 @@ out as it was recorded, or the replay is refused. Calls are tried on copies. Sin
 calls are compared by their text.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -62,16 +63,20 @@ def _executed(episode: Episode, rows: list[Answers], task: Task, simulator: Simu
     for step, following in zip(episode.steps, (*episode.steps[1:], None), strict=True):
         if not isinstance(step, Act) or not step.supervised:  # an injected fault left no trace on the simulators
             continue
-        if decision in due:
-            yield _tried(due[decision], simulator)
+        same = _tried(due[decision], simulator) if decision in due else None
         decision += 1
         if step.action.tool is not None:
+            started = time.perf_counter()
             found = simulator.call(step.action.tool, step.action.arguments)
+            seconds = time.perf_counter() - started
             if not isinstance(following, Observation) or found != following.content:
                 raise UserError(
                     f"effects: episode {episode.id}, decision {decision - 1}: {step.action.tool} does not return what "
                     "was recorded; the traces and the simulators do not belong together: run `dvc repro collect`"
                 )
+            same = same and same.model_copy(update={"seconds": seconds})
+        if same:
+            yield same
 
 
 def _tried(row: Answers, simulator: Simulator) -> SameEffect:
@@ -80,7 +85,8 @@ def _tried(row: Answers, simulator: Simulator) -> SameEffect:
     wanted = simulator.effect(row.gold.tool, row.gold.arguments)
     cheap = tuple(_does(candidate.action, wanted, simulator) for candidate in row.cheap)
     strong = _does(row.strong.action, wanted, simulator)
-    return SameEffect(episode=row.episode, decision=row.decision, executed=True, cheap=cheap, strong=strong)
+    place = {"episode": row.episode, "decision": row.decision}
+    return SameEffect(**place, executed=True, cheap=cheap, strong=strong, seconds=None)
 
 
 def _does(action: Action | None, wanted: Effect, simulator: Simulator) -> bool:

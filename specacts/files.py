@@ -5,12 +5,16 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from specacts.errors import UserError
+
+Model = TypeVar("Model", bound=BaseModel)
 
 DIGITS = 4  # `dvc metrics diff` prints five; more would only show noise
 
@@ -73,6 +77,22 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, Any]]:
                         raise UserError(f"{path}:{number}: not valid JSON ({error})") from error
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; run the stage that makes it (`dvc repro`)") from error
+
+
+def read_models(path: Path, model: type[Model], ignored: Sequence[str] = ()) -> Iterator[tuple[int, Model]]:
+    """Yield (line number, value) of a file of JSON lines, or say which line and field is no `model`.
+
+    ignored: fields that a line may have beside the model's.
+    """
+    for number, value in read_jsonl(path):
+        if isinstance(value, dict):
+            value = {key: item for key, item in value.items() if key not in ignored}
+        try:
+            yield number, model.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"])) or "(line)"
+            raise UserError(f"{path}:{number}: {field}: {first['msg']} (got {str(first['input'])[:80]!r})") from error
 
 
 def sha256(path: Path) -> str:

@@ -22,6 +22,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit
 
+from specacts.policies import TIE
+
 GRID: tuple[float, ...] = tuple(float(value) for value in np.round(expit(np.linspace(12, -12, 241)), 12))
 """Thresholds worth trying on a probability, from the strictest down: even steps of log-odds, seen by no data."""
 
@@ -72,7 +74,7 @@ def excess(evidence: Evidence, risk: float, scope: np.ndarray | None = None) -> 
     together = np.argsort(place, kind="stable")
     starts = np.flatnonzero(np.diff(place[together], prepend=-1))
     sizes = np.diff(starts, append=len(place))
-    accepted = evidence.scores[None, together] >= np.array(GRID)[:, None]
+    accepted = evidence.scores[None, together] * (1 + TIE) >= np.array(GRID)[:, None]  # as policies.reaches
     terms = (accepted * evidence.losses[together] - risk) * inside[together]
     return np.add.reduceat(terms, starts, axis=1) / sizes
 
@@ -111,3 +113,10 @@ def evidence_of(
     return Evidence(
         np.asarray(scores, dtype=float), np.asarray(losses, dtype=float), np.asarray(groups), np.asarray(kinds)
     )
+
+
+def repeated(evidence: Evidence, times: int) -> Evidence:
+    """As if every group had been met `times` times, as different groups."""
+    names = np.concatenate([np.char.add(evidence.groups.astype(str), f"/{n}") for n in range(times)])
+    scores, losses, kinds = (np.tile(part, times) for part in (evidence.scores, evidence.losses, evidence.kinds))
+    return Evidence(scores, losses, names, kinds)

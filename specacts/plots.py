@@ -22,9 +22,25 @@ from specacts.episodes import ACTION_TYPES
 Rows = list[dict[str, str]]
 
 # Okabe and Ito's palette: told apart with any colour vision.
-COLOURS = {"A": "#000000", "B": "#D55E00", "C": "#0072B2", "D": "#009E73", "E": "#CC79A7", "F": "#E69F00"}
+COLOURS = {
+    "A": "#000000",
+    "B": "#D55E00",
+    "C": "#0072B2",
+    "D": "#009E73",
+    "E": "#CC79A7",
+    "F": "#E69F00",
+    "G": "#56B4E9",
+    "H": "#7B4B94",
+}
 ROLES = {"cheap": ("#D55E00", "-"), "verifier": ("#009E73", "--"), "strong": ("#000000", "-.")}
-BASELINES = {"majority": "s", "random": "v", "random_accept": "X", "oracle": "*", "oracle_picks": "P"}
+BASELINES = {
+    "majority": "s",
+    "random": "v",
+    "random_accept_D": "X",
+    "oracle": "*",
+    "oracle_picks": "P",
+    "oracle_routes": "D",
+}
 GREY = "#777777"
 NAMES = {
     "A": "A: strong alone",
@@ -33,22 +49,33 @@ NAMES = {
     "D": "D: verifier judges",
     "E": "E: verifier picks",
     "F": "F: own confidence",
+    "G": "G: router",
+    "H": "H: all combined",
     "majority": "commonest type",
     "random": "random type",
-    "random_accept": "D with a coin",
+    "random_accept_D": "D with a coin",
     "oracle": "D, perfect verifier",
     "oracle_picks": "E, perfect verifier",
+    "oracle_routes": "G, perfect router",
 }
 
 
 def frontier(rows: Rows, cost_label: str, level: str, path: Path) -> None:
-    """Accuracy against relative cost: policies and baselines with intervals, D's threshold sweep as a line."""
+    """Accuracy against relative cost: policies and baselines with intervals, threshold sweeps and A to B as lines."""
     figure, axes = _figure(9.5, 5.6)
     handles = []
-    swept = sorted((float(row["cost"]), float(row["accuracy"])) for row in rows if row["kind"] == "sweep")
-    if swept:
-        line = {"color": COLOURS["D"], "alpha": 0.5, "linewidth": 1.6, "label": "D at every threshold"}
-        handles += axes.plot(*zip(*swept, strict=True), **line)
+    for name in sorted({row["name"] for row in rows if row["kind"] == "sweep"}):
+        mine = [row for row in rows if (row["name"], row["kind"]) == (name, "sweep")]
+        swept = sorted((float(row["cost"]), float(row["accuracy"])) for row in mine)
+        axes.plot(*zip(*swept, strict=True), color=COLOURS[name], alpha=0.45, linewidth=1.4)
+    ends = [
+        (float(row["cost"]), float(row["accuracy"]))
+        for row in rows
+        if row["name"] in ("A", "B") and not row["threshold"]
+    ]
+    if len(ends) == 2:
+        coin = {"color": GREY, "linestyle": "--", "linewidth": 1.2, "label": "a coin between A and B"}
+        handles += axes.plot(*zip(*ends, strict=True), **coin)
     for row in rows:
         if row["kind"] == "policies":
             handles.append(_mark(axes, row, COLOURS[row["name"]], "o", 13))
@@ -60,7 +87,7 @@ def frontier(rows: Rows, cost_label: str, level: str, path: Path) -> None:
     axes.axvline(1, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
     axes.set_xlabel(f"cost relative to always asking the strong model ({cost_label})")
     axes.set_ylabel(f"{level} accuracy on the test split")
-    axes.set_title("Accuracy and cost with 95 % intervals")
+    axes.set_title("Accuracy and cost with 95 % intervals; lines: every threshold")
     axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, labelspacing=0.7)
     _save(figure, path)
 

@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from specacts.answers import Candidate
 from specacts.episodes import LEVELS, Action, agrees
-from specacts.errors import UserError
-from specacts.files import read_jsonl, write_jsonl
+from specacts.files import read_models, write_jsonl
 
 
 class Proposed(BaseModel):
@@ -24,15 +23,7 @@ class Proposed(BaseModel):
 
 def load_proposals(path: Path) -> list[Proposed]:
     """Read proposals, or say which line and field is wrong."""
-    rows = []
-    for number, row in read_jsonl(path):
-        row.pop("right", None)  # derived; for people and plots
-        try:
-            rows.append(Proposed.model_validate(row))
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise UserError(f"{path}:{number}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    return rows
+    return [row for _, row in read_models(path, Proposed, ignored=("right",))]  # derived; for people and plots
 
 
 def save_proposals(path: Path, rows: Iterable[Proposed]) -> None:

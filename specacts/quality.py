@@ -5,7 +5,7 @@
 Scores are of the cheap model's greedy proposal; the interval of every figure is a bootstrap over groups (`stats.py`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -23,7 +23,6 @@ from specacts.stats import (
     calibration_error,
     mean,
     ratio,
-    resample_weights,
     spread_out,
 )
 
@@ -65,7 +64,7 @@ def verifier_quality(
 
 
 def score_quality(
-    rows: list[Answers], calibrations: dict[str, Calibration], level: Level, weights: np.ndarray
+    rows: list[Answers], calibrations: Mapping[str, Calibration], level: Level, weights: np.ndarray
 ) -> dict[str, dict[str, float | None]]:
     """How good each judge's score of the greedy proposal is: at ranking, and as a probability, raw and calibrated.
 
@@ -99,10 +98,10 @@ def _quality(raw: np.ndarray, true: np.ndarray, right: np.ndarray, weights: np.n
 
 
 def quality_by_type(
-    rows: list[Answers], calibrations: dict[str, Calibration], level: Level, resamples: int, seed: int
+    rows: list[Answers], calibrations: Mapping[str, Calibration], level: Level, weights: np.ndarray
 ) -> Iterator[Cells]:
     """Rows of `BY_TYPE`: `score_quality` by the type that was proposed, where it was at least `FEWEST` times."""
-    right, weights = _greedy_right(rows, level), resample_weights([row.group for row in rows], resamples, seed)
+    right = _greedy_right(rows, level)
     proposed = np.array([row.cheap[0].action.type if row.cheap[0].action else "" for row in rows])
     for name, calibration in calibrations.items():
         raw = np.array([score(row, name) for row in rows])
@@ -115,11 +114,10 @@ def quality_by_type(
 
 
 def reliability(
-    rows: list[Answers], calibrations: dict[str, Calibration], level: Level, resamples: int, seed: int
+    rows: list[Answers], calibrations: Mapping[str, Calibration], level: Level, weights: np.ndarray
 ) -> Iterator[Cells]:
     """Rows of `RELIABILITY`: greedy proposals in bins of equal mass by score, raw and calibrated (kind)."""
     right = _greedy_right(rows, level).astype(float)
-    weights = resample_weights([row.group for row in rows], resamples, seed)
     for name, calibration in calibrations.items():
         raw = np.array([score(row, name) for row in rows])
         for kind, values in (("raw", raw), ("calibrated", apply(calibration, raw))):
@@ -130,12 +128,9 @@ def reliability(
                 yield (name, kind, float(values[index == number].mean()), *found, int(own.sum()))
 
 
-def risk_coverage(
-    rows: list[Answers], names: Sequence[str], level: Level, resamples: int, seed: int
-) -> Iterator[Cells]:
+def risk_coverage(rows: list[Answers], names: Sequence[str], level: Level, weights: np.ndarray) -> Iterator[Cells]:
     """Rows of `RISK_COVERAGE`: the share of greedy proposals accepted, best scores first, and how many are wrong."""
     wrong = 1.0 - _greedy_right(rows, level)
-    weights = resample_weights([row.group for row in rows], resamples, seed)
     for name in names:
         order = np.argsort([-score(row, name) for row in rows], kind="stable")
         for count in sorted({max(1, round(len(rows) * part / 40)) for part in range(2, 41)}):

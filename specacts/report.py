@@ -2,40 +2,41 @@
 
     text = report(Facts(evaluation=..., calibration=..., ...))
 
-Every sentence about an outcome is chosen by the numbers; nothing here knows what the result should be. The first
-table is the result table (scripts/show.py prints it).
+Every sentence about an outcome is chosen by the numbers; nothing here knows what the result should be. What to
+do comes first, then the result table (scripts/show.py prints it).
 """
 
-from typing import Any, NamedTuple
-
-from tabulate import tabulate
+from typing import NamedTuple
 
 from specacts.calibrate import fixed_thresholds
-from specacts.config import Recipe
+from specacts.sections import (
+    ablation_parts,
+    charges_table,
+    costs_text,
+    frontier_text,
+    guarantee_parts,
+    latency_text,
+    live_text,
+)
+from specacts.wording import (
+    BASELINES,
+    COSTS,
+    JUDGING,
+    LEVELS,
+    POLICIES,
+    Entry,
+    Facts,
+    as_table,
+    interval,
+    listed,
+    percent,
+    points,
+    ratio,
+    risk_points,
+    share,
+    side,
+)
 
-POLICIES = {
-    "A": "always the strong model",
-    "B": "the cheap model alone",
-    "C": "cheap proposes, strong judges",
-    "D": "cheap proposes, trained verifier judges",
-    "E": "cheap proposes N, verifier picks",
-    "F": "cheap proposes, its own confidence decides",
-}
-JUDGING = ("C", "D", "E", "F")
-BASELINES = {
-    "majority": "always the commonest type",
-    "random": "a random type",
-    "random_accept": "D with a coin for a verifier",
-    "oracle": "D with a perfect verifier",
-    "oracle_picks": "E with a perfect verifier",
-}
-COSTS = {
-    "flops": "FLOPs",
-    "flops_no_cache": "FLOPs, no cache",
-    "seconds": "seconds",
-    "upstream": "upstream's figures",
-}
-LEVELS = {"type": "action type", "tool": "type and tool", "call": "full call", "effect": "same effect"}
 SCORES = {
     "likelihood": "how likely it finds it, without generating",
     "verdict": "its probability of ACCEPT",
@@ -47,31 +48,6 @@ RIGHT = {
     "call": "the right call, arguments included",
 }
 
-Entry = dict[str, Any]
-
-
-class Facts(NamedTuple):
-    """What the report is made of: the metrics files' contents and the settings they were made with.
-
-    answers: metrics/answer.json. training: metrics/train/<role>.json by role, with the first and the last loss of its
-    curve. ablation: metrics/ablation.json, {} where nobody ran it.
-    """
-
-    evaluation: Entry
-    calibration: Entry
-    data: Entry
-    answers: Entry
-    assets: Entry
-    training: dict[str, Entry]
-    ablation: Entry
-    scale: str
-    recipe_name: str
-    recipe: Recipe
-    level: str
-    score: str
-    cost_model: str
-    max_relative_cost: float
-
 
 def report(facts: Facts) -> str:
     """The whole report."""
@@ -82,7 +58,9 @@ def report(facts: Facts) -> str:
         "rejects the proposal. Is that as accurate, and is it cheaper, when every call is charged?",
         f"**{answer(facts)}**",
         *remarks(facts),
-        promise_sentence(facts),
+        "## What to do",
+        advice_text(facts),
+        "## What every policy does",
         result_table(evaluation),
         f"{evaluation['decisions']} test decisions in {evaluation['groups']} groups (tasks), scale `{facts.scale}`, "
         f"recipe `{facts.recipe_name}`. In brackets: 95 % intervals from a bootstrap over groups. Costs are totals "
@@ -91,6 +69,8 @@ def report(facts: Facts) -> str:
         "## The policies",
         policies_text(facts),
         thresholds_text(facts),
+        "## Better than a coin?",
+        frontier_text(facts),
         *guarantee_parts(facts),
         "## Differences on the same decisions",
         paired_table(evaluation),
@@ -104,8 +84,13 @@ def report(facts: Facts) -> str:
         "## Where the two models go wrong",
         malformed_text(evaluation),
         "![Confusion matrices of A and B](figures/confusion.png)",
+        "## At work on the simulators",
+        live_text(facts),
+        "## How long it takes",
+        latency_text(evaluation),
         "## What is charged",
-        costs_text(evaluation),
+        costs_text(facts),
+        charges_table(facts),
         *ablation_parts(facts),
         "## Data",
         data_table(facts.data),
@@ -116,9 +101,6 @@ def report(facts: Facts) -> str:
         limits_text(facts),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-# -- the answer ---------------------------------------------------------------------------------------------
 
 
 class Standing(NamedTuple):
@@ -134,14 +116,9 @@ def standing(facts: Facts, name: str) -> Standing:
     """Judged by whether the 95 % intervals exclude no difference."""
     gain = facts.evaluation["paired"][f"{name}_minus_A"]
     spent = facts.evaluation["policies"][name]["cost"]
-    accuracy = _side(gain, f"{facts.level}_accuracy", 0.0, ("worse", "even", "better"))
-    cost = _side(spent, facts.cost_model, 1.0, ("cheaper", "even", "dearer"))
+    accuracy = side(gain, f"{facts.level}_accuracy", 0.0, ("worse", "even", "better"))
+    cost = side(spent, facts.cost_model, 1.0, ("cheaper", "even", "dearer"))
     return Standing(name, accuracy, cost, gain[f"{facts.level}_accuracy"])
-
-
-def _side(entry: Entry, key: str, pivot: float, names: tuple[str, str, str]) -> str:
-    low, high = entry[f"{key}_low"], entry[f"{key}_high"]
-    return names[0] if high < pivot else names[2] if low > pivot else names[1]
 
 
 def answer(facts: Facts) -> str:
@@ -168,7 +145,7 @@ def describe(facts: Facts, name: str) -> str:
     policy = facts.evaluation["policies"][name]
     return (
         f"{name} ({POLICIES[name]}) takes {share(policy['accept_rate'])} of its actions from the cheap model, "
-        f"{_against_strong(facts, name)}, and costs {_ratio(policy['cost'], facts.cost_model)} times what A does "
+        f"{_against_strong(facts, name)}, and costs {ratio(policy['cost'], facts.cost_model)} times what A does "
         f"({COSTS[facts.cost_model]})"
     )
 
@@ -193,7 +170,7 @@ def remarks(facts: Facts) -> list[str]:
     key = f"{facts.level}_accuracy"
     found = [
         f"The strong model alone (A) takes {RIGHT[facts.level]} in {percent(policies['A'], key)} of decisions, the "
-        f"cheap one alone (B) in {percent(policies['B'], key)} at {_ratio(policies['B']['cost'], facts.cost_model)} of "
+        f"cheap one alone (B) in {percent(policies['B'], key)} at {ratio(policies['B']['cost'], facts.cost_model)} of "
         f"the cost ({COSTS[facts.cost_model]})."
     ]
     if paired[f"{key}_high"] >= 0:
@@ -205,7 +182,7 @@ def remarks(facts: Facts) -> list[str]:
     over = [name for name in chosen if not facts.calibration["policies"][name]["within_budget"]]
     if over:
         found.append(
-            f"No threshold of {_listed(over)} kept within the cost budget on the calibrate split "
+            f"No threshold of {listed(over)} kept within the cost budget on the calibrate split "
             f"({facts.max_relative_cost:g} × A in {COSTS[facts.cost_model]}): there the most accurate one was taken."
         )
     for name in JUDGING:
@@ -215,23 +192,16 @@ def remarks(facts: Facts) -> list[str]:
     return found
 
 
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-# -- tables -------------------------------------------------------------------------------------------------
-
-
 def result_table(evaluation: Entry) -> str:
     """Policies, then baselines: accuracies with intervals, accept rate, relative costs."""
     rows = [_result_row(f"{name} {title}", evaluation["policies"][name]) for name, title in POLICIES.items()]
     rows += [_result_row(f"*{title}*", evaluation["baselines"][name]) for name, title in BASELINES.items()]
-    return _table(rows, ["policy", *LEVELS.values(), "from cheap", *COSTS.values()])
+    return as_table(rows, ["policy", *LEVELS.values(), "from cheap", *COSTS.values()])
 
 
 def _result_row(title: str, entry: Entry) -> list[str]:
     accuracies = [percent(entry, f"{level}_accuracy") for level in LEVELS]
-    return [title, *accuracies, share(entry.get("accept_rate")), *(_ratio(entry["cost"], model) for model in COSTS)]
+    return [title, *accuracies, share(entry.get("accept_rate")), *(ratio(entry["cost"], model) for model in COSTS)]
 
 
 def paired_table(evaluation: Entry) -> str:
@@ -242,10 +212,10 @@ def paired_table(evaluation: Entry) -> str:
         for level in LEVELS:
             key = f"{level}_accuracy"
             text = points(entry, key)
-            cells.append(text if _side(entry, key, 0.0, ("-", "", "+")) == "" else f"**{text}**")
+            cells.append(text if side(entry, key, 0.0, ("-", "", "+")) == "" else f"**{text}**")
         rows.append([name.replace("_minus_", " − "), *cells])
     text = "Percentage points, with 95 % intervals; bold where the interval excludes zero."
-    return f"{text}\n\n{_table(rows, ['', *LEVELS.values()])}"
+    return f"{text}\n\n{as_table(rows, ['', *LEVELS.values()])}"
 
 
 def data_table(data: Entry) -> str:
@@ -260,7 +230,7 @@ def data_table(data: Entry) -> str:
         "A group is what a split must keep together: the variants of one task. No group is in two splits. Models are "
         "asked about as many calibrate and test episodes as the scale says."
     )
-    return f"{text}\n\n{_table(rows, ['split', *counted, *types])}"
+    return f"{text}\n\n{as_table(rows, ['split', *counted, *types])}"
 
 
 def training_table(training: dict[str, Entry], assets: Entry) -> str:
@@ -288,7 +258,7 @@ def training_table(training: dict[str, Entry], assets: Entry) -> str:
             ]
         )
     headers = ["role", "base", "trained", "steps", "tokens", "loss", "minutes", "tokens/s", "peak GiB"]
-    return _table(rows, headers) + _verdict_balance(training)
+    return as_table(rows, headers) + _verdict_balance(training)
 
 
 def _verdict_balance(training: dict[str, Entry]) -> str:
@@ -298,16 +268,8 @@ def _verdict_balance(training: dict[str, Entry]) -> str:
     return f"\n\nThe verifier learned from {verdicts['accept']:,} right and {verdicts['reject']:,} wrong actions."
 
 
-def _table(rows: list[list[Any]], headers: list[str]) -> str:
-    align = ("left", *["right"] * (len(headers) - 1))
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True, colalign=align if rows else None)
-
-
-# -- texts --------------------------------------------------------------------------------------------------
-
-
 def policies_text(facts: Facts) -> str:
-    """What A to E and the baselines are, as the recipe makes them."""
+    """What A to H and the baselines are, as the recipe makes them."""
     recipe = facts.recipe
     trained = "fine-tuned" if recipe.strong == "fine_tuned" else "frozen, zero-shot"
     judges = "by how likely it finds it, without generating"
@@ -337,11 +299,16 @@ def policies_text(facts: Facts) -> str:
         "below a threshold the strong model acts.\n"
         f"- **E**: the cheap model makes several proposals ({made}), the verifier {ends}.\n"
         "- **F**: the cheap model proposes; below a threshold on its own confidence in the type of its action the "
-        "strong model acts. No verifier is asked.\n\n"
+        "strong model acts. No verifier is asked.\n"
+        "- **G**: a router decides which model acts before either is called, from what the context looks like (what "
+        "was done last, how far the turn has come, how much was asked for): a logistic regression fitted on the verify "
+        f"split, AUROC {facts.router['auroc']:.2f} there by cross-validation. It reads no text and costs nothing.\n"
+        "- **H**: as D, and asked and paid for like D, by the verifier's score, the cheap model's confidence and the "
+        "router's probability combined in a logistic regression fitted on the calibrate split.\n\n"
         "Beside them, what they have to be held against: always answering the type that is commonest in the calibrate "
         "split, a type at random (both at no cost), D with a coin that accepts as often as D does (exact expectation), "
-        "and D and E with a verifier that accepts exactly the right proposals "
-        f"({LEVELS[facts.level]}): the ceiling for any verifier of these proposals."
+        "D and E with a verifier that accepts exactly the right proposals, and G with a router that sends the cheap "
+        f"model exactly where it is right ({LEVELS[facts.level]}): the ceiling for any judge of these two models."
     )
 
 
@@ -359,7 +326,7 @@ def thresholds_text(facts: Facts) -> str:
         ]
         for name, fit in calibration["policies"].items()
     ]
-    table = _table(rows, ["", "threshold", f"{LEVELS[facts.level]} accuracy", "accepts", "cost", "within budget"])
+    table = as_table(rows, ["", "threshold", f"{LEVELS[facts.level]} accuracy", "accepts", "cost", "within budget"])
     split = f"the calibrate split ({calibration['decisions']} decisions, {calibration['groups']} groups)"
     budget = f"{facts.max_relative_cost:g} × A ({COSTS[facts.cost_model]})"
     if len(fixed) == len(calibration["policies"]):
@@ -388,12 +355,12 @@ def verifier_text(evaluation: Entry, level: str, score: str) -> str:
     used = "auroc" if score == "likelihood" else "verdict_auroc"
     if used != "auroc":
         del names["auroc"]  # the same figure
-    rows = [[f"**{title}**" if key == used else title, _interval(verifier, key)] for key, title in names.items()]
+    rows = [[f"**{title}**" if key == used else title, interval(verifier, key)] for key, title in names.items()]
     return (
         f"{share(verifier['base_rate'])} of the cheap model's greedy proposals are right ({LEVELS[level]}). AUROC is "
         "how often a score ranks a right one above a wrong one; 0.5 is chance; malformed proposals score 0. D and E "
         "go by the score in bold:\n\n"
-        f"{_table(rows, ['score', 'AUROC'])}\n\n{_gain_text(verifier)} Of what D accepts, "
+        f"{as_table(rows, ['score', 'AUROC'])}\n\n{_gain_text(verifier)} Of what D accepts, "
         f"{share(d['precision'] if d['accept_rate'] else None)} is right; of the right proposals, it accepts "
         f"{share(d['recall'] if verifier['base_rate'] else None)}."
     )
@@ -408,7 +375,7 @@ def _gain_text(verifier: Entry) -> str:
         "-": "The trained verifier tells them apart worse than the free confidence does: it is not worth its cost",
         "": "The trained verifier is not measurably better than the free confidence",
     }
-    return f"{words[_side(verifier, key, 0.0, ('-', '', '+'))]} (difference {_interval(verifier, key, '+.3f')})."
+    return f"{words[side(verifier, key, 0.0, ('-', '', '+'))]} (difference {interval(verifier, key, '+.3f')})."
 
 
 def scores_text(evaluation: Entry, level: str) -> str:
@@ -421,15 +388,15 @@ def scores_text(evaluation: Entry, level: str) -> str:
         "ece": "ECE",
         "ece_calibrated": "ECE, calibrated",
     }
-    rows = [[name, *(_interval(entry, key) for key in columns)] for name, entry in evaluation["scores"].items()]
+    rows = [[name, *(interval(entry, key) for key in columns)] for name, entry in evaluation["scores"].items()]
     return (
-        f"C, D and F score the cheap model's greedy proposal; it is right ({LEVELS[level]}) or it is not. Brier score "
-        "and expected calibration error (ten bins of equal mass; of some 400 decisions a few hundredths are chance) "
-        "are of the score as it is, and of the probability made of it on the calibrate split by the method that "
-        "cross-fitting preferred there (none, temperature, sigmoid or isotonic). Thresholds are chosen on the raw "
-        "scores: a rising map would move them and change no decision. By action type: "
-        "`reports/plots/score_by_type.csv`.\n\n"
-        f"{_table(rows, ['', *columns.values()])}"
+        "C, D, F, G and H score the cheap model's greedy proposal, G before it is made; it is right "
+        f"({LEVELS[level]}) or it is not. Brier score and expected calibration error (ten bins of equal mass; of some "
+        "400 decisions a few hundredths are chance) are of the score as it is, and of the probability made of it on "
+        "the calibrate split by the method that cross-fitting preferred there (none, temperature, sigmoid or "
+        "isotonic). Thresholds are chosen on the raw scores: a rising map would move them and change no decision. By "
+        "action type: `reports/plots/score_by_type.csv`.\n\n"
+        f"{as_table(rows, ['', *columns.values()])}"
     )
 
 
@@ -442,204 +409,77 @@ def malformed_text(evaluation: Entry) -> str:
     )
 
 
-def costs_text(evaluation: Entry) -> str:
-    """The definitions of the cost columns, and what one unit is."""
-    unit = evaluation["cost_per_decision"]["A"]
-    return (
-        f"- *FLOPs*: counted from tokens and model sizes. Each model keeps a cache over an episode and reads every "
-        "context token once; a model that is asked rarely has to catch up when it is asked. A's unit: "
-        f"{_flops(unit['flops'])} a decision.\n"
-        f"- *FLOPs, no cache*: every call reads its whole context again (stateless serving). A's unit: "
-        f"{_flops(unit['flops_no_cache'])}.\n"
-        "- *Seconds*: measured in this run, where answers to many decisions were decoded side by side; a call's share "
-        f"of that, not the latency of a lone agent. A's unit: {unit['seconds']:.3g} s.\n"
-        "- *Upstream's figures*: fixed prices for a strong action, a cheap action and a verdict (`cost.upstream` in "
-        "`params.yaml`), every call charged. Upstream's own table leaves out what the strong model does after a "
-        f"rejection: {_listed(list(JUDGING))} then read {_without_fallback(evaluation)}; with it, "
-        f"{_with_fallback(evaluation)}."
-    )
-
-
-def _without_fallback(evaluation: Entry) -> str:
-    return _listed([f"{evaluation['upstream_without_fallback'][name]:.2f}" for name in JUDGING])
-
-
-def _with_fallback(evaluation: Entry) -> str:
-    return _listed([f"{evaluation['policies'][name]['cost']['upstream']:.2f}" for name in JUDGING])
-
-
-def _flops(value: float) -> str:
-    return f"{value / 1e9:,.3g} GFLOP"
-
-
 def limits_text(facts: Facts) -> str:
     """What the figures do not say."""
     recorded = facts.answers.get("decisions_per_second")
     speed = f" Answers were recorded at {recorded:.1f} decisions a second." if recorded else ""
     return (
-        "- Contexts are the recorded ones: a wrong action does not spoil the decisions after it, as it would in use.\n"
+        "- Contexts are the recorded ones, where it is not said otherwise: a wrong action does not spoil the decisions "
+        "after it, as it would in use and does on the simulators.\n"
         "- What a speaking action says is not judged: the traces hold no reference text for it.\n"
         "- An action counts as right only if it is the recorded one; another that would do as well counts as wrong.\n"
-        "- The threshold carries no guarantee for other data. The line in the first figure is a sweep over the test "
-        "split, for orientation: its best point is not a result.\n"
+        "- Thresholds without a promise carry no guarantee for other data. The lines in the first figure are sweeps "
+        "over the test split, for orientation: their best points are no results.\n"
         "- Intervals cover the choice of test tasks, not the randomness of training: another seed gives other "
         "models.\n"
         f"- Memory, network time and queueing are not charged.{speed}"
     )
 
 
-# -- guarantees ---------------------------------------------------------------------------------------------
-
-
-def guarantee_parts(facts: Facts) -> list[str]:
-    """What can be promised at each risk, and what the promises were worth on the test split."""
-    promised, kept = facts.calibration["guaranteed"], facts.evaluation["guaranteed"]
-    risks = promised_risks(facts)
+def advice_text(facts: Facts) -> str:
+    """Which policy at which risk, what it saves and how sure that is; then what would have to be better for more."""
+    calibration, kept = facts.calibration, facts.evaluation["guaranteed"]
     rows = []
-    for risk in risks:
-        for name in JUDGING:
-            entry, threshold = kept[name][risk], promised[name][risk]
-            known = threshold <= 1
-            rows.append(
-                [
-                    f"{float(risk) * 100:g} points" if name == JUDGING[0] else "",
-                    name,
-                    f"{threshold:.3g}" if known else "none: always strong",
-                    share(entry["accept_rate"]),
-                    points(entry, "lost") if known else "–",
-                    _ratio(entry["cost"], facts.cost_model),
-                ]
-            )
-    headers = ["may lose", "policy", "threshold", "from cheap", "lost on test", f"cost ({COSTS[facts.cost_model]})"]
-    needed = [
-        f"{count} groups to promise {float(risk) * 100:g} points"
-        for risk, count in facts.calibration["groups_needed"].items()
-    ]
-    text = (
-        "A threshold here is the lowest shown on the calibrate split, with 90 % confidence, to lose no more accuracy "
-        f"({LEVELS[facts.level]}, averaged over groups) to the strong model than the first column says "
-        "(Learn-then-Test, fixed-sequence; groups are taken to be independent draws of the tasks to come, decisions "
-        "inside a group may depend on each other). At each risk the promises of all policies hold together, so one may "
-        "choose between them. Where none can be shown to be safe, the strong model acts alone. Even without a single "
-        f"loss it takes {_listed(needed)}; the calibrate split has {facts.calibration['groups']} groups. *Lost on "
-        "test* is A's accuracy minus the policy's, in points over decisions, negative where the policy won."
-    )
-    return ["## What can be promised", text, _table(rows, headers)]
-
-
-def promised_risks(facts: Facts) -> list[str]:
-    """The risks for which guaranteed thresholds were sought, as they are written."""
-    return list(next(iter(facts.calibration["guaranteed"].values())))
-
-
-def promise_sentence(facts: Facts) -> str:
-    """The cheapest certified policy at each risk, where it is cheaper than A."""
-    promised, kept = facts.calibration["guaranteed"], facts.evaluation["guaranteed"]
-    found = []
-    for risk in promised_risks(facts):
-        costs = {n: kept[n][risk]["cost"][facts.cost_model] for n in JUDGING if promised[n][risk] <= 1}
-        best = min(costs, key=costs.get, default=None)
-        if best and kept[best][risk]["cost"][f"{facts.cost_model}_high"] < 1:
-            found.append(
-                f"if {float(risk) * 100:g} points of accuracy may be lost, {best} saves "
-                f"{(1 - costs[best]) * 100:.0f} % of A's cost with {share(kept[best][risk]['accept_rate'])} of actions "
-                "from the cheap model"
-            )
-    groups = facts.calibration["groups"]
-    if not found:
-        return (
-            "No saving can be promised: no threshold is shown on the calibrate split to lose at most "
-            f"{_listed([f'{float(risk) * 100:g}' for risk in promised_risks(facts)])} points and to be cheaper than A."
-        )
-    return f"Promised with 90 % confidence ({groups} calibrate groups): {'; '.join(found)} ({COSTS[facts.cost_model]})."
-
-
-# -- ablation -----------------------------------------------------------------------------------------------
-
-
-def ablation_parts(facts: Facts) -> list[str]:
-    """What undoing each change of the recipe does to every policy; nothing where nobody ran it."""
-    ablation = facts.ablation
-    if not ablation.get("experiments"):
-        return []
-    text = (
-        f"Each row is an experiment of its own (`make ablation`) that differs from recipe v3 in what its first column "
-        f"says, on the same {ablation['decisions']} test decisions in {ablation['groups']} groups of scale "
-        f"`{ablation['scale']}`. Accuracy: {LEVELS[ablation['level']]}, in percentage points; cost: "
-        f"{COSTS[ablation['cost_model']]}, in units of v3's A. *Effect*: the experiment's figure minus v3's, paired, "
-        "with its 95 % interval; bold where that excludes zero. AUROC: of the score that C and D (and E) go by."
-    )
-    if _stale(facts):
-        text += " **The v3 that they are compared with is not this run:** `make ablation` compares anew."
-    rows = _ablation_rows("v3", ablation["base"])
-    for name, experiment in ablation["experiments"].items():
-        rows += _ablation_rows(f"{name}: {experiment['what']}", experiment)
-    table = _table(rows, ["undone", "policy", "accuracy", "effect", "cost", "effect", "AUROC"])
-    return ["## What each change of the recipe does", text, table, "![Effects](figures/ablation.png)"]
-
-
-def _ablation_rows(title: str, experiment: Entry) -> list[list[str]]:
-    rows = []
-    for policy, entry in experiment["policies"].items():
-        auroc = experiment["auroc"].get(policy)
+    for risk, name in facts.promise["cheapest"].items():
+        if name == "A":
+            rows.append([risk_points(risk), "A: nothing cheaper can be promised", "–", "–", "–"])
+            continue
+        entry = kept[name][risk]
+        saved = {end: 1 - entry["cost"][f"{facts.cost_model}{end}"] for end in ("", "_low", "_high")}
+        spread = f"{share(saved[''])} ({saved['_high'] * 100:.0f}–{saved['_low'] * 100:.0f})"
         rows.append(
             [
-                title if policy == "A" else "",
-                policy,
-                f"{entry['accuracy'] * 100:.1f} %",
-                _effect(entry, "accuracy_effect", 100, "+.1f"),
-                f"{entry['cost']:.2f}",
-                _effect(entry, "cost_effect", 1, "+.2f"),
-                "" if auroc is None else f"{auroc:.2f}",
+                risk_points(risk),
+                f"**{name}**: {POLICIES[name]}",
+                spread,
+                share(entry["accept_rate"]),
+                points(entry, "lost"),
             ]
         )
-    return rows
+    headers = ["accuracy you may lose", "use", f"saves of A's cost ({COSTS[facts.cost_model]})"]
+    table = as_table(rows, [*headers, "from the cheap model", "points lost on test"])
+    best = facts.thresholds["most_accurate"]
+    entry = facts.evaluation["policies"][best]
+    return (
+        f"With {share(calibration['confidence'])} confidence, for tasks like those of the calibrate split "
+        f"({calibration['groups']} groups) and whichever of {listed(list(calibration['guaranteed']))} is used:\n\n"
+        f"{table}\n\n"
+        f"Without a promise, the most accurate policy within the budget ({facts.max_relative_cost:g} × A) on the "
+        f"calibrate split was **{best}** ({POLICIES[best]}): on test {percent(entry, f'{facts.level}_accuracy')} at "
+        f"{ratio(entry['cost'], facts.cost_model)} of A's cost.\n\n"
+        f"**What would have to be better for more:**\n\n{levers_text(facts)}"
+    )
 
 
-def _effect(entry: Entry, key: str, scale: float, form: str) -> str:
-    value, low, high = (entry[f"{key}{end}"] * scale for end in ("", "_low", "_high"))
-    if low == high == 0:
-        return "–"
-    text = f"{value:{form}} ({low:{form}} to {high:{form}})"
-    return text if low <= 0 <= high else f"**{text}**"
-
-
-def _stale(facts: Facts) -> bool:
-    """Whether this run should be the ablation's v3 and is not."""
-    ablation = facts.ablation
-    mine = (facts.scale, facts.recipe_name, facts.level, facts.cost_model)
-    if mine != (ablation["scale"], "v3", ablation["level"], ablation["cost_model"]):
-        return False
-    key, base = f"{facts.level}_accuracy", ablation["base"]["policies"]
-    policies = facts.evaluation["policies"]
-    return any(policies[name][key] != entry["accuracy"] for name, entry in base.items())
-
-
-# -- numbers ------------------------------------------------------------------------------------------------
-
-
-def percent(entry: Entry, key: str) -> str:
-    """`61.2 % (57–65)`."""
-    return f"{entry[key] * 100:.1f} % ({entry[f'{key}_low'] * 100:.0f}–{entry[f'{key}_high'] * 100:.0f})"
-
-
-def points(entry: Entry, key: str) -> str:
-    """`+1.2 (-0.8 to +3.1)`, in percentage points."""
-    value, low, high = (entry[f"{key}{end}"] * 100 for end in ("", "_low", "_high"))
-    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
-
-
-def share(value: float | None) -> str:
-    """`61 %`, or a dash where there is no such number."""
-    return "–" if value is None else f"{value * 100:.0f} %"
-
-
-def _interval(entry: Entry, key: str, form: str = ".3f") -> str:
-    return f"{entry[key]:{form}} ({entry[f'{key}_low']:{form}} to {entry[f'{key}_high']:{form}})"
-
-
-def _ratio(cost: Entry, model: str) -> str:
-    """Relative cost with its interval where that is wider than the figures shown."""
-    value, low, high = (cost[f"{model}{end}"] for end in ("", "_low", "_high"))
-    text = f"{value:.2f}"
-    return text if f"{low:.2f}" == f"{high:.2f}" else f"{text} ({low:.2f}–{high:.2f})"
+def levers_text(facts: Facts) -> str:
+    """What stands between these results and better ones, each with its size."""
+    evaluation, key = facts.evaluation, f"{facts.level}_accuracy"
+    policies, baselines = evaluation["policies"], evaluation["baselines"]
+    gap = (policies["A"][key] - policies["B"][key]) * 100
+    ceiling = baselines["oracle_routes"][key]
+    chosen = max(JUDGING, key=lambda name: evaluation["frontier"]["policies"][name]["headroom"])
+    won = evaluation["frontier"]["policies"][chosen]
+    overhead = policies["B"]["cost"][facts.cost_model]
+    twice = facts.calibration["projected"]["2"]
+    most = {risk: max(twice, key=lambda n: twice[n][risk]) for risk in facts.calibration["groups_needed"]}
+    promises = [f"{share(twice[name][risk])} at {risk_points(risk)} ({name})" for risk, name in most.items()]
+    return (
+        f"- *More calibrate tasks.* The promises rest on {facts.calibration['groups']} groups. Twice as many like them "
+        f"would let the cheap model keep {listed(promises)} of its actions.\n"
+        f"- *Better judgement.* Knowing which model is right would give {ceiling * 100:.1f} % at "
+        f"{ratio(baselines['oracle_routes']['cost'], facts.cost_model)} of A's cost. Of what lies between that and a "
+        f"coin, over all budgets, the best judge here ({chosen}) wins {share(won['headroom'])} "
+        f"({won['headroom_low'] * 100:.0f} to {won['headroom_high'] * 100:.0f}).\n"
+        f"- *The ladder.* The strong model is {gap:.1f} points better than the cheap one and {1 / overhead:.1f} times "
+        f"as dear; both are wrong in {share(1 - ceiling)} of decisions, where no judge helps."
+    )

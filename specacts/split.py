@@ -6,7 +6,8 @@
 Groups are alike if their episodes come from the same sources; each such kind is shared out by itself, so that every
 split has its part of the multi-turn tasks and of every single-turn source. Which group goes where is decided
 greedily, groups with the rarest action type first, each to the split that still lacks most of what it holds (after
-the iterative stratification of Sechidis et al., 2011).
+the iterative stratification of Sechidis et al., 2011). Test is parted from the others first: other shares among those
+leave it as it is.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from specacts.episodes import ACTION_TYPES, Episode, decisions
 from specacts.errors import UserError
 
 SPLITS = ("train", "verify", "calibrate", "test")
+OTHERS = "train, verify and calibrate"
 
 
 class _Group(NamedTuple):
@@ -36,7 +38,10 @@ def split_groups(episodes: Sequence[Episode], shares: Split, seed: int) -> dict[
     Raises `UserError` if a split stays empty, or an action type that occurs is in no training episode.
     """
     wanted = {name: float(getattr(shares, name)) for name in SPLITS}
-    place = _assign(_groups(episodes), wanted, seed)
+    groups = _groups(episodes)
+    place = _assign(groups, {OTHERS: 1 - wanted["test"], "test": wanted["test"]}, seed)
+    others = {name: wanted[name] / (1 - wanted["test"]) for name in SPLITS if name != "test"}
+    place |= _assign([group for group in groups if place[group.name] == OTHERS], others, seed)
     shuffled = sorted(episodes, key=lambda episode: draw(seed, "split", episode.group))
     parts = {name: [episode for episode in shuffled if place[episode.group] == name] for name in SPLITS}
     _check(parts)
@@ -86,14 +91,14 @@ def _groups(episodes: Sequence[Episode]) -> list[_Group]:
 
 
 def _assign(groups: Sequence[_Group], shares: dict[str, float], seed: int) -> dict[str, str]:
-    """Group name to split."""
+    """Group name to split, one of those in `shares`."""
     room = _rooms(groups, shares)
     total = sum((group.types for group in groups), Counter[str]())
-    held = {name: Counter[str]() for name in SPLITS}
+    held = {name: Counter[str]() for name in shares}
     place = {}
     for group in sorted(groups, key=lambda group: (_rarity(group, total), draw(seed, "split", group.name))):
-        free = [name for name in SPLITS if room[group.sources][name]]
-        # max() keeps the first of equals: at the beginning, when every split lacks everything, that is train.
+        free = [name for name in shares if room[group.sources][name]]
+        # max() keeps the first of equals: at the beginning, when every split lacks everything, that is the first.
         best = max(free, key=lambda name: _lack(group, held[name], total, shares[name]))
         room[group.sources][best] -= 1
         held[best] += group.types
@@ -120,18 +125,18 @@ def draw(seed: int, purpose: str, name: str) -> float:
 def _rooms(groups: Sequence[_Group], shares: dict[str, float]) -> dict[tuple[str, ...], dict[str, int]]:
     """How many groups of each kind every split takes."""
     kinds = Counter(group.sources for group in groups)
-    rooms, owed = {}, dict.fromkeys(SPLITS, 0.0)
+    rooms, owed = {}, dict.fromkeys(shares, 0.0)
     for kind, count in sorted(kinds.items(), key=lambda item: (-item[1], item[0])):
-        ideal = {name: shares[name] * count + owed[name] for name in SPLITS}
+        ideal = {name: shares[name] * count + owed[name] for name in shares}
         rooms[kind] = _whole(ideal, count)
-        owed = {name: ideal[name] - rooms[kind][name] for name in SPLITS}
+        owed = {name: ideal[name] - rooms[kind][name] for name in shares}
     return rooms
 
 
 def _whole(ideal: dict[str, float], count: int) -> dict[str, int]:
     """`count` shared out in whole numbers near `ideal`, and at least one to each split where there are enough."""
-    least = 1 if count >= len(ideal) else 0
-    whole = dict.fromkeys(ideal, least)
+    least = {name: len(SPLITS) - 1 if name == OTHERS else 1 for name in ideal}
+    whole = least if count >= sum(least.values()) else dict.fromkeys(ideal, 0)
     for _ in range(count - sum(whole.values())):
         whole[max(ideal, key=lambda name: ideal[name] - whole[name])] += 1
     return whole

@@ -50,13 +50,13 @@ def ratio(values: Sequence[float], reference: Sequence[float], weights: np.ndarr
     values, reference = np.asarray(values, dtype=float), np.asarray(reference, dtype=float)
     value = values.sum() / reference.sum() if reference.any() else np.nan
     with np.errstate(invalid="ignore", divide="ignore"):
-        return _estimate(value, (weights @ values) / (weights @ reference))
+        return estimate(value, (weights @ values) / (weights @ reference))
 
 
 def auroc(scores: Sequence[float], right: Sequence[bool], weights: np.ndarray) -> Estimate:
     """Probability that a right one scores above a wrong one (ties count half). NaN where one class is absent."""
     samples = _auroc_samples(scores, right, weights)
-    return _estimate(samples[0], samples[1:])
+    return estimate(samples[0], samples[1:])
 
 
 def auroc_difference(
@@ -64,7 +64,7 @@ def auroc_difference(
 ) -> Estimate:
     """AUROC of `scores` minus that of `others` on the same rows and resamples."""
     samples = _auroc_samples(scores, right, weights) - _auroc_samples(others, right, weights)
-    return _estimate(samples[0], samples[1:])
+    return estimate(samples[0], samples[1:])
 
 
 def _auroc_samples(scores: Sequence[float], right: Sequence[bool], weights: np.ndarray) -> np.ndarray:
@@ -88,7 +88,7 @@ def average_precision(scores: Sequence[float], right: Sequence[bool], weights: n
     """Area under precision over recall, as a sum of steps (scikit-learn's definition). NaN where nothing is right."""
     scores, right = np.asarray(scores, dtype=float), np.asarray(right, dtype=bool)
     samples = weighted_average_precision(scores, right, np.vstack([np.ones(len(scores)), weights]))
-    return _estimate(samples[0], samples[1:])
+    return estimate(samples[0], samples[1:])
 
 
 def weighted_average_precision(scores: np.ndarray, right: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -120,7 +120,7 @@ def calibration_error(probabilities: Sequence[float], right: Sequence[bool], wei
     every = np.vstack([np.ones(len(gaps)), weights])
     parts = [np.abs((every * gaps)[:, index == n].sum(axis=1)) for n in range(index.max() + 1)]
     samples = np.sum(parts, axis=0) / every.sum(axis=1)
-    return _estimate(samples[0], samples[1:])
+    return estimate(samples[0], samples[1:])
 
 
 def bins(values: Sequence[float], count: int = BINS) -> np.ndarray:
@@ -131,7 +131,8 @@ def bins(values: Sequence[float], count: int = BINS) -> np.ndarray:
     return numbers
 
 
-def _estimate(value: float, samples: np.ndarray) -> Estimate:
+def estimate(value: float, samples: np.ndarray) -> Estimate:
+    """A value with the interval that its resamples span; those that are no number are left out."""
     samples = samples[np.isfinite(samples)]
     if not np.isfinite(value) or not len(samples):
         return Estimate(np.nan, np.nan, np.nan)

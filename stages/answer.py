@@ -28,9 +28,9 @@ def main() -> None:
 
     scale = config.scale
     started = time.perf_counter()
+    most = {"calibrate": scale.answer.calibrate_episodes, "test": scale.answer.test_episodes}
     episodes = {
-        split: spread(load_episodes(DATA / "split" / f"{split}.jsonl"), scale.answer.episodes, config.seed)
-        for split in SPLITS
+        split: spread(load_episodes(DATA / "split" / f"{split}.jsonl"), most[split], config.seed) for split in SPLITS
     }
     sizes, recorded = {}, {split: {} for split in SPLITS}
     for role in ROLES:  # cheap first: the others judge its proposals

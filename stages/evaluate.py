@@ -2,21 +2,23 @@
 
     python -m stages.evaluate
 
-Reads `data/answers/{test.jsonl,models.json}`, `data/effects.jsonl`, `data/calibration.json` and
-`metrics/calibrate.json`; writes `metrics/eval.json`, the data of the plots under `reports/plots/`, and every policy's
-outcomes decision by decision in `data/outcomes.csv` (what experiments are compared by). No model runs.
+Reads `data/answers/{test.jsonl,models.json}`, `data/{effects,routes}.jsonl`, what the calibrate stage chose
+(`data/{combination,calibration,thresholds,promise}.json` and `metrics/calibrate.json`); writes `metrics/eval.json`, the
+data of the plots under `reports/plots/`, and every policy's outcomes decision by decision in `data/outcomes.csv` (what
+experiments are compared by). No model runs.
 """
 
 import csv
 import io
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from specacts.answers import judged_by, load_answers, load_sizes
 from specacts.calibrate import SCORED
 from specacts.calibration import Calibration
+from specacts.combine import load_combination, routed, with_combined
 from specacts.config import load_config
+from specacts.cost import Tariff
 from specacts.effects import load_effects
 from specacts.errors import UserError, one_line_errors
 from specacts.evaluate import (
@@ -24,65 +26,73 @@ from specacts.evaluate import (
     CONFUSION,
     FRONTIER,
     OUTCOME,
+    Settings,
     accept_rates,
     confusion,
     evaluate,
-    frontier,
+    frontier_points,
     outcomes,
     run,
     run_guaranteed,
 )
 from specacts.files import read_json, rounded, write_json, write_text
-from specacts.policies import JUDGING, always_strong, cheap_only
+from specacts.policies import JUDGING, Threshold, always_strong, cheap_only
 from specacts.process import stage
 from specacts.quality import BY_TYPE, RELIABILITY, RISK_COVERAGE, quality_by_type, reliability, risk_coverage
+from specacts.stats import resample_weights
 
-ANSWERS, METRICS, PLOTS = Path("data/answers"), Path("metrics"), Path("reports/plots")
-EFFECTS, OUTCOMES = Path("data/effects.jsonl"), Path("data/outcomes.csv")
-MAPS = Path("data/calibration.json")
+DATA, METRICS, PLOTS = Path("data"), Path("metrics"), Path("reports/plots")
+ASKED = "asked"
+"""The risk that `acceptance.risk` insists on, beside those of the menu."""
 
 
 def main() -> None:
     config = load_config(Path("."))
-    recorded, sizes = load_answers(ANSWERS / "test.jsonl"), load_sizes(ANSWERS / "models.json")
-    rows = judged_by(recorded, config.judge_score)
-    thresholds, promised, majority = read_calibration(METRICS / "calibrate.json")
-    calibrations = read_maps(MAPS)
-    level, cost, resamples, seed = config.acceptance.level, config.cost, config.scale.bootstrap, config.seed
-    same = load_effects(EFFECTS, rows)
-    tracks = run(rows, sizes, thresholds, majority, level, cost, same)
-    kept = run_guaranteed(rows, sizes, promised, cost, same)
-    evaluation = evaluate(recorded, tracks, level, config.judge_score, resamples, seed, kept, calibrations)
-    write_csv(PLOTS / "frontier.csv", FRONTIER, frontier(rows, tracks, evaluation, sizes, level, cost))
+    settings = Settings(config.acceptance.level, config.judge_score, config.cost.model)
+    tariff = Tariff(load_sizes(DATA / "answers/models.json"), config.prices, config.cost.upstream)
+    recorded = load_answers(DATA / "answers/test.jsonl")
+    judged = routed(judged_by(recorded, config.judge_score), DATA / "routes.jsonl")
+    rows = with_combined(judged, load_combination(DATA / "combination.json"))
+    weights = resample_weights([row.group for row in rows], config.scale.bootstrap, config.seed)
+    calibrations, same = read_maps(DATA / "calibration.json"), load_effects(DATA / "effects.jsonl", rows)
+    thresholds, majority = read_thresholds()
+
+    tracks = run(rows, tariff, thresholds, majority, settings.level, same)
+    safe = run_guaranteed(rows, tariff, read_safe(), same)
+    evaluation = evaluate(rows, recorded, tracks, tariff, settings, weights, safe, calibrations, same)
+    level = settings.level
+    write_csv(PLOTS / "frontier.csv", FRONTIER, frontier_points(rows, tracks, evaluation, tariff, settings))
     write_csv(PLOTS / "confusion_A.csv", CONFUSION, confusion(rows, always_strong))
     write_csv(PLOTS / "confusion_B.csv", CONFUSION, confusion(rows, cheap_only))
-    by_bin = reliability(rows, calibrations, level, resamples, seed)
-    write_csv(PLOTS / "reliability.csv", RELIABILITY, by_bin)
-    write_csv(PLOTS / "risk_coverage.csv", RISK_COVERAGE, risk_coverage(rows, SCORED, level, resamples, seed))
-    by_type = quality_by_type(rows, calibrations, level, resamples, seed)
-    write_csv(PLOTS / "score_by_type.csv", BY_TYPE, by_type)
-    write_csv(PLOTS / "accept_rate.csv", ACCEPT_RATE, accept_rates(rows, tracks, resamples, seed))
-    write_csv(OUTCOMES, OUTCOME, outcomes(rows, tracks))
+    write_csv(PLOTS / "reliability.csv", RELIABILITY, reliability(rows, calibrations, level, weights))
+    write_csv(PLOTS / "risk_coverage.csv", RISK_COVERAGE, risk_coverage(rows, SCORED, level, weights))
+    write_csv(PLOTS / "score_by_type.csv", BY_TYPE, quality_by_type(rows, calibrations, level, weights))
+    write_csv(PLOTS / "accept_rate.csv", ACCEPT_RATE, accept_rates(rows, tracks, weights))
+    write_csv(DATA / "outcomes.csv", OUTCOME, outcomes(rows, tracks))
     write_json(METRICS / "eval.json", evaluation)
 
 
-class Calibrated(NamedTuple):
-    """What the calibrate stage found: thresholds by policy, guaranteed ones by policy and risk, the majority type."""
-
-    thresholds: dict[str, float]
-    promised: dict[str, dict[str, float]]
-    majority: str
-
-
-def read_calibration(path: Path) -> Calibrated:
-    """Read `metrics/calibrate.json`. Raises `UserError` where it lacks something."""
-    values = read_json(path)
+def read_thresholds() -> tuple[dict[str, float], str]:
+    """The thresholds by policy, and the commonest type. Raises `UserError` where one is missing or malformed."""
+    path, other = DATA / "thresholds.json", METRICS / "calibrate.json"
+    values, metrics = read_json(path), read_json(other)
     try:
-        thresholds = {name: float(values["policies"][name]["threshold"]) for name in JUDGING}
-        promised = {name: {risk: float(t) for risk, t in values["guaranteed"][name].items()} for name in JUDGING}
-        return Calibrated(thresholds, promised, str(values["majority"]))
+        return {name: float(values["policies"][name]) for name in JUDGING}, str(metrics["majority"])
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: {error} is missing or wrong; run `dvc repro calibrate`") from error
+        raise UserError(f"{path} or {other}: {error} is missing or wrong; run `dvc repro calibrate`") from error
+
+
+def read_safe() -> dict[str, dict[str, Threshold]]:
+    """Guaranteed thresholds by policy and risk: those of the menu, and of the risk that was asked for."""
+    path, other = METRICS / "calibrate.json", DATA / "promise.json"
+    values, asked = read_json(path), read_json(other)
+    try:
+        safe = {name: dict(by_risk) for name, by_risk in values["guaranteed"].items()}
+        for name, threshold in (asked["asked"] or {"policies": {}})["policies"].items():
+            safe[name][ASKED] = threshold
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} or {other}: {error!r} is missing or wrong; run `dvc repro calibrate`") from error
+    return safe
 
 
 def read_maps(path: Path) -> dict[str, Calibration]:

@@ -17,7 +17,7 @@ from specacts.files import read_json, write_text
 from specacts.process import stage
 from specacts.report import COSTS, Facts, report, result_table
 
-METRICS, PLOTS = Path("metrics"), Path("reports/plots")
+DATA, METRICS, PLOTS = Path("data"), Path("metrics"), Path("reports/plots")
 REPORT, FIGURES = Path("reports/report.md"), Path("reports/figures")
 
 
@@ -38,6 +38,10 @@ def gather(config: Config) -> Facts:
         data=read_metrics("data"),
         answers=read_metrics("answer"),
         assets=read_metrics("assets"),
+        thresholds=read_json(DATA / "thresholds.json"),
+        promise=read_json(DATA / "promise.json"),
+        live=read_metrics("live"),
+        router=read_metrics("route"),
         training={role: training(role) for role in ROLES if (METRICS / "train" / f"{role}.json").is_file()},
         ablation=read_metrics("ablation"),
         scale=config.scale_name,
@@ -47,6 +51,8 @@ def gather(config: Config) -> Facts:
         score=config.judge_score,
         cost_model=config.cost.model,
         max_relative_cost=config.acceptance.max_relative_cost,
+        prices=config.cost.prices,
+        currency=config.prices.currency,
     )
 
 

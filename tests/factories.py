@@ -8,17 +8,33 @@ import random
 from typing import Any
 
 from specacts.answers import Answers, Candidate, ModelSize, Verdict
-from specacts.config import Acceptance, Cost, UpstreamCost
+from specacts.config import Acceptance, Cost, Price, Prices, UpstreamCost
+from specacts.cost import Tariff
 from specacts.episodes import ACTION_TYPES, SPEAKING, Action
 
 UPSTREAM = UpstreamCost(strong=1.0, cheap=0.15, verdict=0.10)
-COST = Cost(model="flops", upstream=UPSTREAM)
-ACCEPTANCE = Acceptance(level="type", score="verdict", max_relative_cost=1.0)
+COST = Cost(model="flops", prices="example", upstream=UPSTREAM)
+PRICES = Prices(
+    currency="USD",
+    cheap=Price(input=0.1, cached_input=0.01, output=0.4),
+    verifier=Price(input=0.2, cached_input=0.02, output=0.8),
+    strong=Price(input=1.0, cached_input=0.1, output=4.0),
+)
+ACCEPTANCE = Acceptance(
+    level="type",
+    score="verdict",
+    max_relative_cost=1.0,
+    risk=None,
+    confidence=0.9,
+    policies=("D", "F", "G"),
+    risk_by_type={},
+)
 SIZES = {
     "cheap": ModelSize(body=28_000_000, head=28_000_000, layers=8, attention=576),
     "verifier": ModelSize(body=28_000_000, head=28_000_000, layers=8, attention=576),
     "strong": ModelSize(body=106_000_000, head=28_000_000, layers=30, attention=576),
 }
+TARIFF = Tariff(SIZES, PRICES, UPSTREAM)
 SECONDS_PER_TOKEN = {"cheap": 0.001, "verifier": 0.001, "strong": 0.004}
 
 
@@ -66,6 +82,8 @@ def make_row(
             for n, s in enumerate(strong_verdict or verifier)
         ),
         seconds_per_token=SECONDS_PER_TOKEN,
+        route=fields.pop("route", 0.5),
+        combined=fields.pop("combined", 0.5),
         **fields,
     )
 
@@ -107,6 +125,8 @@ def _row(rng: random.Random, gold: str, context: int, digits: int, proposals: in
         verifier_likelihood=_verdicts(rng, cheap, right, digits),
         strong_verdict=_verdicts(rng, cheap, right, digits),
         seconds_per_token=SECONDS_PER_TOKEN,
+        route=round(min(0.99, max(0.01, rng.gauss(0.55 if right[0] else 0.45, 0.2))), digits),
+        combined=round(min(0.99, max(0.01, rng.gauss(0.6 if right[0] else 0.4, 0.2))), digits),
         **place,
     )
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 SCALES = sorted(path.stem for path in (ROOT / "configs/scale").glob("*.yaml"))
 RECIPES = sorted(path.stem for path in (ROOT / "configs/recipe").glob("*.yaml"))
 SCALE, RECIPE = Path("configs/scale/cpu.yaml"), Path("configs/recipe/v3.yaml")
-PARAMS = Path("params.yaml")
+PARAMS, PRICES = Path("params.yaml"), Path("configs/prices/example.yaml")
 
 Edit = Callable[[Path, dict[str, Any]], None]
 
@@ -77,6 +77,7 @@ def test_the_three_scales_of_the_design_are_there():
         (PARAMS, "train.learning_rate"),
         (PARAMS, "acceptance.treshold"),
         (PARAMS, "cost.upstream.judge"),
+        (PRICES, "cheap.reasoning"),
         (SCALE, "devise"),
         (SCALE, "bases.smollm2.hash"),
         (SCALE, "data.single_turn.simple"),
@@ -108,6 +109,12 @@ def test_an_unknown_key_is_refused_at_every_level(root, edit, file, field):
         (PARAMS, "lora.dropout", 1.0, "less than 1"),
         (PARAMS, "train.batch_size", 0, "greater than or equal to 1"),
         (PARAMS, "acceptance.level", "word", "'type', 'tool' or 'call'"),
+        (PARAMS, "acceptance.risk", 0.0, "greater than 0"),
+        (PARAMS, "acceptance.risk", 1, "less than 1"),
+        (PARAMS, "acceptance.risk", -0.1, "greater than 0"),
+        (PARAMS, "acceptance.confidence", 1.0, "less than 1"),
+        (PARAMS, "acceptance.confidence", 0, "greater than 0"),
+        (PARAMS, "acceptance.policies", [], "at least 1 item"),
         (PARAMS, "cost.model", "free", "'flops'"),
         (PARAMS, "cost.upstream.strong", 0, "greater than 0"),
         (SCALE, "device", "tpu", "'cpu', 'cuda' or 'auto'"),
@@ -119,6 +126,9 @@ def test_an_unknown_key_is_refused_at_every_level(root, edit, file, field):
         (SCALE, "strong.learning_rate", 0, "greater than 0"),
         (SCALE, "answer.proposals", 0, "greater than or equal to 1"),
         (SCALE, "split.test", 1.5, "less than 1"),
+        (SCALE, "live.episodes", 0, "greater than or equal to 1"),
+        (SCALE, "live.steps", 0, "greater than or equal to 1"),
+        (PRICES, "strong.input", -1, "greater than or equal to 0"),
         (RECIPE, "verifier.warm_start", "warm", "'none', 'cheap' or 'strong'"),
         (RECIPE, "format", "other", "'same' or 'mismatched'"),
         (RECIPE, "threshold", 0.3, "'calibrated' or 'fixed'"),
@@ -143,6 +153,46 @@ def test_yaml_reads_1e_4_as_text_and_it_is_a_number_all_the_same(root, edit):
 def test_an_unknown_name_is_refused_with_the_known_ones(root, edit, kind, known):
     edit(PARAMS, {kind: "qwen4"})
     assert message(root) == f"params.yaml: {kind}: 'qwen4' has no file configs/{kind}/qwen4.yaml; known: {known}"
+
+
+def test_an_unknown_price_table_is_refused_with_the_known_ones(root, edit):
+    edit(PARAMS, {"cost.prices": "mine"})
+    assert message(root) == (
+        "params.yaml: cost.prices: 'mine' has no file configs/prices/mine.yaml; known: ['example']"
+    )
+
+
+def test_an_action_type_that_does_not_exist_has_no_risk(root, edit):
+    edit(PARAMS, {"acceptance.risk": 0.1, "acceptance.risk_by_type": {"file_wrote": 0.1}})
+    said = message(root)
+    assert "acceptance.risk_by_type.file_wrote" in said and "'file_write'" in said
+
+
+@pytest.mark.parametrize(("risk", "fine"), [(0, True), (0.5, True), (1, False), (-0.1, False)])
+def test_a_types_risk_may_be_nothing_and_has_to_stay_below_everything(root, edit, risk, fine):
+    edit(PARAMS, {"acceptance.risk": 0.1, "acceptance.risk_by_type": {"file_write": risk}})
+    if fine:
+        assert load_config(root).acceptance.risk_by_type == {"file_write": risk}
+    else:
+        assert "acceptance.risk_by_type.file_write" in message(root)
+
+
+def test_risks_by_type_need_a_risk_for_the_others(root, edit):
+    edit(PARAMS, {"acceptance.risk": None, "acceptance.risk_by_type": {"file_write": 0.1}})
+    assert "acceptance: " in message(root) and "types that it does not name have no risk" in message(root)
+
+
+@pytest.mark.parametrize(
+    ("policies", "reason"), [(["H"], "'C', 'D', 'E', 'F' or 'G'"), (["D", "D"], "names one twice")]
+)
+def test_only_policies_that_can_promise_are_named_and_each_once(root, edit, policies, reason):
+    edit(PARAMS, {"acceptance.policies": policies})
+    assert reason in message(root)
+
+
+def test_prices_of_nothing_at_all_are_no_prices(root, edit):
+    edit(PRICES, {"strong": {"input": 0, "cached_input": 0, "output": 0}})
+    assert f"{root / PRICES}: " in message(root) and "strong costs nothing" in message(root)
 
 
 def test_a_name_cannot_leave_the_folder(root, edit):

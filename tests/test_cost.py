@@ -1,22 +1,52 @@
-"""Every call is charged once, in FLOPs counted by hand, in seconds, and in upstream's figures."""
+"""Every call is charged once, in FLOPs counted by hand, in seconds, in money, and in upstream's figures."""
 
 import itertools
 import random
 from math import isclose, prod
 
 import pytest
-from factories import SECONDS_PER_TOKEN, SIZES, UPSTREAM, make_row, make_rows
+from factories import PRICES, SECONDS_PER_TOKEN, SIZES, TARIFF, UPSTREAM, make_row, make_rows
 
 from specacts.answers import Answers, ModelSize
 from specacts.config import UpstreamCost
-from specacts.cost import Charge, charges, expected_charges, flops, step, sweep, thresholds, total, without_fallback
-from specacts.policies import JUDGING, NEVER, Call, Outcome, always_strong, cheap_only, choices, score
+from specacts.cost import (
+    MARGIN,
+    PARTS,
+    Charge,
+    Tariff,
+    charges,
+    expected_charges,
+    itemized,
+    step,
+    sweep,
+    thresholds,
+    total,
+    without_fallback,
+)
+from specacts.cost import flops as flops_in_parts
+from specacts.policies import (
+    JUDGING,
+    NEVER,
+    TIE,
+    Call,
+    Outcome,
+    always_strong,
+    cheap_only,
+    choices,
+    policies,
+    score,
+)
 
+NOTHING = Charge(*[0.0] * len(Charge._fields))
 TINY = ModelSize(body=10, head=7, layers=2, attention=3)
 
 
 def charged(rows: list[Answers], outcomes: list[Outcome]) -> list[Charge]:
-    return charges(rows, outcomes, SIZES, UPSTREAM)
+    return charges(rows, outcomes, TARIFF)
+
+
+def flops(size: ModelSize, cached: int, new: int, call: Call) -> float:
+    return sum(flops_in_parts(size, cached, new, call))
 
 
 def attended(contexts: range) -> int:
@@ -62,7 +92,7 @@ def test_a_new_window_or_episode_starts_with_empty_caches():
 def test_a_model_that_was_not_asked_catches_up_later():
     rows = [make_row(context=100, verifier=(0.9,)), make_row(context=150, verifier=(0.1,))]
     outcomes = [JUDGING["D"](0.5)(row) for row in rows]
-    _, cached = step(rows[0], outcomes[0], {}, SIZES, UPSTREAM)
+    _, cached = step(rows[0], outcomes[0], {}, TARIFF)
     assert cached == {"cheap": (0, 100 + rows[0].cheap[0].tokens), "verifier": (0, 100)}
     fallback = outcomes[1].calls[-1]
     second = charged(rows, outcomes)[1]
@@ -99,21 +129,65 @@ def test_the_strong_model_reads_a_context_once_though_it_judges_and_acts():
     assert c.flops_no_cache - a.flops_no_cache - cheap.flops_no_cache == flops(SIZES["strong"], 0, 100, judge)
 
 
-@pytest.mark.parametrize("name", JUDGING)
+@pytest.mark.parametrize("name", policies(dict.fromkeys(JUDGING, 0.5)))
 def test_charges_of_single_calls_sum_to_the_total(name: str):
+    """The accounting identity, for every policy and every cost."""
     rows = make_rows(6)
-    outcomes = [JUDGING[name](0.5)(row) for row in rows]
+    outcomes = [policies(dict.fromkeys(JUDGING, 0.5))[name](row) for row in rows]
     cached, latest, parts = {}, None, []
     for row, outcome in zip(rows, outcomes, strict=True):
         if row.episode != latest:
             latest, cached = row.episode, {}
         for call in outcome.calls:
             alone = outcome._replace(calls=(call,), actor=call.role, tokens=0)
-            charge, cached = step(row, alone, cached, SIZES, UPSTREAM)
+            charge, cached = step(row, alone, cached, TARIFF)
             parts.append(charge)
         window, held = cached[outcome.actor]
         cached[outcome.actor] = (window, held + outcome.tokens)
     assert total(parts) == pytest.approx(total(charged(rows, outcomes)))
+    assert all(value > 0 for value in total(parts))
+
+
+@pytest.mark.parametrize("name", policies(dict.fromkeys(JUDGING, 0.5)))
+def test_a_decision_is_charged_for_each_of_its_calls_and_flops_for_each_of_their_parts(name: str):
+    cached, latest = {}, None
+    for row in make_rows(6):
+        outcome = policies(dict.fromkeys(JUDGING, 0.5))[name](row)
+        cached = cached if row.episode == latest else {}
+        latest = row.episode
+        parts, after = itemized(row, outcome, cached, TARIFF)
+        assert len(parts) == len(outcome.calls)
+        assert step(row, outcome, cached, TARIFF) == (total(parts), after)
+        for call, charge in zip(outcome.calls, parts, strict=True):
+            assert charge.flops == pytest.approx(sum(getattr(charge, f"{part}_flops") for part in PARTS))
+            read = charge.new_tokens + charge.cached_tokens + charge.generated_tokens
+            assert read == row.context[call.role] + sum(call.branches)
+            assert (charge.generated_tokens > 0) == (charge.generated_flops > 0) == (call.answers > 0)
+        cached = after
+
+
+def test_money_is_tokens_times_prices_by_hand():
+    rows = [make_row(context=100), make_row(context=150)]
+    own = rows[0].strong.tokens
+    first, second = charged(rows, [always_strong(row) for row in rows])
+    price = PRICES.strong
+    assert first.money == pytest.approx((100 * price.input + own * price.output) / 1e6)
+    again = (50 - own) * price.input + (100 + own) * price.cached_input + rows[1].strong.tokens * price.output
+    assert second.money == pytest.approx(again / 1e6)
+
+
+def test_what_is_judged_is_read_and_not_generated():
+    row = make_row(context=100)
+    parts, _ = itemized(row, JUDGING["D"](0.1)(row), {}, TARIFF)
+    assert [(c.new_tokens, c.generated_tokens) for c in parts] == [(100, 10), (111, 0)]
+    assert parts[1].money == pytest.approx(111 * PRICES.verifier.input / 1e6)
+
+
+def test_a_router_pays_for_the_model_that_acts_and_for_no_other():
+    row = make_row(route=0.6)
+    (sent,), (kept,) = (charged([row], [JUDGING["G"](threshold)(row)]) for threshold in (0.7, 0.5))
+    assert sent == charged([row], [always_strong(row)])[0]
+    assert kept == charged([row], [cheap_only(row)])[0]
 
 
 def test_upstream_figures_come_out_as_upstream_printed_them():
@@ -135,20 +209,20 @@ def test_upstream_figures_come_out_as_upstream_printed_them():
 def test_upstream_prices_are_those_of_the_configuration():
     row = make_row()
     prices = UpstreamCost(strong=2.0, cheap=0.5, verdict=0.25)
-    (charge,) = charges([row], [JUDGING["D"](NEVER)(row)], SIZES, prices)
+    (charge,) = charges([row], [JUDGING["D"](NEVER)(row)], Tariff(SIZES, PRICES, prices))
     assert charge.upstream == 2.0 + 0.5 + 0.25
 
 
 def test_the_total_of_nothing_is_zero():
-    assert total([]) == Charge(0, 0, 0, 0)
+    assert total([]) == NOTHING
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
 def test_expected_charges_weigh_every_sequence_of_tosses(rate: float):
     rows = [make_row(context=context) for context in (50, 90, 130, 170)]
     both = choices(rows, "D")
-    expected = expected_charges(rows, both, rate, SIZES, UPSTREAM)
-    by_hand = [Charge(0, 0, 0, 0)] * len(rows)
+    expected = expected_charges(rows, both, rate, TARIFF)
+    by_hand = [NOTHING] * len(rows)
     for tosses in itertools.product((True, False), repeat=len(rows)):
         probability = prod(rate if toss else 1 - rate for toss in tosses)
         outcomes = [choice.accept if toss else choice.reject for choice, toss in zip(both, tosses, strict=True)]
@@ -170,14 +244,16 @@ def test_thresholds_lie_between_neighbours_and_around_all():
 
 def test_scores_within_rounding_of_each_other_are_not_parted():
     assert thresholds([0.3, 0.3, 0.3 + 1e-7, 0.9]) == [0.0, 0.6, NEVER]
+    assert len(thresholds([0.3, 0.3 * (1 + MARGIN) + 1e-9])) == 3 and MARGIN > 4 * TIE
     assert len(thresholds([1e-9, 2e-9])) == 3  # tiny is not close
 
 
 @pytest.mark.parametrize("name", JUDGING)
 def test_a_sweep_equals_charging_every_threshold_anew(name: str):
     rows = make_rows(8)
-    for point in sweep(rows, name, SIZES, UPSTREAM):
+    for point in sweep(rows, name, TARIFF):
         outcomes = [JUDGING[name](point.threshold)(row) for row in rows]
         assert point.accepted == tuple(outcome.accepted for outcome in outcomes)
         assert point.charge == pytest.approx(total(charged(rows, outcomes)), rel=1e-12)
-    assert len(thresholds([score(row, name) for row in rows])) == len(sweep(rows, name, SIZES, UPSTREAM))
+        assert total(point.by_episode.values()) == pytest.approx(point.charge)
+    assert len(thresholds([score(row, name) for row in rows])) == len(sweep(rows, name, TARIFF))

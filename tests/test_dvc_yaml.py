@@ -28,7 +28,7 @@ def filled(template: Any, values: dict[str, str]) -> Any:
 def stages(scale: str = "cpu", recipe: str = "v3") -> dict[str, dict[str, Any]]:
     """Every stage by its name, templates filled."""
     result = {}
-    values = {"scale": scale, "recipe": recipe}
+    values = {"scale": scale, "recipe": recipe, "cost.prices": PARAMS["cost"]["prices"]}
     for name, stage in FILE["stages"].items():
         if "foreach" not in stage:
             result[name] = filled(stage, values)
@@ -146,6 +146,8 @@ def test_a_stage_tracks_the_configuration_it_reads(name):
     read = read_fields(source(module(STAGES[name])))
     for path in set().union(*(DERIVED.get(path, {path}) for path in read)):
         file, field = "params.yaml", path
+        if path.split(".")[0] == "prices":
+            file = f"configs/prices/{PARAMS['cost']['prices']}.yaml"
         for part in ("scale", "recipe"):
             if path.startswith(f"{part}."):
                 file, field = f"configs/{part}/{PARAMS_USED[part]}.yaml", path.removeprefix(f"{part}.")
@@ -210,11 +212,22 @@ def test_small_results_stay_out_of_the_cache_and_in_git():
                 assert options.get("cache", True) != small, f"{name}: {path}"
 
 
-def test_no_acceptance_or_cost_setting_reaches_a_model_except_the_level():
+def test_no_acceptance_or_cost_setting_reaches_a_model_that_need_not_know_it():
+    needed = {"live": ["acceptance.level", "acceptance.score", "cost.prices", "cost.upstream"]}
     for name, stage in STAGES.items():
         if name not in ("calibrate", "evaluate", "report"):
             asked = [key for key in tracked(stage)["params.yaml"] if key.startswith(("acceptance", "cost"))]
-            assert asked in ([], ["acceptance.level"]), name
+            assert asked == needed.get(name, asked[:1]) and set(asked[:1]) <= {"acceptance.level"}, name
+
+
+def test_another_risk_runs_nothing_but_calibrate_evaluate_and_report():
+    """Who tracks it, and who reads what those stages make of it."""
+    tracking = {name for name, stage in STAGES.items() if set(tracked(stage)["params.yaml"]) & {"acceptance"}}
+    assert tracking == {"calibrate", "report"}
+    unaffected = {"data/thresholds.json", "data/combination.json", "data/calibration.json"}
+    made = set(outputs(STAGES["calibrate"])) - unaffected
+    readers = {name for name, stage in STAGES.items() if made & set(stage["deps"])}
+    assert readers == {"evaluate", "report"}
 
 
 def test_lora_reaches_the_three_trainings_alone():

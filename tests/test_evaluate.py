@@ -5,10 +5,10 @@ import random
 
 import numpy as np
 import pytest
-from factories import COST, SIZES, UPSTREAM, make_row, make_rows
+from factories import TARIFF, make_row, make_rows
 
 from specacts.answers import Answers
-from specacts.cost import COST_MODELS, charges
+from specacts.cost import COST_MODELS, Charge, charges
 from specacts.effects import by_text
 from specacts.episodes import ACTION_TYPES, LEVELS, agrees
 from specacts.evaluate import (
@@ -16,24 +16,36 @@ from specacts.evaluate import (
     CONFUSION,
     FRONTIER,
     SWEEP_POINTS,
+    Settings,
     Track,
     accept_rates,
+    coin_of,
     confusion,
     evaluate,
-    frontier,
+    frontier_points,
     run,
     run_guaranteed,
     thinned,
 )
 from specacts.policies import ALWAYS, JUDGING, NEVER, always_strong, cheap_only, choices
+from specacts.stats import resample_weights
 
 ROWS = make_rows(24, seed=1)
-THRESHOLDS = {"C": 0.5, "D": 0.5, "E": 0.55, "F": 0.5}
+THRESHOLDS = dict.fromkeys(JUDGING, 0.5) | {"E": 0.55}
+SETTINGS = Settings("type", "verdict", "flops")
 INTERVALS = ("", "_low", "_high")
 
 
 def ran(rows: list[Answers] = ROWS, thresholds: dict[str, float] = THRESHOLDS, level: str = "type") -> dict[str, Track]:
-    return run(rows, SIZES, thresholds, "final_answer", level, COST)
+    return run(rows, TARIFF, thresholds, "final_answer", level)
+
+
+def weighed(rows: list[Answers], resamples: int = 100) -> np.ndarray:
+    return resample_weights([row.group for row in rows], resamples, 0)
+
+
+def evaluated(rows: list[Answers], tracks: dict[str, Track], resamples: int = 100, safe: dict | None = None) -> dict:
+    return evaluate(rows, rows, tracks, TARIFF, SETTINGS, weighed(rows, resamples), safe or {}, {})
 
 
 @pytest.fixture(scope="module")
@@ -43,26 +55,28 @@ def tracks() -> dict[str, Track]:
 
 @pytest.fixture(scope="module")
 def evaluation(tracks: dict[str, Track]) -> dict:
-    return evaluate(ROWS, tracks, "type", "verdict", 200, 0)
+    return evaluated(ROWS, tracks, 200)
 
 
 def test_every_promised_key_is_there(evaluation: dict):
     assert (evaluation["decisions"], evaluation["groups"]) == (len(ROWS), 8)
-    entries = [evaluation["policies"][name] for name in "ABCDEF"]
-    entries += [evaluation["baselines"][name] for name in ("majority", "random", "random_accept", "oracle")]
+    entries = [evaluation["policies"][name] for name in "ABCDEFGH"]
+    entries += [evaluation["baselines"][name] for name in ("majority", "random", "random_accept_D", "oracle")]
     for entry in entries:
         assert {f"{level}_accuracy{end}" for level in LEVELS for end in INTERVALS} <= entry.keys()
         assert "malformed" in entry
-        assert {"flops", "flops_no_cache", "seconds", "upstream"} <= entry["cost"].keys()
-    for name in "CDEF":
+        assert set(COST_MODELS) <= entry["cost"].keys()
+    for name in JUDGING:
         assert {"precision", "recall"} <= evaluation["policies"][name].keys()
-    pairs = {f"{x}_minus_{y}" for x in "ABCDEF" for y in "AB" if x != y}
+    pairs = {f"{x}_minus_{y}" for x in "ABCDEFGH" for y in "AB" if x != y}
     assert pairs == evaluation["paired"].keys()
     for entry in evaluation["paired"].values():
         assert {f"{level}_accuracy{end}" for level in ("type", "call") for end in INTERVALS} <= entry.keys()
     scores = ("auroc", "confidence_auroc", "logprob_auroc", "strong_auroc", "auroc_minus_confidence", "base_rate")
     assert {f"{score}{end}" for score in scores for end in INTERVALS} <= evaluation["verifier"].keys()
-    assert evaluation["cost_per_decision"]["A"].keys() == set(COST_MODELS)
+    for unit in ("decision", "episode"):
+        entries = evaluation[f"cost_per_{unit}"]
+        assert list(entries) == list("ABCDEFGH") and {tuple(e) for e in entries.values()} == {Charge._fields}
 
 
 def test_values_lie_in_their_intervals(evaluation: dict):
@@ -72,7 +86,7 @@ def test_values_lie_in_their_intervals(evaluation: dict):
 
 
 def test_the_same_seed_gives_the_same_bytes(tracks: dict[str, Track], evaluation: dict):
-    assert json.dumps(evaluate(ROWS, ran(), "type", "verdict", 200, 0)) == json.dumps(evaluation)
+    assert json.dumps(evaluated(ROWS, ran(), 200)) == json.dumps(evaluation)
 
 
 def test_a_is_the_unit_of_cost(evaluation: dict):
@@ -92,17 +106,19 @@ def test_an_action_that_does_the_same_is_right_by_effect_and_wrong_by_text():
     rows = [make_row(cheap=("repair",), gold="tool_call", strong="BLOCKED"), make_row(episode="e1")]
     same = [by_text(row) for row in rows]
     same[0] = same[0].model_copy(update={"executed": True, "cheap": (True,)})
-    tracks = run(rows, SIZES, THRESHOLDS, "final_answer", "type", COST, same)
+    tracks = run(rows, TARIFF, THRESHOLDS, "final_answer", "type", same)
     assert tracks["B"].right["effect"].tolist() == [1, 1] and tracks["B"].right["call"].tolist() == [0, 1]
     assert tracks["A"].right["effect"].tolist() == [0, 1]
 
 
 def test_without_a_certificate_a_policy_is_the_strong_model_and_costs_no_more():
-    kept = run_guaranteed(ROWS, SIZES, {"D": {"0.05": NEVER, "0.1": 0.5}}, COST)
-    found = evaluate(ROWS, ran(), "type", "verdict", 100, 0, kept)["guaranteed"]["D"]
+    by_type = dict.fromkeys(ACTION_TYPES, NEVER)
+    kept = run_guaranteed(ROWS, TARIFF, {"D": {"0.05": NEVER, "0.1": 0.5, "asked": by_type}})
+    found = evaluated(ROWS, ran(), safe=kept)["guaranteed"]["D"]
+    assert found["asked"] == found["0.05"]
     assert (found["0.05"]["accept_rate"], found["0.05"]["lost"], found["0.05"]["lost_high"]) == (0, 0, 0)
     assert set(found["0.05"]["cost"].values()) == {1}
-    policies = evaluate(ROWS, ran(), "type", "verdict", 100, 0)["policies"]
+    policies = evaluated(ROWS, ran())["policies"]
     assert found["0.1"]["lost"] == pytest.approx(policies["A"]["type_accuracy"] - policies["D"]["type_accuracy"])
     assert found["0.1"]["cost"] == policies["D"]["cost"]
 
@@ -114,7 +130,7 @@ def test_precision_and_recall_by_hand():
         make_row(episode="c", verifier=(0.1,)),  # rejected, right
         make_row(episode="d", verifier=(0.9,)),  # accepted, right
     ]
-    d = evaluate(rows, ran(rows), "type", "verdict", 100, 0)["policies"]["D"]
+    d = evaluated(rows, ran(rows))["policies"]["D"]
     assert (d["accept_rate"], d["precision"], d["recall"]) == pytest.approx((3 / 4, 2 / 3, 2 / 3))
 
 
@@ -125,28 +141,58 @@ def test_no_judge_beats_its_oracle(seed: int, level: str, threshold: float):
     found = ran(make_rows(6, seed), dict.fromkeys(JUDGING, threshold), level)
     accuracy = {name: track.right[level].mean() for name, track in found.items()}
     assert max(accuracy["C"], accuracy["D"], accuracy["A"], accuracy["B"]) <= accuracy["oracle"]
+    assert max(accuracy["F"], accuracy["G"], accuracy["H"]) <= accuracy["oracle_routes"] == accuracy["oracle"]
     assert max(accuracy["E"], accuracy["oracle"]) <= accuracy["oracle_picks"]
 
 
 def test_the_oracle_is_charged_like_d():
     rows = [make_row(), make_row(context=150, decision=1, cheap=("BLOCKED",))]
     both = choices(rows, "D")
-    expected = charges(rows, [both[0].accept, both[1].reject], SIZES, UPSTREAM)
+    expected = charges(rows, [both[0].accept, both[1].reject], TARIFF)
     assert ran(rows)["oracle"].charges == expected
 
 
-def test_random_accept_is_what_tossing_coins_gives_on_average():
+@pytest.mark.parametrize("name", ["D", "G"])
+def test_random_accept_is_what_tossing_coins_gives_on_average(name: str):
     rows = make_rows(4, seed=2)
-    track = ran(rows)["random_accept"]
-    rate, rng, both = float(track.kept[0]), random.Random(0), choices(rows, "D")
+    tracks = ran(rows)
+    track = tracks[coin_of(name)]
+    rate, rng, both = float(track.kept[0]), random.Random(0), choices(rows, name)
     right, spent = [], []
     for _ in range(400):
         outcomes = [choice.accept if rng.random() < rate else choice.reject for choice in both]
         right.append(np.mean([agrees(o.action, r.gold, "type") for o, r in zip(outcomes, rows, strict=True)]))
-        spent.append(sum(charge.flops for charge in charges(rows, outcomes, SIZES, UPSTREAM)))
+        spent.append(sum(charge.flops for charge in charges(rows, outcomes, TARIFF)))
     assert np.mean(right) == pytest.approx(track.right["type"].mean(), abs=4 * np.std(right) / 20)
     assert np.mean(spent) == pytest.approx(sum(c.flops for c in track.charges), abs=4 * np.std(spent) / 20)
-    assert rate == ran(rows)["D"].kept.mean()
+    assert rate == tracks[name].kept.mean()
+
+
+def test_every_policy_stands_to_its_own_coin_and_to_the_line(tracks: dict[str, Track], evaluation: dict):
+    found = evaluation["frontier"]["policies"]
+    assert list(found) == list("ABCDEFGH")
+    assert found["A"]["above_line"] == pytest.approx(0) and found["B"]["above_line"] == pytest.approx(0)
+    policies, low = evaluation["policies"], evaluation["policies"]["B"]["cost"]["flops"]
+    a, b = policies["A"]["type_accuracy"], policies["B"]["type_accuracy"]
+    for name in JUDGING:
+        entry, own = found[name], policies[name]
+        gain = tracks[name].right["type"].mean() - tracks[coin_of(name)].right["type"].mean()
+        assert entry["minus_coin"] == pytest.approx(gain)
+        place = min(1, max(0, (own["cost"]["flops"] - low) / (1 - low)))
+        assert entry["above_line"] == pytest.approx(own["type_accuracy"] - (b + (a - b) * place))
+        assert 0 <= entry["undominated_share"] <= 1 and entry["headroom"] <= 1
+        coin, best = (evaluation["frontier"][f"area_of_{who}"]["area"] for who in ("coin", "perfect_router"))
+        assert entry["headroom"] == pytest.approx((entry["area"] - coin) / (best - coin))
+
+
+def test_latency_of_side_by_side_is_between_nothing_and_one_after_the_other(evaluation: dict):
+    latency = evaluation["latency"]
+    for entry in latency["by_tool_seconds"].values():
+        assert 0 < entry["parallel_D"] <= entry["serial_D"] + 1e-9
+        assert 0 < entry["parallel_F"] <= entry["serial_F"] + 1e-9
+        assert entry["lossless"] <= 1
+    assert latency["work_lossless"] > 1
+    assert latency["hit_rate_first_1"] <= latency["hit_rate_first_all"] <= 1
 
 
 def test_constant_baselines_cost_nothing_and_name_no_tool(evaluation: dict):
@@ -164,14 +210,14 @@ def test_constant_baselines_cost_nothing_and_name_no_tool(evaluation: dict):
 
 
 def test_a_majority_type_that_calls_a_tool_gets_no_call_right():
-    track = run(ROWS, SIZES, THRESHOLDS, "retrieval", "type", COST)["majority"]
+    track = run(ROWS, TARIFF, THRESHOLDS, "retrieval", "type")["majority"]
     assert track.right["type"].sum() == sum(row.gold.type == "retrieval" for row in ROWS)
     assert track.right["tool"].sum() == track.right["call"].sum() == 0
 
 
 def test_malformed_output_is_counted_and_wrong():
     rows = [make_row(cheap=(None,), verifier=(0.9,)), make_row(episode="e1", strong=None, verifier=(0.9,))]
-    found = evaluate(rows, ran(rows), "type", "verdict", 100, 0)["policies"]
+    found = evaluated(rows, ran(rows))["policies"]
     assert [found[name]["malformed"] for name in "ABD"] == [0.5, 0.5, 0.5]
     assert found["D"]["type_accuracy"] == 0.5
 
@@ -180,24 +226,30 @@ def test_malformed_output_is_counted_and_wrong():
 @pytest.mark.parametrize("proposal", ["final_answer", "BLOCKED"])
 def test_one_sided_data_gives_numbers_all_the_same(threshold: float, proposal: str):
     rows = [make_row(episode=str(n), group=str(n), cheap=(proposal,)) for n in range(3)]
-    found = evaluate(rows, ran(rows, dict.fromkeys(JUDGING, threshold)), "type", "verdict", 100, 0)
+    found = evaluated(rows, ran(rows, dict.fromkeys(JUDGING, threshold)))
     assert found["verifier"]["auroc"] == 0.5 and found["verifier"]["auroc_minus_confidence_low"] == 0
     assert found["policies"]["D"]["precision"] == float(threshold == ALWAYS and proposal == "final_answer")
     assert found["policies"]["D"]["recall"] == float(threshold == ALWAYS and proposal == "final_answer")
     json.dumps(found, allow_nan=False)
 
 
-def test_the_frontier_holds_every_policy_and_baseline_and_a_sweep_of_d(tracks: dict[str, Track], evaluation: dict):
-    table = [dict(zip(FRONTIER, row, strict=True)) for row in frontier(ROWS, tracks, evaluation, SIZES, "type", COST)]
-    assert [row["name"] for row in table if row["kind"] == "policies"] == list("ABCDEF")
-    assert {row["name"] for row in table if row["kind"] == "baselines"} == evaluation["baselines"].keys()
-    swept = [row for row in table if row["kind"] == "sweep"]
-    assert 2 < len(swept) <= SWEEP_POINTS
+def test_the_frontier_holds_every_policy_and_baseline_and_a_sweep_of_each_judge(
+    tracks: dict[str, Track], evaluation: dict
+):
+    points = frontier_points(ROWS, tracks, evaluation, TARIFF, SETTINGS)
+    table = [dict(zip(FRONTIER, row, strict=True)) for row in points]
+    assert [row["name"] for row in table if row["kind"] == "policies"] == list("ABCDEFGH")
+    drawn = {name for name in evaluation["baselines"] if not name.startswith("random_accept")} | {coin_of("D")}
+    assert {row["name"] for row in table if row["kind"] == "baselines"} == drawn
     policies = evaluation["policies"]
-    assert swept[0]["accuracy"] == pytest.approx(policies["B"]["type_accuracy"])  # all accepted
-    assert swept[-1]["accuracy"] == pytest.approx(policies["A"]["type_accuracy"])  # none accepted
-    same = [row for row in frontier(ROWS, tracks, evaluation, SIZES, "type", COST) if row[:2] == ("D", "policies")]
-    assert same[0][3] == policies["D"]["cost"]["flops"]
+    for name in JUDGING:
+        swept = [row for row in table if (row["name"], row["kind"]) == (name, "sweep")]
+        assert 2 < len(swept) <= SWEEP_POINTS
+        if name != "E":  # all accepted is the cheap model's first proposal, none accepted the strong model
+            assert swept[0]["accuracy"] == pytest.approx(policies["B"]["type_accuracy"])
+        assert swept[-1]["accuracy"] == pytest.approx(policies["A"]["type_accuracy"])
+    (same,) = [row for row in points if row[:2] == ("D", "policies")]
+    assert same[3] == policies["D"]["cost"]["flops"]
 
 
 def test_thinning_keeps_both_ends():
@@ -213,7 +265,7 @@ def test_confusion_has_a_row_a_decision_and_a_class_for_malformed_output():
 
 
 def test_accept_rates_by_type_average_to_the_accept_rate(tracks: dict[str, Track], evaluation: dict):
-    table = [dict(zip(ACCEPT_RATE, row, strict=True)) for row in accept_rates(ROWS, tracks, 100, 0)]
+    table = [dict(zip(ACCEPT_RATE, row, strict=True)) for row in accept_rates(ROWS, tracks, weighed(ROWS))]
     for name in JUDGING:
         mine = [row for row in table if row["policy"] == name]
         assert [row["action_type"] for row in mine] == [t for t in ACTION_TYPES if any(r.gold.type == t for r in ROWS)]
@@ -223,4 +275,4 @@ def test_accept_rates_by_type_average_to_the_accept_rate(tracks: dict[str, Track
 
 def test_a_type_of_which_nothing_was_accepted_has_no_precision():
     rows = [make_row(verifier=(0.1,))]
-    assert accept_rates(rows, ran(rows), 100, 0)[1] == ("D", "final_answer", 1, 0.0, 0.0, 0.0, None)
+    assert accept_rates(rows, ran(rows), weighed(rows))[1] == ("D", "final_answer", 1, 0.0, 0.0, 0.0, None)

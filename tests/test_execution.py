@@ -110,10 +110,12 @@ def test_the_summary_counts_text_and_effect_apart(episodes, bfcl):
     spelled = otherwise(decision.gold)
     wrong = decision.gold.model_copy(update={"arguments": {"nonsense": 1}})
     rows = [answered(episode, decision.index, spelled, strong=wrong)]
-    found = summary(rows, list(same_effects([episode], rows, bfcl, 30)))
-    assert found == {
+    same = list(same_effects([episode], rows, bfcl, 30))
+    assert same[0].seconds > 0
+    assert summary(rows, same) == {
         "decisions": 1,
         "executed_calls": 1,
+        "median_call_seconds": same[0].seconds,
         "cheap": {"same_text": 0, "other_text": 1, "other_text_same_effect": 1},
         "strong": {"same_text": 0, "other_text": 1, "other_text_same_effect": 0},
     }

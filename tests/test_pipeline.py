@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 ROOT = Path(__file__).parent.parent
 STAGES = ["check", "fetch", "collect", "split", "train@cheap", "train@strong", "propose", "train@verifier"]
-STAGES += ["answer", "effects", "calibrate", "evaluate", "report"]
+STAGES += ["answer", "effects", "route", "calibrate", "evaluate", "live", "report"]
 OUTPUTS = ("data", "models", "metrics", "reports")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -103,18 +103,18 @@ def edit(workspace: Workspace, changes: dict[str, str]) -> None:
 def test_a_run_ends_with_every_policy_compared(workspace):
     found = workspace.json("metrics/eval.json")
     assert found["decisions"] > 0 and found["groups"] > 0
-    assert list(found["policies"]) == ["A", "B", "C", "D", "E", "F"]
+    assert list(found["policies"]) == list("ABCDEFGH")
     for policy in found["policies"].values():
         for level in ("type", "tool", "call"):
             low, value, high = (policy[f"{level}_accuracy{end}"] for end in ("_low", "", "_high"))
             assert 0 <= low <= value <= high <= 1
         assert {"flops", "seconds", "upstream"} <= set(policy["cost"])
     assert found["policies"]["A"]["cost"]["flops"] == 1
-    for name in ("C", "D", "E", "F"):
+    for name in "CDEFGH":
         assert 0 <= found["policies"][name]["accept_rate"] <= 1
         assert {"type_accuracy", "type_accuracy_low", "type_accuracy_high"} <= set(found["paired"][f"{name}_minus_A"])
     assert {"auroc", "auroc_low", "auroc_high"} <= set(found["verifier"])
-    assert {"majority", "random", "random_accept", "oracle"} <= set(found["baselines"])
+    assert {"majority", "random", "random_accept_D", "oracle", "oracle_routes"} <= set(found["baselines"])
 
 
 def test_a_run_leaves_a_report_with_its_figures(workspace):
@@ -182,9 +182,10 @@ def test_a_lora_change_reruns_the_trainings_and_what_follows_and_never_the_data(
     [
         ("strong: epochs", "0.6", {"check", "train@strong"}),
         ("cheap: learning_rate", "0.001", {"check", "train@cheap"}),
-        ("answer: episodes", "5", {"check", "answer"}),
+        ("answer: calibrate_episodes", "5", {"check", "answer"}),
+        ("live: steps", "3", {"check", "live"}),
         ("answer: verify_episodes", "5", {"check", "propose"}),
-        ("bootstrap", "150", {"check", "evaluate"}),
+        ("bootstrap", "150", {"check", "evaluate", "live"}),
         ("split: train", "0.4000000000001", {"check", "split"}),
         ("data: tasks", "12", {"check", "collect"}),
     ],
@@ -205,20 +206,67 @@ def test_an_acceptance_change_replays_the_recorded_answers_only(workspace):
     before = workspace.hashes()
     done = workspace.dvc("exp", "run", "-S", "acceptance.max_relative_cost=0.7")
     assert done.returncode == 0, done.stdout
-    assert set(workspace.ran(done.stdout)) <= {"check", "calibrate", "evaluate", "report"}
+    assert set(workspace.ran(done.stdout)) <= {
+        "check",
+        "calibrate",
+        "evaluate",
+        "live",
+        "report",
+    }  # live: new thresholds
     assert "calibrate" in workspace.ran(done.stdout)
     back = workspace.dvc("exp", "run", "-S", "acceptance.max_relative_cost=1.0")
     assert back.returncode == 0, back.stdout
     assert workspace.hashes() == before
 
 
+def test_a_risk_reruns_calibrate_evaluate_and_report_and_its_promise_is_in_the_report(workspace):
+    before = workspace.hashes()
+    by_type = "acceptance.risk_by_type={file_write: 0, retrieval: 0.95}"
+    few = ("-S", "acceptance.confidence=0.5", "-S", "acceptance.policies=[F,G]")
+    done = workspace.dvc("exp", "run", "-S", "acceptance.risk=0.9", "-S", by_type, *few)
+    assert done.returncode == 0, done.stdout
+    assert set(workspace.ran(done.stdout)) == {"check", "calibrate", "evaluate", "report"}
+    asked = workspace.json("data/promise.json")["asked"]
+    assert asked["risk"] == 0.9 and asked["by_type"] == {"file_write": 0, "retrieval": 0.95}
+    assert asked["policies"]["F"]["file_write"] > 1 and asked["policies"]["G"] > 1
+    assert "**Asked for** (`acceptance.risk`): at most 90 points" in (workspace.path / "reports/report.md").read_text()
+    back = workspace.dvc("exp", "apply", "smoke")
+    assert back.returncode == 0, back.stdout
+    assert workspace.hashes() == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("acceptance.risk=0.001", "acceptance.risk: 0.001 cannot be promised"),
+        ("acceptance.risk=1.5", "acceptance.risk: Input should be less than 1"),
+        ("acceptance.confidence=0", "acceptance.confidence: Input should be greater than 0"),
+        ("acceptance.policies=[H]", "acceptance.policies.0: "),
+        ("+acceptance.risk_by_type.file_wrote=0.1", "acceptance.risk_by_type.file_wrote"),
+        ("cost.prices=mine", "configs/prices/mine.yaml"),
+    ],
+)
+def test_a_promise_that_cannot_be_made_is_refused_and_nothing_is_overwritten(unharmed, setting, reason):
+    done = unharmed.dvc("exp", "run", "-S", setting)
+    assert done.returncode != 0 and reason in done.stdout and "Traceback" not in done.stdout, done.stdout
+
+
+def test_policies_ran_live_and_left_their_transcripts(workspace):
+    found = workspace.json("metrics/live.json")
+    assert list(found["policies"]) == ["A", "B", "D", "other"]
+    for entry in found["policies"].values():
+        assert 0 <= entry["turn_success_low"] <= entry["turn_success"] <= entry["turn_success_high"] <= 1
+    lines = [json.loads(line) for line in (workspace.path / "data/live.jsonl").read_text().splitlines()]
+    assert len(lines) == 4 * found["episodes"] and all(line["steps"][0]["role"] == "user" for line in lines)
+
+
 @pytest.mark.parametrize(
     ("switch", "stages"),
     [
-        ("format: mismatched", {"train@cheap", "train@strong", "train@verifier", "propose", "answer"}),
-        ("strong: frozen", {"train@strong", "answer"}),
-        ("  objective: reward", {"train@verifier", "answer", "calibrate", "evaluate"}),
-        ("  negatives: synthetic", {"train@verifier", "answer"}),
+        ("format: mismatched", {"train@cheap", "train@strong", "train@verifier", "propose", "answer", "live"}),
+        ("strong: frozen", {"train@strong", "answer", "live"}),
+        ("  objective: reward", {"train@verifier", "answer", "calibrate", "evaluate", "live"}),
+        ("  negatives: synthetic", {"train@verifier", "answer", "live"}),
         ("threshold: fixed", {"calibrate"}),
     ],
 )
@@ -275,7 +323,7 @@ def test_the_ablation_compares_experiments_in_temporary_folders(workspace, v2):
     assert list(found["experiments"]) == ["strong", "objective", "threshold"]
     for name, unchanged in (("strong", "B"), ("objective", "ABC"), ("threshold", "AB")):
         policies = found["experiments"][name]["policies"]
-        assert list(policies) == list("ABCDEF")
+        assert list(policies) == list("ABCDEFGH")
         for policy in unchanged:
             assert policies[policy]["accuracy_effect_low"] == policies[policy]["accuracy_effect_high"] == 0
     report = (workspace.path / "reports/report.md").read_text()

@@ -3,7 +3,7 @@
 import pytest
 from factories import make_row, make_rows
 
-from specacts.policies import ALWAYS, JUDGING, NEVER, choices, policies, score
+from specacts.policies import ALWAYS, JUDGING, NEVER, TIE, choices, policies, score
 
 HALF = dict.fromkeys(JUDGING, 0.5)
 ROW = make_row(
@@ -98,7 +98,8 @@ def test_nobody_is_asked_about_malformed_proposals_alone():
     row = make_row(cheap=(None, None), verifier=(0.0, 0.0))
     unasked = tuple(v.model_copy(update={"tokens": 0, "heads": 0, "seconds": 0.0}) for v in row.verifier)
     row = row.model_copy(update={"verifier": unasked, "strong_verdict": unasked})
-    for name in JUDGING:
+    row = row.model_copy(update={"combined": 0.1})
+    for name in set(JUDGING) - {"G"}:
         assert [(c.role, c.answers) for c in policies(HALF)[name](row).calls[1:]] == [("strong", 1)]
 
 
@@ -106,7 +107,7 @@ def test_nobody_is_asked_about_malformed_proposals_alone():
 def test_thresholds_split_exactly_by_score(name: str):
     for row in make_rows(10):
         assert JUDGING[name](score(row, name))(row).accepted
-        assert not JUDGING[name](score(row, name) + 1e-9)(row).accepted
+        assert not JUDGING[name](score(row, name) * (1 + 2 * TIE) + 1e-12)(row).accepted
 
 
 @pytest.mark.parametrize("name", JUDGING)
@@ -115,3 +116,45 @@ def test_both_sides_exist_even_for_saturated_scores(name: str, saturated: float)
     (choice,) = choices([make_row(verifier=(saturated,), strong_verdict=(saturated,))], name)
     assert (choice.accept.accepted, choice.reject.accepted) == (True, False)
     assert ALWAYS <= saturated < NEVER
+
+
+def test_g_sends_the_decision_to_one_model_and_calls_no_other():
+    row = make_row(cheap=("repair",), strong="BLOCKED", route=0.5)
+    kept, sent = (policies(HALF | {"G": threshold})["G"](row) for threshold in (0.5, 0.51))
+    assert (kept.action, kept.accepted, [c.role for c in kept.calls]) == (row.cheap[0].action, True, ["cheap"])
+    assert (sent.action, sent.accepted, [c.role for c in sent.calls]) == (row.strong.action, False, ["strong"])
+
+
+def test_h_goes_by_the_combined_score_and_pays_like_d():
+    row = make_row(cheap=("repair",), verifier=(0.1,), combined=0.9)
+    outcome = policies(HALF)["H"](row)
+    assert (outcome.action, outcome.accepted) == (row.cheap[0].action, True)
+    assert outcome.calls == policies(HALF | {"D": ALWAYS})["D"](row).calls
+
+
+def test_a_score_that_is_not_there_is_no_score():
+    with pytest.raises(TypeError):
+        policies(HALF)["G"](make_row(route=None))
+
+
+@pytest.mark.parametrize("name", ["C", "D", "E", "F", "H"])
+def test_thresholds_by_type_look_at_what_is_proposed(name):
+    by_type = {"file_read": 0.4, "retrieval": 0.9, "BLOCKED": 0.0}
+    read = make_row(cheap=("file_read",), verifier=(0.5,), combined=0.5)
+    search = make_row(cheap=("retrieval",), verifier=(0.5,), combined=0.5)
+    assert JUDGING[name](by_type)(read).accepted and not JUDGING[name](by_type)(search).accepted
+
+
+def test_with_thresholds_by_type_a_malformed_proposal_is_never_accepted():
+    assert not JUDGING["D"](dict.fromkeys(("BLOCKED",), 0.0))(make_row(cheap=(None,), verifier=(0.9,))).accepted
+
+
+@pytest.mark.parametrize("name", JUDGING)
+def test_noise_of_batching_decides_nothing_at_the_threshold(name):
+    """A score is the same within 1.5e-7 however decisions are batched (tests/test_answering.py)."""
+    for noise in (-1.5e-7, 0.0, 1.5e-7):
+        value = 0.5 * (1 + noise)
+        row = make_row(verifier=(value,), route=value, combined=value)
+        row = row.model_copy(update={"cheap": (row.cheap[0].model_copy(update={"confidence": value}),)})
+        assert JUDGING[name](0.5)(row).accepted
+        assert not JUDGING[name](0.5 * (1 + 2 * TIE))(row).accepted

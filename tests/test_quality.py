@@ -25,11 +25,17 @@ from specacts.stats import resample_weights
 
 ROWS = make_rows(24, seed=1)
 INTERVALS = ("", "_low", "_high")
+
+
+def weighed(rows: list) -> np.ndarray:
+    return resample_weights([row.group for row in rows], 100, 0)
+
+
 MAPS = {name: calibrated(ROWS, name, "type") for name in SCORED}
 
 
 def test_every_judges_score_is_measured_raw_and_calibrated():
-    found = score_quality(ROWS, MAPS, "type", resample_weights([row.group for row in ROWS], 100, 0))
+    found = score_quality(ROWS, MAPS, "type", weighed(ROWS))
     assert list(found) == list(SCORED)
     right = [agrees(row.cheap[0].action, row.gold, "type") for row in ROWS]
     for name, entry in found.items():
@@ -42,7 +48,7 @@ def test_every_judges_score_is_measured_raw_and_calibrated():
 
 def test_types_that_are_often_proposed_are_measured_by_themselves():
     many = make_rows(150, seed=2)
-    table = [dict(zip(BY_TYPE, row, strict=True)) for row in quality_by_type(many, MAPS, "type", 100, 0)]
+    table = [dict(zip(BY_TYPE, row, strict=True)) for row in quality_by_type(many, MAPS, "type", weighed(many))]
     counts = Counter(row.cheap[0].action.type for row in many if row.cheap[0].action)
     expected = [t for t in ACTION_TYPES if counts[t] >= FEWEST]
     for name in SCORED:
@@ -52,7 +58,7 @@ def test_types_that_are_often_proposed_are_measured_by_themselves():
 
 
 def test_reliability_bins_hold_every_decision_once():
-    table = [dict(zip(RELIABILITY, row, strict=True)) for row in reliability(ROWS, MAPS, "type", 100, 0)]
+    table = [dict(zip(RELIABILITY, row, strict=True)) for row in reliability(ROWS, MAPS, "type", weighed(ROWS))]
     right = np.mean([agrees(row.cheap[0].action, row.gold, "type") for row in ROWS])
     for name in SCORED:
         for kind in ("raw", "calibrated"):
@@ -65,7 +71,7 @@ def test_reliability_bins_hold_every_decision_once():
 
 def test_accepting_everything_risks_the_cheap_models_error():
     wrong = np.mean([not agrees(row.cheap[0].action, row.gold, "type") for row in ROWS])
-    table = [dict(zip(RISK_COVERAGE, row, strict=True)) for row in risk_coverage(ROWS, SCORED, "type", 100, 0)]
+    table = [dict(zip(RISK_COVERAGE, row, strict=True)) for row in risk_coverage(ROWS, SCORED, "type", weighed(ROWS))]
     for name in SCORED:
         last = [row for row in table if row["policy"] == name][-1]
         assert last["coverage"] == 1

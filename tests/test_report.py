@@ -7,15 +7,21 @@ from pathlib import Path
 
 import pytest
 import yaml
-from factories import ACCEPTANCE, COST, SIZES, make_rows
+from factories import ACCEPTANCE, SIZES, TARIFF, make_rows
 
-from specacts.calibrate import SCORED, calibrate, calibrated, metrics
+from scripts import show
+from specacts.answers import Answers
+from specacts.calibrate import SCORED, calibrate, calibrated, menu, metrics
 from specacts.config import Recipe
+from specacts.cost import COST_MODELS
 from specacts.effects import by_text
 from specacts.errors import UserError
-from specacts.evaluate import evaluate, run, run_guaranteed
+from specacts.evaluate import Settings, evaluate, run, run_guaranteed
 from specacts.files import write_json, write_jsonl, write_text
-from specacts.report import Facts, answer, remarks, report, result_table
+from specacts.policies import JUDGING, NEVER
+from specacts.report import answer, remarks, report, result_table
+from specacts.stats import resample_weights
+from specacts.wording import Facts
 from stages import calibrate as calibrate_stage
 from stages import evaluate as evaluate_stage
 from stages import report as report_stage
@@ -38,19 +44,44 @@ RECIPES = {
     name: Recipe.model_validate(yaml.safe_load((ROOT / f"configs/recipe/{name}.yaml").read_text()))
     for name in ("v2", "v3")
 }
+RATE = {"": 0.5, "_low": 0.3, "_high": 0.7}
+LIVE = {
+    "episodes": 4,
+    "groups": 3,
+    "turns": 12,
+    "policies": {
+        name: {
+            **{f"{key}{end}": v for key in ("turn_success", "episode_success") for end, v in RATE.items()},
+            **{f"{key}{end}": v for key in ("turn_success_minus_A", "steps_per_episode") for end, v in RATE.items()},
+            "cheap_share": 0.4,
+            "calls": 30,
+            "failed_calls": 7,
+            "malformed": 1,
+            "given_up": {"steps": 2, "timeout": 0, "crash": 0},
+            "cost": {f"{model}{end}": v for model in COST_MODELS for end, v in RATE.items()},
+            "cost_per_episode": {"seconds": 3.0},
+        }
+        for name in ("A", "B", "D", "other")
+    },
+}
 ASSETS = {"roles": {role: {"parameters": 57_000_000, "layers": [0, 1, -1]} for role in SIZES}}
 
 
 @pytest.fixture(scope="module")
 def made() -> Facts:
-    rows, fitted = make_rows(12), calibrate(make_rows(12, seed=4), SIZES, ACCEPTANCE, COST)
-    tracks = run(rows, SIZES, {name: fit.threshold for name, fit in fitted.items()}, "final_answer", "type", COST)
-    promised = metrics(rows, fitted, ACCEPTANCE, COST)["guaranteed"]
-    kept = run_guaranteed(rows, SIZES, promised, COST)
-    maps = {name: calibrated(make_rows(12, seed=4), name, "type") for name in SCORED}
+    rows, other = make_rows(12), make_rows(12, seed=4)
+    fitted, offered = calibrate(other, TARIFF, ACCEPTANCE, "flops"), menu(other, ACCEPTANCE)
+    tracks = run(rows, TARIFF, {name: fit.threshold for name, fit in fitted.items()}, "final_answer", "type")
+    kept = run_guaranteed(rows, TARIFF, offered)
+    maps = {name: calibrated(other, name, "type") for name in SCORED}
+    weights, settings = resample_weights([row.group for row in rows], 100, 0), Settings("type", "verdict", "flops")
     return Facts(
-        evaluation=evaluate(rows, tracks, "type", "verdict", 100, 0, kept, maps),
-        calibration=metrics(rows, fitted, ACCEPTANCE, COST),
+        evaluation=evaluate(rows, rows, tracks, TARIFF, settings, weights, kept, maps),
+        calibration=metrics(other, fitted, offered, ACCEPTANCE, "flops"),
+        thresholds={"most_accurate": "E", "best_other": "F"},
+        promise={"cheapest": dict.fromkeys(("0.05", "0.1", "0.15", "0.2"), "A"), "asked": None},
+        live=LIVE,
+        router={"auroc": 0.7},
         data={"train": {"episodes": 2, "groups": 1, "decisions": 8, "decisions_by_type": TYPES}},
         answers={"decisions_per_second": 4.0},
         assets=ASSETS,
@@ -63,6 +94,8 @@ def made() -> Facts:
         level="type",
         cost_model="flops",
         max_relative_cost=1.0,
+        prices="example",
+        currency="USD",
     )
 
 
@@ -70,7 +103,7 @@ def made() -> Facts:
 def facts(made: Facts) -> Facts:
     """A copy that a test may bend; C, D and E are worse and dearer than A, A is better than B."""
     bent = copy.deepcopy(made)
-    for name in "CDEF":
+    for name in JUDGING:
         bend(bent, name, (-0.1, -0.2, -0.05), (1.5, 1.4, 1.6))
     set_interval(bent.evaluation["paired"]["B_minus_A"], "type_accuracy", (-0.1, -0.2, -0.05))
     for fit in bent.calibration["policies"].values():
@@ -141,21 +174,28 @@ def test_remarks_say_what_undermines_the_answer(facts: Facts):
     assert "No threshold of C and E kept within the cost budget" in text
 
 
-def test_the_first_screen_is_question_answer_and_result_table(facts: Facts):
+def test_the_first_screen_is_question_answer_and_what_to_do(facts: Facts):
     lines = [line for line in report(facts).splitlines() if line]
     assert lines[0].startswith("# ") and lines[0].endswith("?")
     assert lines[2] == f"**{answer(facts)}**"
+    assert "## What to do" in lines[3:8]
     table = result_table(facts.evaluation).splitlines()
-    first = next(n for n, line in enumerate(lines) if line.startswith("|"))
-    assert first < 8 and lines[first : first + len(table)] == table
-    assert len(table) == 2 + len("ABCDEF") + len(facts.evaluation["baselines"])
+    assert len(table) == 2 + len("ABCDEFGH") + 6
+    assert "\n".join(table) in report(facts)
+
+
+def test_the_result_table_is_the_one_that_is_printed(facts: Facts, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_text(Path("reports/report.md"), report(facts))
+    show.main()
+    assert result_table(facts.evaluation) in capsys.readouterr().out
 
 
 def test_the_report_links_every_figure_and_explains_every_policy(facts: Facts):
     text = report(facts)
     for figure in ("frontier", "confusion", "training_loss", "accept_rate", "reliability", "risk_coverage"):
         assert f"(figures/{figure}.png)" in text
-    for name in "ABCDEF":
+    for name in "ABCDEFGH":
         assert f"- **{name}**: " in text
     assert "nan" not in text.lower().replace("finance", "") and "None" not in text
 
@@ -186,21 +226,53 @@ def test_a_frozen_model_is_said_not_to_have_been_trained(facts: Facts):
 
 
 def promise(facts: Facts, name: str, threshold: float, cost: tuple[float, float, float]) -> None:
-    """Give a policy a threshold at 10 points, and what it then costs."""
+    """Give a policy a threshold at 10 points, and what it then costs; it is the cheapest there."""
     facts.calibration["guaranteed"][name]["0.1"] = threshold
-    set_interval(facts.evaluation["guaranteed"][name]["0.1"]["cost"], "flops", cost)
+    facts.promise["cheapest"]["0.1"] = name
+    entry = facts.evaluation["guaranteed"][name]["0.1"]
+    entry["accept_rate"] = 0.4
+    set_interval(entry["cost"], "flops", cost)
+    set_interval(entry, "lost", EVEN)
 
 
-def test_what_can_be_promised_is_the_cheapest_certified_policy_that_is_cheaper_than_a(facts: Facts):
-    for name in facts.calibration["guaranteed"]:
-        facts.calibration["guaranteed"][name] = dict.fromkeys(facts.calibration["guaranteed"][name], 1.01)
-    assert "No saving can be promised:" in report(facts) and "none: always strong" in report(facts)
-    promise(facts, "D", 0.7, DEARER)
-    assert "No saving can be promised:" in report(facts)
+def test_what_to_do_is_the_cheapest_certified_policy_at_each_risk_or_the_strong_model(facts: Facts):
+    (line,) = [line for line in report(facts).splitlines() if line.startswith("| 10 points") and "nothing" in line]
+    assert "A: nothing cheaper can be promised" in line
     promise(facts, "F", 0.7, CHEAPER)
-    assert "if 10 points of accuracy may be lost, F saves 20 % of A's cost" in report(facts)
-    promise(facts, "C", 0.7, (0.5, 0.4, 0.6))
-    assert "if 10 points of accuracy may be lost, C saves 50 % of A's cost" in report(facts)
+    (line,) = [line for line in report(facts).splitlines() if line.startswith("| 10 points") and "**F**" in line]
+    assert "20 % (10–30)" in line and "40 %" in line and "+1.0 (-1.0 to +3.0)" in line
+    assert "With 90 % confidence" in report(facts)
+
+
+def test_what_cannot_be_promised_is_said(facts: Facts):
+    for name in facts.calibration["guaranteed"]:
+        facts.calibration["guaranteed"][name] = dict.fromkeys(facts.calibration["guaranteed"][name], NEVER)
+    assert report(facts).count("none: always strong") == 4 * len(ACCEPTANCE.policies)
+
+
+def test_a_promise_that_was_asked_for_is_told_with_its_thresholds_by_type(facts: Facts):
+    assert "Asked for" not in report(facts)
+    by_type = {"file_write": NEVER, "retrieval": 0.4}
+    facts.promise["asked"] = {
+        "risk": 0.12,
+        "by_type": {"file_write": 0, "retrieval": 0.2},
+        "policies": {"D": by_type, "G": NEVER},
+        "cheapest": "D",
+    }
+    for name in "DG":
+        facts.evaluation["guaranteed"][name]["asked"] = facts.evaluation["guaranteed"][name]["0.1"]
+    text = report(facts)
+    assert "at most 12 points, and 0 points of `file_write` and 20 points of `retrieval` proposals" in text
+    assert "The cheapest that keeps this is **D**" in text
+    rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
+    assert ["", "file_write", "strong acts", ""] in rows and ["", "retrieval", "0.4", ""] in rows
+
+
+def test_live_runs_stand_beside_the_stepwise_figures(facts: Facts):
+    text = report(facts)
+    assert "4 test episodes (3 tasks, 12 turns)" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("| F ") and "7 of 30" in line]  # the best other
+    assert "50.0 % (30–70)" in line
 
 
 def test_the_policies_are_described_as_the_recipe_makes_them(facts: Facts):
@@ -259,10 +331,17 @@ def test_an_ablation_of_another_run_is_called_that(facts: Facts):
 
 
 def test_upstreams_figures_are_given_with_and_without_the_fallback(facts: Facts):
-    facts.evaluation["upstream_without_fallback"] = {"C": 0.25, "D": 0.25, "E": 0.75, "F": 0.15}
-    for name, value in (("C", 1.25), ("D", 1.04), ("E", 1.75), ("F", 0.9)):
+    facts.evaluation["upstream_without_fallback"] |= {"C": 0.25, "D": 0.25, "E": 0.75, "F": 0.15, "G": 0.1, "H": 0.2}
+    for name, value in (("C", 1.25), ("D", 1.04), ("E", 1.75), ("F", 0.9), ("G", 0.8), ("H", 0.7)):
         facts.evaluation["policies"][name]["cost"]["upstream"] = value
-    assert "then read 0.25, 0.25, 0.75 and 0.15; with it, 1.25, 1.04, 1.75 and 0.90." in report(facts)
+    assert "then read 0.25, 0.25, 0.75, 0.15, 0.10 and 0.20; with it, 1.25, 1.04, 1.75, 0.90, 0.80 and 0.70." in report(
+        facts
+    )
+
+
+def recorded(row: Answers) -> dict:
+    """A line of the answers, which says nothing of what is made of them afterwards."""
+    return row.model_dump(mode="json", exclude={"route", "combined"})
 
 
 def workspace(folder: Path) -> None:
@@ -271,13 +350,18 @@ def workspace(folder: Path) -> None:
     write_text(folder / "params.yaml", params.replace("scale: cpu", "scale: smoke"))  # fewer resamples
     shutil.copytree(ROOT / "configs", folder / "configs")
     for split, seed in (("calibrate", 5), ("test", 6)):
-        write_jsonl(folder / f"data/answers/{split}.jsonl", (r.model_dump(mode="json") for r in make_rows(9, seed)))
+        write_jsonl(folder / f"data/answers/{split}.jsonl", map(recorded, make_rows(9, seed)))
     effects = (by_text(row).model_dump(mode="json") for row in make_rows(9, 6))
     write_jsonl(folder / "data/effects.jsonl", effects)
     write_json(folder / "data/answers/models.json", {role: size._asdict() for role, size in SIZES.items()})
     counted = {"episodes": 2, "groups": 1, "decisions": 8, "decisions_by_type": TYPES}
     write_json(folder / "metrics/data.json", {"train": counted})
     write_json(folder / "metrics/answer.json", {"decisions_per_second": 4.0})
+    write_json(folder / "metrics/route.json", {"auroc": 0.7})
+    write_json(folder / "metrics/live.json", LIVE)
+    asked = [row for seed in (5, 6) for row in make_rows(9, seed)]
+    lines = ({"episode": row.episode, "decision": row.decision, "route": row.route} for row in asked)
+    write_jsonl(folder / "data/routes.jsonl", lines)
     write_json(folder / "metrics/assets.json", ASSETS)
     write_json(folder / "metrics/ablation.json", {})
     for role in ("cheap", "strong"):  # the verifier's are missing
@@ -298,12 +382,47 @@ def test_the_stages_write_what_they_promise(tmp_path: Path, monkeypatch: pytest.
     assert made == plots | figures | {"reports/report.md"}
     assert "The report: reports/report.md" in capsys.readouterr().out
     policies = json.loads(Path("metrics/calibrate.json").read_text())["policies"]
-    thresholds, promised, _ = evaluate_stage.read_calibration(Path("metrics/calibrate.json"))
+    thresholds, _ = evaluate_stage.read_thresholds()
     assert thresholds == {name: fit["threshold"] for name, fit in policies.items()}
+    assert json.loads(Path("data/promise.json").read_text())["asked"] is None
     assert json.loads(Path("metrics/eval.json").read_text())["decisions"] > 0
 
 
-def test_a_calibration_without_a_threshold_is_named(tmp_path: Path):
-    write_json(tmp_path / "calibrate.json", {"policies": {"C": {"threshold": 0.5}, "D": {}}, "majority": "BLOCKED"})
-    with pytest.raises(UserError, match=r"calibrate\.json: .*threshold"):
-        evaluate_stage.read_calibration(tmp_path / "calibrate.json")
+def test_a_calibration_without_a_threshold_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    write_json(Path("data/thresholds.json"), {"policies": {"C": 0.5}})
+    write_json(Path("metrics/calibrate.json"), {"majority": "BLOCKED"})
+    with pytest.raises(UserError, match=r"thresholds\.json or .*: 'D' is missing"):
+        evaluate_stage.read_thresholds()
+
+
+def setting(folder: Path, old: str, new: str) -> None:
+    text = (folder / "params.yaml").read_text(encoding="utf-8")
+    assert old in text
+    write_text(folder / "params.yaml", text.replace(old, new))
+
+
+def test_a_promise_is_made_and_kept_through_the_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    workspace(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    setting(tmp_path, "policies: [D, F, G]", "policies: [F]")
+    setting(tmp_path, "risk: null", "risk: 0.9")
+    setting(tmp_path, "risk_by_type: {}", "risk_by_type: {file_write: 0}")
+    setting(tmp_path, "confidence: 0.9", "confidence: 0.5")
+    for stage in (calibrate_stage, evaluate_stage, report_stage):
+        stage.main()
+    asked = json.loads(Path("data/promise.json").read_text())["asked"]
+    assert asked["policies"]["F"]["file_write"] == NEVER
+    assert "asked" in json.loads(Path("metrics/eval.json").read_text())["guaranteed"]["F"]
+    assert "**Asked for**" in Path("reports/report.md").read_text()
+
+
+def test_a_promise_that_cannot_be_made_leaves_everything_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    workspace(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    calibrate_stage.main()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != "params.yaml"}
+    setting(tmp_path, "risk: null", "risk: 0.05")
+    with pytest.raises(UserError, match="takes .* calibrate groups, and there are 3"):
+        calibrate_stage.main()
+    assert before == {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file() and p.name != "params.yaml"}

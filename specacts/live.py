@@ -1,0 +1,479 @@
+"""The closed loop: policies act on BFCL's simulators, and what they did and saw is the context of what they do next.
+
+    tasks = assignments(episodes, raw, timeout=10)
+    agents = [Agent("D", task, tariff, limit=10) for task in tasks]
+    for attempt in run(policies(thresholds)["D"], agents, simulators, Models(models, renderers, config)):
+        attempt.turns, attempt.given_up
+
+Elsewhere policies are replayed over answers recorded in contexts that hold the right actions. Here the very same
+functions run on rows that are empty at first: what a policy reaches for and does not find is asked of the models, for
+all agents that need it at once, and the policy is run again. So nothing is asked that it does not need.
+
+A turn is over when the agent speaks. Success is BFCL's (`succeeds`). An episode is given up, with all turns that are
+left, when a turn takes more actions than allowed, or when its simulator hangs or breaks. Unlike in BFCL, which goes on
+to the next turn there, an agent whose reply is no well-formed action is told so and may try again.
+"""
+
+import json
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from specacts.answering import Reading, decision_seed, judge, likelihood, propose, reward
+from specacts.answers import Verdict
+from specacts.bfcl import load_tasks
+from specacts.config import Config, Role
+from specacts.cost import COST_MODELS, Cached, Charge, Tariff, step, total
+from specacts.decode import Prefix
+from specacts.episodes import Act, Action, Episode, Observation, Step, User
+from specacts.errors import UserError
+from specacts.execution import MULTI_TURN
+from specacts.faults import is_error
+from specacts.infer import Session
+from specacts.policies import GREEDY, Outcome, Policy
+from specacts.render import Renderer
+from specacts.simulator import EXECUTION_ERROR, SOURCE_CODE, Simulator, SimulatorTimeout
+from specacts.stats import mean, ratio, resample_weights, spread_out
+
+GIVEN_UP = ("steps", "timeout", "crash")
+"""Why an episode is given up: too many actions in a turn, or a simulator that hung or broke."""
+QUOTED = 80
+"""Most characters of a malformed reply that the agent is shown again."""
+ASKED: dict[str, Role] = {"cheap": "cheap", "verifier": "verifier", "strong_verdict": "strong", "strong": "strong"}
+"""The fields of a row that models are asked for, and which model."""
+JUDGEMENTS = ("verifier", "strong_verdict")
+DUE = Act(action=Action(type="final_answer"))
+"""Stands where an action is due; nothing of it is read."""
+
+
+# -- what is to be done, and when it is done ------------------------------------------------------------------
+
+
+class Turn(NamedTuple):
+    """A user's message, and what the right ("gold") calls after it do.
+
+    state: the simulators' public attributes after them. observations: what they return, one a call.
+    """
+
+    user: User
+    state: Any
+    observations: tuple[str, ...]
+
+
+class Assignment(NamedTuple):
+    """A recorded episode as a task: its simulators' classes, the state they begin in, and its turns."""
+
+    episode: Episode
+    classes: list[str]
+    scenario: dict[str, Any]
+    turns: tuple[Turn, ...]
+
+
+def assignments(episodes: Sequence[Episode], raw: Path, timeout: float) -> list[Assignment]:
+    """Multi-turn episodes as tasks, their right calls replayed. raw: BFCL's package folder.
+
+    Raises `UserError` where an episode has no task or its replay does not repeat what was recorded.
+    """
+    variants = sorted({episode.source.removeprefix(MULTI_TURN) for episode in episodes})
+    tasks = {task.id: task for variant in variants for task in load_tasks(raw, variant)}
+    for episode in episodes:
+        if episode.id not in tasks:
+            raise UserError(f"live: episode {episode.id} is no task of the traces; run `dvc repro collect`")
+    with Simulator(raw / SOURCE_CODE, timeout) as simulator:
+        return [assignment(episode, tasks[episode.id].row, simulator) for episode in episodes]
+
+
+def assignment(episode: Episode, row: Mapping[str, Any], simulator: Simulator) -> Assignment:
+    """An episode as a task, its right calls replayed; injected faults left no trace. row: BFCL's, with its classes."""
+    classes, scenario = row["involved_classes"], row["initial_config"]
+    simulator.start(classes, scenario)
+    begins = [n for n, each in enumerate(episode.steps) if isinstance(each, User)]
+    turns = []
+    for begin, end in pairwise((*begins, len(episode.steps))):
+        pairs = [(act, after) for act, after in pairwise(episode.steps[begin:end]) if _is_gold_call(act)]
+        observations = tuple(simulator.call(act.action.tool, act.action.arguments) for act, _ in pairs)
+        if observations != tuple(after.content for _, after in pairs):
+            raise UserError(
+                f"live: episode {episode.id}, turn {len(turns)}: its calls do not return what was recorded; the traces "
+                "and the simulators do not belong together: run `dvc repro collect`"
+            )
+        turns.append(Turn(episode.steps[begin], json.loads(simulator.state()), observations))
+    return Assignment(episode, classes, scenario, tuple(turns))
+
+
+def _is_gold_call(each: Step) -> bool:
+    return isinstance(each, Act) and each.supervised and each.action.tool is not None
+
+
+def succeeds(turn: Turn, calls: int, state: Any, observations: Sequence[str]) -> bool:
+    """Whether `calls` calls in a turn did what its right ones do, by BFCL's criterion (its multi_turn_checker.py).
+
+    They leave the same public state, and all that the right ones return has been observed, now or in earlier turns, in
+    any order. Where there is no right call none may be made.
+    """
+    if not turn.observations:
+        return calls == 0
+    return calls > 0 and state == turn.state and not Counter(turn.observations) - Counter(observations)
+
+
+# -- decisions ------------------------------------------------------------------------------------------------
+
+
+class Missing(Exception):
+    """A policy needs a field that nobody has been asked for yet."""
+
+    def __init__(self, field: str):
+        super().__init__(field)
+        self.field = field
+
+
+class Row(SimpleNamespace):
+    """As much of an `Answers` row as has been asked for. made: how fields are made that no model is asked for."""
+
+    def __getattr__(self, field: str) -> Any:
+        if field in self.made:
+            setattr(self, field, self.made[field]())
+            return getattr(self, field)
+        if field in JUDGEMENTS:
+            _ = self.cheap  # nothing to judge before there are proposals
+        raise Missing(field)
+
+
+Ask = Callable[[str, list["Agent"]], list[Any]]
+"""A field that the rows of some agents lack, to its value for each."""
+
+
+def decide(policy: Policy, agents: Sequence["Agent"], ask: Ask) -> list[Outcome]:
+    """What the policy does for each agent; what it needs for several of them is asked at once."""
+    while True:
+        outcomes: list[Outcome] = []
+        needy: dict[str, list[Agent]] = {}
+        for agent in agents:
+            try:
+                outcomes.append(policy(agent.row))
+            except Missing as missing:
+                needy.setdefault(missing.field, []).append(agent)
+        if not needy:
+            return outcomes
+        for field, those in needy.items():
+            for agent, answer in zip(those, ask(field, those), strict=True):
+                setattr(agent.row, field, answer)
+
+
+# -- agents ---------------------------------------------------------------------------------------------------
+
+
+class Attempt(NamedTuple):
+    """What a policy did with an episode.
+
+    turns: whether each succeeded. given_up: why (`GIVEN_UP`), or None. actors, charges: whose action was taken at each
+    decision, and what it cost. calls: executed, `failed` of them returned an error. steps: all that was said and done.
+    """
+
+    policy: str
+    episode: str
+    group: str
+    turns: tuple[bool, ...]
+    given_up: str | None
+    actors: tuple[Role, ...]
+    charges: tuple[Charge, ...]
+    malformed: int
+    calls: int
+    failed: int
+    steps: tuple[Step, ...]
+
+
+class Agent:
+    """A policy at work on an assignment: what was said, done and seen so far, and the row of the decision that is due.
+
+    limit: most actions in one turn. picks: numbers of the cheap model's candidates that policy E chooses among; as many
+    are generated as that takes. made: fields of a row that no model is asked for, by how they are made of the agent.
+    """
+
+    def __init__(
+        self,
+        policy: str,
+        task: Assignment,
+        tariff: Tariff,
+        limit: int,
+        picks: tuple[int, ...] = GREEDY,
+        made: Mapping[str, Callable[["Agent"], float]] | None = None,
+    ) -> None:
+        self.policy, self.task, self.tariff, self.limit, self.picks = policy, task, tariff, limit, picks
+        self.made = made or {}
+        self.steps: list[Step] = []
+        self.turns: list[bool] = []
+        self.observations: list[str] = []
+        self.actors: list[Role] = []
+        self.charges: list[Charge] = []
+        self.malformed = 0
+        self.given_up: str | None = None
+        self.cached: Cached = {}
+        self.trunks: dict[Role, Trunk] = {}
+
+    def start(self, simulator: Simulator) -> None:
+        """Hear the first message, the simulators being as the task has them."""
+        simulator.start(self.task.classes, self.task.scenario)
+        self.simulator = simulator
+        self._begin_turn()
+        self._face_decision()
+
+    @property
+    def episode(self) -> Episode:
+        """The task's episode as far as this agent has got."""
+        return self.task.episode.model_copy(update={"steps": tuple(self.steps)})
+
+    @property
+    def done(self) -> bool:
+        return self.given_up is not None or len(self.turns) == len(self.task.turns)
+
+    def take(self, outcome: Outcome) -> None:
+        """Pay for what the policy decided, do it, and see what comes of it."""
+        self._pay(outcome)
+        self.acted += 1
+        try:
+            self._act(outcome)
+        except UserError as error:  # whatever state the simulators had is lost
+            self.steps.append(Observation(content=str(error)))
+            self.given_up = "timeout" if isinstance(error, SimulatorTimeout) else "crash"
+        if self.acted == self.limit and not self.done:
+            self.given_up = "steps"
+        if not self.done:
+            self._face_decision()
+
+    def attempt(self) -> Attempt:
+        """What it did; turns that it did not finish failed."""
+        return Attempt(
+            policy=self.policy,
+            episode=self.task.episode.id,
+            group=self.task.episode.group,
+            turns=(*self.turns, *[False] * (len(self.task.turns) - len(self.turns))),
+            given_up=self.given_up,
+            actors=tuple(self.actors),
+            charges=tuple(self.charges),
+            malformed=self.malformed,
+            calls=len(self.observations),
+            failed=sum(map(is_error, self.observations)),
+            steps=tuple(self.steps),
+        )
+
+    def _begin_turn(self) -> None:
+        self.acted = self.called = 0
+        self.steps.append(self.task.turns[len(self.turns)].user)
+
+    def _end_turn(self) -> None:
+        turn, state = self.task.turns[len(self.turns)], json.loads(self.simulator.state())
+        self.turns.append(succeeds(turn, self.called, state, self.observations))
+        if not self.done:
+            self._begin_turn()
+
+    def _face_decision(self) -> None:
+        """An empty row; what models read is noted in its dictionaries, role by role."""
+        self.row = Row(
+            made={field: partial(make, self) for field, make in self.made.items()},
+            episode=self.task.episode.id,
+            decision=len(self.actors),
+            picks=self.picks,
+            window={},
+            context={},
+            seconds_per_token={},
+        )
+
+    def _pay(self, outcome: Outcome) -> None:
+        # A malformed reply is in no later context, hence in no cache.
+        kept = outcome if outcome.action else outcome._replace(tokens=0)
+        charged, self.cached = step(self.row, kept, self.cached, self.tariff)
+        self.charges.append(charged)
+        self.actors.append(outcome.actor)
+
+    def _act(self, outcome: Outcome) -> None:
+        action = outcome.action
+        if action is None:
+            self.malformed += 1
+            told = f"{EXECUTION_ERROR} the reply was no well-formed action: {written(self.row, outcome)[:QUOTED]!r}"
+            self.steps.append(Observation(content=told))
+            return
+        self.steps.append(Act(action=action))
+        if action.tool is None:
+            self._end_turn()
+        else:
+            self.called += 1
+            self.observations.append(self.simulator.call(action.tool, action.arguments))
+            self.steps.append(Observation(content=self.observations[-1]))
+
+
+def written(row: Row, outcome: Outcome) -> str:
+    """The malformed text that an outcome without an action stands for."""
+    candidates = row.cheap if outcome.actor == "cheap" else (row.strong,)
+    return next(c.text for c in candidates if c.action is None and c.tokens == outcome.tokens)
+
+
+def run(policy: Policy, agents: Sequence[Agent], simulators: Sequence[Simulator], ask: Ask) -> Iterator[Attempt]:
+    """Let all agents of a policy act until they are done, one on each simulator at a time; attempts as they end.
+
+    Those at work decide in step with each other, so that their models are asked side by side.
+    """
+    waiting, free, active = deque(agents), list(simulators), []
+    while waiting or active:
+        while waiting and free:
+            active.append(waiting.popleft())
+            active[-1].start(free.pop())
+        for agent, outcome in zip(active, decide(policy, active, ask), strict=True):
+            agent.take(outcome)
+        for agent in [agent for agent in active if agent.done]:
+            active.remove(agent)
+            free.append(agent.simulator)
+            agent.trunks.clear()
+            yield agent.attempt()
+
+
+# -- models ---------------------------------------------------------------------------------------------------
+
+
+class Context(NamedTuple):
+    """What is read before an action that is due: the number of its window, and the window's tokens before it."""
+
+    window: int
+    ids: list[int]
+
+
+def context(renderer: Renderer, episode: Episode) -> Context:
+    """The context of an action that is due behind the episode's last step."""
+    windows = renderer.windows(episode.model_copy(update={"steps": (*episode.steps, DUE)}))
+    return Context(len(windows) - 1, windows[-1].ids[: windows[-1].points[-1].start])
+
+
+class Trunk:
+    """What one model has read for one agent, and what it expects next: first, log-probabilities [1, V]."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self.session = Session(model)
+        self.ids: list[int] = []
+        self.first = torch.empty(0)
+
+    def read(self, ids: list[int]) -> float:
+        """Go back to what `ids` has in common with the last context and read on; returns seconds a token read."""
+        shared = min(_common(self.ids, ids), len(ids) - 1)  # one is always read, for what comes after it
+        started = time.perf_counter()
+        self.session.cut(shared)
+        self.first = self.session.extend(ids[shared:], [len(ids) - 1])
+        self.ids = ids
+        return (time.perf_counter() - started) / (len(ids) - shared)
+
+
+def _common(a: list[int], b: list[int]) -> int:
+    """Length of the common prefix."""
+    return next((n for n, (one, other) in enumerate(zip(a, b, strict=False)) if one != other), min(len(a), len(b)))
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models that agents ask, each with the renderer of the form it is asked in, asked as the answer stage does."""
+
+    models: Mapping[Role, torch.nn.Module]
+    renderers: Mapping[Role, Renderer]
+    config: Config
+
+    def __call__(self, field: str, agents: list[Agent]) -> list[Any]:
+        """The field's value for each agent, from one batched question."""
+        role = ASKED[field]
+        reading, renderer = self.read(role, agents), self.renderers[role]
+        if field in JUDGEMENTS:
+            return list(map(tuple, self.verdicts(role, reading, [list(agent.row.cheap) for agent in agents])))
+        count = 1 + max(agents[0].row.picks) if role == "cheap" else 1
+        seeds = [decision_seed(self.config.seed, a.row.episode, a.row.decision) for a in agents]
+        found = propose(reading, renderer, count, self.config.scale.answer.temperature, seeds)
+        return list(map(tuple, found)) if role == "cheap" else [candidate for (candidate,) in found]
+
+    def read(self, role: Role, agents: list[Agent]) -> Reading:
+        """Each agent's context, as far as the role has not read it yet."""
+        for agent in agents:
+            trunk = agent.trunks.setdefault(role, Trunk(self.models[role]))
+            if role not in agent.row.context:
+                window, ids = context(self.renderers[role], agent.episode)
+                agent.row.seconds_per_token[role] = trunk.read(ids)
+                agent.row.window[role], agent.row.context[role] = window, len(ids)
+        trunks = [agent.trunks[role] for agent in agents]
+        return Reading(
+            sessions=[trunk.session for trunk in trunks],
+            prefixes=[Prefix(number, len(trunk.ids)) for number, trunk in enumerate(trunks)],
+            first=torch.cat([trunk.first for trunk in trunks]),
+            seconds_per_token=[agent.row.seconds_per_token[role] for agent in agents],
+        )
+
+    def verdicts(self, role: Role, reading: Reading, proposed: list[list]) -> list[list[Verdict]]:
+        """The verifier's verdicts, or the strong model's: how likely it finds a proposal; a frozen one is asked."""
+        config, renderer = self.config, self.renderers[role]
+        score = config.judge_score if role == "verifier" else "likelihood"
+        if config.recipe.freezes(role):
+            score = "verdict"
+        if score == "reward":
+            return reward(reading, renderer, proposed)
+        if score == "likelihood":
+            return likelihood(reading, renderer, proposed, config.acceptance.level)
+        return judge(reading, renderer, proposed, role == "verifier" and config.recipe.shows_confidence)
+
+
+# -- results --------------------------------------------------------------------------------------------------
+
+
+def line(attempt: Attempt) -> dict[str, Any]:
+    """An attempt as one line of `data/live.jsonl`; seconds of each decision, all costs in total."""
+    charge = total(attempt.charges)
+    return attempt._asdict() | {
+        "charges": {model: getattr(charge, model) for model in COST_MODELS},
+        "seconds": [each.seconds for each in attempt.charges],
+        "steps": [each.model_dump(mode="json") for each in attempt.steps],
+    }
+
+
+def summary(attempts: Sequence[Attempt], resamples: int, seed: int) -> dict[str, Any]:
+    """What `metrics/live.json` holds: the same keys for every policy. All of them, A among them, tried all episodes.
+
+    Intervals are 95 % bootstraps that resample groups, the same ones for every policy.
+    """
+    ordered = sorted(attempts, key=lambda attempt: attempt.episode)
+    by_policy = {attempt.policy: [a for a in ordered if a.policy == attempt.policy] for attempt in attempts}
+    strong = by_policy["A"]
+    groups = [attempt.group for attempt in strong]
+    weights = resample_weights(groups, resamples, seed)
+    return {
+        "episodes": len(strong),
+        "turns": sum(len(attempt.turns) for attempt in strong),
+        "groups": len(set(groups)),
+        "policies": {name: _metrics(own, strong, weights) for name, own in by_policy.items()},
+    }
+
+
+def _metrics(own: list[Attempt], strong: list[Attempt], weights: np.ndarray) -> dict[str, Any]:
+    """One policy's attempts beside A's at the same episodes. cost: relative to A's; money itself is in millionths."""
+    turns, steps = [len(a.turns) for a in own], [len(a.actors) for a in own]
+    won, lead = [sum(a.turns) for a in own], [sum(a.turns) - sum(b.turns) for a, b in zip(own, strong, strict=True)]
+    costs, reference = ([total(a.charges)._asdict() for a in each] for each in (own, strong))
+    relative: dict[str, float | None] = {}
+    for model in COST_MODELS:
+        relative |= spread_out(model, ratio([c[model] for c in costs], [c[model] for c in reference], weights))
+    absolute = {model: sum(c[model] for c in costs) / len(costs) for model in COST_MODELS}
+    absolute["money"] *= 1e6  # metrics are rounded to four digits
+    return {
+        **spread_out("turn_success", ratio(won, turns, weights)),
+        **spread_out("turn_success_minus_A", ratio(lead, turns, weights)),
+        **spread_out("episode_success", mean([all(a.turns) for a in own], weights)),
+        **spread_out("steps_per_episode", mean(steps, weights)),
+        **spread_out("cheap_share", ratio([a.actors.count("cheap") for a in own], steps, weights)),
+        "calls": sum(a.calls for a in own),
+        "failed_calls": sum(a.failed for a in own),
+        "malformed": sum(a.malformed for a in own),
+        "given_up": {why: sum(a.given_up == why for a in own) for why in GIVEN_UP},
+        "cost_per_episode": {model: round(v) if "flops" in model else v for model, v in absolute.items()},
+        "cost": relative,
+    }

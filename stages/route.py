@@ -1,0 +1,61 @@
+"""Fit the router on the verify split and ask it about every calibrate and test decision.
+
+    python -m stages.route
+
+Reads `data/proposals.jsonl` (whether the cheap model's greedy proposals were right) and the splits; writes
+`data/router.json`, `data/routes.jsonl` and `metrics/route.json`. No model runs; no label of calibrate or test is read.
+"""
+
+import json
+from pathlib import Path
+
+from specacts.config import load_config
+from specacts.episodes import agrees, decisions, load_episodes
+from specacts.errors import UserError, one_line_errors
+from specacts.files import write_json, write_jsonl, write_text
+from specacts.process import stage
+from specacts.proposals import load_proposals
+from specacts.router import Example, features, fit, routes
+
+DATA = Path("data")
+
+
+def main() -> None:
+    config = load_config(Path("."))
+    examples = load_examples(config.acceptance.level)
+    found = fit(examples, config.seed)
+    asked = [e for split in ("calibrate", "test") for e in load_episodes(DATA / f"split/{split}.jsonl")]
+    router = found.router._asdict()
+    # Not write_json, which rounds.
+    write_text(DATA / "router.json", json.dumps(router, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_jsonl(DATA / "routes.jsonl", routes(found.router, asked))
+    write_json(
+        Path("metrics/route.json"),
+        {
+            "decisions": len(examples),
+            "groups": len({example.group for example in examples}),
+            "base_rate": sum(example.right for example in examples) / len(examples),
+            "auroc": found.auroc,
+            "log_loss": found.log_loss,
+            "strength": found.strength,
+        },
+    )
+
+
+def load_examples(level: str) -> list[Example]:
+    """The verify split's decisions, as far as the cheap model proposed there."""
+    episodes = {episode.id: episode for episode in load_episodes(DATA / "split/verify.jsonl")}
+    examples = []
+    for row in load_proposals(DATA / "proposals.jsonl"):
+        if row.episode not in episodes:
+            raise UserError(f"data/proposals.jsonl: {row.episode} is not in the verify split; run `dvc repro propose`")
+        episode = episodes[row.episode]
+        due = decisions(episode)[row.decision]
+        right = agrees(row.candidates[0].action, row.gold, level)
+        examples.append(Example(features(episode, due.step), right, episode.group))
+    return examples
+
+
+if __name__ == "__main__":
+    with one_line_errors(), stage("route"):
+        main()
