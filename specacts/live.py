@@ -10,8 +10,9 @@ functions run on rows that are empty at first: what a policy reaches for and doe
 all agents that need it at once, and the policy is run again. So nothing is asked that it does not need.
 
 A turn is over when the agent speaks. Success is BFCL's (`succeeds`). An episode is given up, with all turns that are
-left, when a turn takes more actions than allowed, or when its simulator hangs or breaks. Unlike in BFCL, which goes on
-to the next turn there, an agent whose reply is no well-formed action is told so and may try again.
+left, when a turn takes more actions than allowed, when `FAILURES` in a row come to nothing, which BFCL lets go on, or
+when its simulator hangs or breaks. Unlike in BFCL, which goes on to the next turn there, an agent whose reply is no
+well-formed action is told so and may try again.
 """
 
 import json
@@ -44,8 +45,10 @@ from specacts.render import Renderer
 from specacts.simulator import EXECUTION_ERROR, SOURCE_CODE, Simulator, SimulatorTimeout
 from specacts.stats import mean, ratio, resample_weights, spread_out
 
-GIVEN_UP = ("steps", "timeout", "crash")
-"""Why an episode is given up: too many actions in a turn, or a simulator that hung or broke."""
+FAILURES = 3
+"""So many failed calls or malformed replies in a row end an episode: a greedy model would repeat them to the limit."""
+GIVEN_UP = ("steps", "failures", "timeout", "crash")
+"""Why an episode is given up: too many actions in a turn, or failures in a row, or a simulator that hung or broke."""
 QUOTED = 80
 """Most characters of a malformed reply that the agent is shown again."""
 ASKED: dict[str, Role] = {"cheap": "cheap", "verifier": "verifier", "strong_verdict": "strong", "strong": "strong"}
@@ -175,14 +178,16 @@ def decide(policy: Policy, agents: Sequence["Agent"], ask: Ask) -> list[Outcome]
 class Attempt(NamedTuple):
     """What a policy did with an episode.
 
-    turns: whether each succeeded. given_up: why (`GIVEN_UP`), or None. actors, charges: whose action was taken at each
-    decision, and what it cost. calls: executed, `failed` of them returned an error. steps: all that was said and done.
+    turns: whether each succeeded. acting: whether each asks for calls. given_up: why (`GIVEN_UP`), or None. actors,
+    charges: whose action was taken at each decision, and what it cost. calls: executed, `failed` of them returned an
+    error. steps: all that was said and done.
     """
 
     policy: str
     episode: str
     group: str
     turns: tuple[bool, ...]
+    acting: tuple[bool, ...]
     given_up: str | None
     actors: tuple[Role, ...]
     charges: tuple[Charge, ...]
@@ -215,7 +220,7 @@ class Agent:
         self.observations: list[str] = []
         self.actors: list[Role] = []
         self.charges: list[Charge] = []
-        self.malformed = 0
+        self.malformed = self.failing = 0
         self.given_up: str | None = None
         self.cached: Cached = {}
         self.trunks: dict[Role, Trunk] = {}
@@ -247,6 +252,8 @@ class Agent:
             self.given_up = "timeout" if isinstance(error, SimulatorTimeout) else "crash"
         if self.acted == self.limit and not self.done:
             self.given_up = "steps"
+        if self.failing == FAILURES and not self.done:
+            self.given_up = "failures"
         if not self.done:
             self._face_decision()
 
@@ -257,6 +264,7 @@ class Agent:
             episode=self.task.episode.id,
             group=self.task.episode.group,
             turns=(*self.turns, *[False] * (len(self.task.turns) - len(self.turns))),
+            acting=tuple(bool(turn.observations) for turn in self.task.turns),
             given_up=self.given_up,
             actors=tuple(self.actors),
             charges=tuple(self.charges),
@@ -267,7 +275,7 @@ class Agent:
         )
 
     def _begin_turn(self) -> None:
-        self.acted = self.called = 0
+        self.acted = self.called = self.failing = 0
         self.steps.append(self.task.turns[len(self.turns)].user)
 
     def _end_turn(self) -> None:
@@ -299,6 +307,7 @@ class Agent:
         action = outcome.action
         if action is None:
             self.malformed += 1
+            self.failing += 1
             told = f"{EXECUTION_ERROR} the reply was no well-formed action: {written(self.row, outcome)[:QUOTED]!r}"
             self.steps.append(Observation(content=told))
             return
@@ -308,6 +317,7 @@ class Agent:
         else:
             self.called += 1
             self.observations.append(self.simulator.call(action.tool, action.arguments))
+            self.failing = self.failing + 1 if is_error(self.observations[-1]) else 0
             self.steps.append(Observation(content=self.observations[-1]))
 
 
@@ -449,6 +459,7 @@ def summary(attempts: Sequence[Attempt], resamples: int, seed: int) -> dict[str,
     return {
         "episodes": len(strong),
         "turns": sum(len(attempt.turns) for attempt in strong),
+        "acting_turns": sum(sum(attempt.acting) for attempt in strong),
         "groups": len(set(groups)),
         "policies": {name: _metrics(own, strong, weights) for name, own in by_policy.items()},
     }
@@ -459,6 +470,8 @@ def _metrics(own: list[Attempt], strong: list[Attempt], weights: np.ndarray) -> 
     turns, steps = [len(a.turns) for a in own], [len(a.actors) for a in own]
     won, lead = [sum(a.turns) for a in own], [sum(a.turns) - sum(b.turns) for a, b in zip(own, strong, strict=True)]
     costs, reference = ([total(a.charges)._asdict() for a in each] for each in (own, strong))
+    acting = [sum(a.acting) for a in own]
+    acted = [sum(won and due for won, due in zip(a.turns, a.acting, strict=True)) for a in own]
     relative: dict[str, float | None] = {}
     for model in COST_MODELS:
         relative |= spread_out(model, ratio([c[model] for c in costs], [c[model] for c in reference], weights))
@@ -467,6 +480,7 @@ def _metrics(own: list[Attempt], strong: list[Attempt], weights: np.ndarray) -> 
     return {
         **spread_out("turn_success", ratio(won, turns, weights)),
         **spread_out("turn_success_minus_A", ratio(lead, turns, weights)),
+        **spread_out("acting_turn_success", ratio(acted, acting, weights), empty=0.0),
         **spread_out("episode_success", mean([all(a.turns) for a in own], weights)),
         **spread_out("steps_per_episode", mean(steps, weights)),
         **spread_out("cheap_share", ratio([a.actors.count("cheap") for a in own], steps, weights)),

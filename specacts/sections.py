@@ -196,6 +196,7 @@ def live_text(facts: Facts) -> str:
                 f"{name} {POLICIES[name]}",
                 percent(policies[name], "call_accuracy"),
                 percent(entry, "turn_success"),
+                percent(entry, "acting_turn_success"),
                 "–" if key == "A" else points(entry, "turn_success_minus_A"),
                 percent(entry, "episode_success"),
                 f"{entry['steps_per_episode']:.1f}",
@@ -207,13 +208,22 @@ def live_text(facts: Facts) -> str:
                 f"{entry['cost_per_episode']['seconds']:.1f}",
             ]
         )
-    headers = ["policy", "full call, step-wise", "turns right", "minus A", "episodes right", "actions", "from cheap"]
-    headers += ["failed calls", "malformed", "given up", f"cost ({COSTS[facts.cost_model]})", "seconds"]
+    headers = ["policy", "full call, step-wise", "turns right", "of those with calls", "minus A", "episodes right"]
+    headers += [
+        "actions",
+        "from cheap",
+        "failed calls",
+        "malformed",
+        "given up",
+        f"cost ({COSTS[facts.cost_model]})",
+        "seconds",
+    ]
     return (
-        f"{live['episodes']} test episodes ({live['groups']} tasks, {live['turns']} turns) in which every action is "
-        "the policy's own and is executed, so that a wrong one spoils what follows. A turn is right by the benchmark's "
-        "own criterion: the simulators' state is the right one, and every required observation was obtained; an "
-        "episode is right if all its turns are, and given up where a turn takes too many actions. Actions, cost "
+        f"{live['episodes']} test episodes ({live['groups']} tasks, {live['turns']} turns, {live['acting_turns']} of "
+        "which ask for calls; in the others none is right) in which every action is the policy's own and is executed, "
+        "so that a wrong one spoils what follows. A turn is right by the benchmark's own criterion: the simulators' "
+        "state is the right one, and every required observation was obtained; an episode is right if all its turns "
+        "are, and given up where a turn takes too many actions or three in a row come to nothing. Actions, cost "
         "(relative to A's) and seconds are means of an episode. D and the last policy act at the thresholds above.\n\n"
         f"{as_table(rows, headers)}"
     )

@@ -22,6 +22,7 @@ from specacts.errors import UserError
 from specacts.files import read_json, read_jsonl, write_json
 from specacts.infer import Session
 from specacts.live import (
+    FAILURES,
     Agent,
     Assignment,
     Attempt,
@@ -230,13 +231,23 @@ def test_a_replay_that_does_not_repeat_what_was_recorded_is_refused(bfcl, simula
 def test_too_many_actions_in_a_turn_give_up_the_episode(task, simulator):
     attempt = attempted(task, simulator, TOUCH, CAT, DONE, *[LS] * 5, limit=3)
     assert attempt.given_up == "steps" and attempt.turns == (True, False, False)
+    assert attempt.acting == (True, False, True)
     assert len(attempt.actors) == 6 and isinstance(attempt.steps[-1], Observation)
     just_in_time = attempted(task, simulator, *RIGHT, limit=3)
     assert just_in_time.given_up is None and just_in_time.turns == (True, True, True)
 
 
 def test_malformed_replies_count_as_actions(task, simulator):
-    assert attempted(task, simulator, *[None] * 9, limit=4).given_up == "steps"
+    assert attempted(task, simulator, None, LS, None, LS, limit=4).given_up == "steps"
+
+
+def test_failures_in_a_row_give_up_the_episode_and_a_success_begins_anew(task, simulator):
+    wrong = call("cat", file_name="nowhere")
+    attempt = attempted(task, simulator, wrong, None, LS, *[wrong] * 9)
+    assert attempt.given_up == "failures" and len(attempt.actors) == 3 + FAILURES
+    assert attempted(task, simulator, *[None] * 9).given_up == "failures"
+    spread = attempted(task, simulator, wrong, wrong, *RIGHT[:3], wrong, wrong, *RIGHT[3:])
+    assert spread.given_up is None
 
 
 def test_a_malformed_reply_is_answered_with_an_error_and_is_no_action(task, simulator):
@@ -583,6 +594,7 @@ def made(policy: str, episode: str, turns: tuple[bool, ...], **fields) -> Attemp
         policy=policy,
         episode=episode,
         turns=turns,
+        acting=(True, *[False] * (len(turns) - 1)),
         **{"charges": (charge,) * 2, "failed": 1, "steps": ()} | known | fields,
     )
 
@@ -607,11 +619,12 @@ def test_the_summary_counts_by_hand():
     assert (found["episodes"], found["turns"], found["groups"]) == (2, 4, 2)
     a, d = found["policies"]["A"], found["policies"]["D"]
     assert (a["turn_success"], d["turn_success"]) == (3 / 4, 3 / 4)
+    assert (found["acting_turns"], a["acting_turn_success"], d["acting_turn_success"]) == (2, 1, 1 / 2)
     assert (a["episode_success"], d["episode_success"]) == (1 / 2, 1 / 2)
     assert d["turn_success_minus_A"] == 0 and d["turn_success_minus_A_low"] < 0 < d["turn_success_minus_A_high"]
     assert (d["steps_per_episode"], d["cheap_share"]) == (3, 4 / 6)
     assert (d["calls"], d["failed_calls"], d["malformed"]) == (4, 1, 2)
-    assert d["given_up"] == {"steps": 0, "timeout": 1, "crash": 0}
+    assert d["given_up"] == {"steps": 0, "failures": 0, "timeout": 1, "crash": 0}
     assert d["cost"]["flops"] == 1 / 2 and d["cost_per_episode"] == dict.fromkeys(COST_MODELS, 3.0) | {"money": 3e6}
 
 
@@ -669,7 +682,7 @@ def workspace(tmp_path, monkeypatch, bfcl, config, traces) -> Path:
 def test_the_stage_writes_every_policys_attempts_and_their_summary(workspace):
     live_stage.main()
     found = read_json(workspace / "metrics/live.json")
-    assert list(found["policies"]) == ["A", "B", "D", "G"] and found["episodes"] == 2
+    assert list(found["policies"]) == ["A", "B", "D", "other"] and found["episodes"] == 2
     lines = [value for _, value in read_jsonl(workspace / "data/live.jsonl")]
     assert len(lines) == 8 and len({(one["policy"], one["episode"]) for one in lines}) == 8
     assert all(one["steps"] and one["actors"] for one in lines)

@@ -49,15 +49,20 @@ LIVE = {
     "episodes": 4,
     "groups": 3,
     "turns": 12,
+    "acting_turns": 9,
     "policies": {
         name: {
-            **{f"{key}{end}": v for key in ("turn_success", "episode_success") for end, v in RATE.items()},
+            **{
+                f"{key}{end}": v
+                for key in ("turn_success", "acting_turn_success", "episode_success")
+                for end, v in RATE.items()
+            },
             **{f"{key}{end}": v for key in ("turn_success_minus_A", "steps_per_episode") for end, v in RATE.items()},
             "cheap_share": 0.4,
             "calls": 30,
             "failed_calls": 7,
             "malformed": 1,
-            "given_up": {"steps": 2, "timeout": 0, "crash": 0},
+            "given_up": {"steps": 2, "failures": 1, "timeout": 0, "crash": 0},
             "cost": {f"{model}{end}": v for model in COST_MODELS for end, v in RATE.items()},
             "cost_per_episode": {"seconds": 3.0},
         }
@@ -270,7 +275,7 @@ def test_a_promise_that_was_asked_for_is_told_with_its_thresholds_by_type(facts:
 
 def test_live_runs_stand_beside_the_stepwise_figures(facts: Facts):
     text = report(facts)
-    assert "4 test episodes (3 tasks, 12 turns)" in text
+    assert "4 test episodes (3 tasks, 12 turns, 9 of which" in text
     (line,) = [line for line in text.splitlines() if line.startswith("| F ") and "7 of 30" in line]  # the best other
     assert "50.0 % (30–70)" in line
 
