@@ -30,8 +30,8 @@ from specacts.policies import ALWAYS, NEVER, TIE, Call, Choice, Outcome, choices
 COST_MODELS = ("flops", "flops_no_cache", "seconds", "money", "upstream")
 PARTS = ("new", "cached", "generated")
 """What tokens are to a call: read for the first time (context and what is judged), read before, or its own."""
-MARGIN = 10 * TIE
-"""Scores this close, relatively, are one score: a threshold between two others lies further than `TIE` from both."""
+MARGIN = 5 * TIE
+"""Scores this close, counted like `TIE`, are one score: a threshold between two others lies further from both."""
 
 Cached = dict[str, tuple[int, int]]
 """What each model has in its cache, by role: the number of the window, and how many of its context tokens."""
@@ -191,7 +191,8 @@ def thresholds(scores: Sequence[float]) -> list[float]:
     """
     ordered = sorted(scores)
     pairs = zip(ordered, ordered[1:], strict=False)
-    return [ALWAYS, *(_between(low, high) for low, high in pairs if high > low * (1 + MARGIN)), NEVER]
+    apart = [(low, high) for low, high in pairs if high - low > MARGIN * min(high, 1 - low)]
+    return [ALWAYS, *(_between(low, high) for low, high in apart), NEVER]
 
 
 def _between(low: float, high: float) -> float:

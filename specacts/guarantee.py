@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit
 
-from specacts.policies import TIE
+from specacts.policies import lowest_accepted
 
 GRID: tuple[float, ...] = tuple(float(value) for value in np.round(expit(np.linspace(12, -12, 241)), 12))
 """Thresholds worth trying on a probability, from the strictest down: even steps of log-odds, seen by no data."""
@@ -74,7 +74,7 @@ def excess(evidence: Evidence, risk: float, scope: np.ndarray | None = None) -> 
     together = np.argsort(place, kind="stable")
     starts = np.flatnonzero(np.diff(place[together], prepend=-1))
     sizes = np.diff(starts, append=len(place))
-    accepted = evidence.scores[None, together] * (1 + TIE) >= np.array(GRID)[:, None]  # as policies.reaches
+    accepted = evidence.scores[None, together] >= np.array([lowest_accepted(t) for t in GRID])[:, None]
     terms = (accepted * evidence.losses[together] - risk) * inside[together]
     return np.add.reduceat(terms, starts, axis=1) / sizes
 

@@ -61,16 +61,21 @@ Threshold = float | Mapping[str, float]
 GREEDY = (0,)
 ALWAYS, NEVER = 0.0, 1.01
 """Thresholds that accept everything and nothing; a saturated score is exactly 0 or 1, so NEVER lies above 1."""
-TIE = 1e-6
-"""A score this little below a threshold, relatively, reaches it: how decisions were batched changes scores by up to
-1.5e-7, and must not decide."""
+TIE = 1e-4
+"""A score this little below a threshold, in parts of it or of its distance to 1, reaches it: how much of a transcript
+is read at once changes scores by up to 3e-5 of that, and must not decide (docs/decisions/0005-promises.md)."""
+
+
+def lowest_accepted(threshold: float) -> float:
+    """The lowest score that reaches a threshold."""
+    return threshold - TIE * max(0.0, min(threshold, 1 - threshold))
 
 
 def reaches(score: float, threshold: Threshold, action: Action | None) -> bool:
     """Whether a proposal is accepted that proposes `action` and is scored `score`."""
     if isinstance(threshold, Mapping):
         threshold = threshold[action.type] if action else NEVER
-    return score * (1 + TIE) >= threshold
+    return score >= lowest_accepted(threshold)
 
 
 def always_strong(row: Answers) -> Outcome:

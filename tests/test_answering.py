@@ -11,7 +11,8 @@ from specacts.answering import confidence, decision_seed, judge, likelihood, pro
 from specacts.answers import Candidate
 from specacts.decode import Generated
 from specacts.episodes import ACTION_TYPES
-from specacts.render import Renderer
+from specacts.policies import TIE
+from specacts.render import Renderer, Window
 
 TOKENIZER = compact_tokenizer()
 RENDERER = renderer(TOKENIZER, max_tokens=400, action_tokens=12)
@@ -195,3 +196,35 @@ def test_a_windows_seed_is_its_own_and_always_the_same():
     seeds = {decision_seed(s, e, w) for s in (0, 1) for e in ("a", "b") for w in (0, 1)}
     assert len(seeds) == 8 and all(0 <= seed < 2**63 for seed in seeds)
     assert decision_seed(0, "multi_turn_base_7", 0) == decision_seed(0, "multi_turn_base_7", 0)
+
+
+def alike(a: float, b: float) -> bool:
+    return abs(a - b) <= min(1e-6, TIE / 2 * min(b, 1 - b))
+
+
+def one_at_a_time(window: Window) -> list[Window]:
+    """The window once for each of its decisions, with no other beside it."""
+    return [window._replace(points=[point]) for point in window.points]
+
+
+def test_scores_are_the_same_one_decision_at_a_time_and_side_by_side(model):
+    """To within 1e-6, and relatively to within less than what a threshold overlooks (policies.TIE)."""
+    windows = [RENDERER.windows(episode(name, turns))[0] for name, turns in (("a", 2), ("b", 3), ("c", 1))]
+    points = [point for window in windows for point in window.points]
+    candidates = [[made(say("BLOCKED", "no").action), made(say("final_answer").action)] for _ in points]
+    beside = read(model, windows)
+    alone = [read(model, [window]) for whole in windows for window in one_at_a_time(whole)]
+    for judged in (
+        lambda reading, row: judge(reading, RENDERER, row, True),
+        lambda reading, row: likelihood(reading, RENDERER, row, "type"),
+        lambda reading, row: likelihood(reading, RENDERER, row, "call"),
+    ):
+        together = judged(beside, candidates)
+        for row, reading, expected in zip(candidates, alone, together, strict=True):
+            (found,) = judged(reading, [row])
+            assert all(alike(a.score, b.score) for a, b in zip(found, expected, strict=True))
+    together = propose(beside, RENDERER, 1, 0.8, list(range(len(points))))
+    for number, (reading, (expected,)) in enumerate(zip(alone, together, strict=True)):
+        ((found,),) = propose(reading, RENDERER, 1, 0.8, [number])
+        assert found.text == expected.text
+        assert alike(found.confidence, expected.confidence)

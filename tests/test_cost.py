@@ -234,7 +234,8 @@ def test_expected_charges_weigh_every_sequence_of_tosses(rate: float):
 
 def test_thresholds_lie_between_neighbours_and_around_all():
     rng = random.Random(0)
-    scores = [rng.random() for _ in range(200)]
+    scores = [(n + rng.uniform(0.1, 0.9)) / 200 for n in range(200)]
+    rng.shuffle(scores)
     ordered, found = sorted(scores), thresholds(scores)
     assert found == sorted(found) and len(found) == len(scores) + 1
     assert found[0] <= ordered[0] and found[-1] > ordered[-1]
@@ -243,8 +244,9 @@ def test_thresholds_lie_between_neighbours_and_around_all():
 
 
 def test_scores_within_rounding_of_each_other_are_not_parted():
-    assert thresholds([0.3, 0.3, 0.3 + 1e-7, 0.9]) == [0.0, 0.6, NEVER]
-    assert len(thresholds([0.3, 0.3 * (1 + MARGIN) + 1e-9])) == 3 and MARGIN > 4 * TIE
+    assert thresholds([0.3, 0.3, 0.3 + 1e-6, 0.9]) == [0.0, 0.6, NEVER]
+    assert len(thresholds([0.3, 0.3 * (1 + MARGIN) + 1e-3])) == 3 and MARGIN > 4 * TIE
+    assert len(thresholds([1 - 1e-9, 1 - 2e-9])) == 3  # nor is almost certain
     assert len(thresholds([1e-9, 2e-9])) == 3  # tiny is not close
 
 

@@ -17,6 +17,14 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
+from specacts.answering import judge, likelihood, read
+from specacts.answers import Candidate
+from specacts.config import load_config
+from specacts.episodes import decisions, load_episodes
+from specacts.infer import load_model
+from specacts.policies import TIE
+from specacts.render import load_renderer
+
 ROOT = Path(__file__).parent.parent
 STAGES = ["check", "fetch", "collect", "split", "train@cheap", "train@strong", "propose", "train@verifier"]
 STAGES += ["answer", "effects", "route", "calibrate", "evaluate", "live", "report"]
@@ -133,6 +141,34 @@ def test_an_adapter_is_safetensors_with_a_card_and_no_pickle(workspace):
     for role in ("cheap", "verifier", "strong"):
         names = {path.name for path in (workspace.path / "models" / role).iterdir()}
         assert names == {"README.md", "adapter_config.json", "adapter_model.safetensors"}
+
+
+@pytest.mark.parametrize("role", ["cheap", "verifier", "strong"])
+def test_trained_models_score_alike_one_decision_at_a_time_and_side_by_side(workspace, role):
+    """On the weights and traces of the run. Windows beside each other change nothing at all; a decision that is read
+    without what follows it differs by rounding, which a threshold overlooks (policies.TIE)."""
+    config = load_config(workspace.path)
+    base, adapter = workspace.path / "models/base" / role, workspace.path / "models" / role
+    renderer = load_renderer(base, config.scale.render)
+    model = load_model(base, adapter, "cpu", "float32")
+    episodes = load_episodes(workspace.path / "data/split/test.jsonl")[:4]
+    windows = [window for episode in episodes for window in renderer.windows(episode)]
+    golds = [due.gold for episode in episodes for due in decisions(episode)]
+    row = [[Candidate(text="", action=a, confidence=0.5, logprob=0.0, tokens=1, seconds=0.0)] for a in golds]
+    judges = (lambda r, c: likelihood(r, renderer, c, "type"), lambda r, c: judge(r, renderer, c, True))
+    beside = [judged(read(model, windows), row) for judged in judges]
+    for judged, together in zip(judges, beside, strict=True):  # window by window: the very same numbers
+        start = 0
+        for window in windows:
+            end = start + len(window.points)
+            scores = [[v.score for v in verdicts] for verdicts in judged(read(model, [window]), row[start:end])]
+            assert scores == [[v.score for v in verdicts] for verdicts in together[start:end]]
+            start = end
+    alone = [read(model, [window._replace(points=[point])]) for window in windows for point in window.points]
+    for number, reading in enumerate(alone):
+        for judged, together in zip(judges, beside, strict=True):
+            ((found,),) = judged(reading, [row[number]])
+            assert abs(found.score - together[number][0].score) <= TIE * min(found.score, 1 - found.score)
 
 
 def test_dvc_shows_metrics_and_plots(workspace):
