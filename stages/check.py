@@ -12,7 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from specacts.errors import UserError, one_line_errors
-from specacts.files import write_text
 
 
 def main() -> None:
@@ -22,6 +21,7 @@ def main() -> None:
             "(`. .venv/bin/activate`)"
         )
     from specacts.config import load_config
+    from specacts.files import write_text
 
     load_config(Path("."))
     write_text(Path("data/checked.txt"), "the configuration is valid\n")

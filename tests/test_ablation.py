@@ -5,18 +5,20 @@ import io
 
 import numpy as np
 import pytest
-from factories import COST, SIZES, make_rows
+from factories import TARIFF, make_rows
 
 from specacts.ablation import effects, read_outcomes
 from specacts.errors import UserError
-from specacts.evaluate import OUTCOME, evaluate, outcomes, run
+from specacts.evaluate import OUTCOME, outcomes, run, summary
+from specacts.policies import JUDGING
+from specacts.stats import resample_weights
 
 ROWS = make_rows(20, seed=3)
 
 
 def text(rows=ROWS, threshold: float = 0.5) -> str:
     """What the evaluate stage writes."""
-    tracks = run(rows, SIZES, dict.fromkeys("CDEF", threshold), "final_answer", "type", COST)
+    tracks = run(rows, TARIFF, dict.fromkeys(JUDGING, threshold), "final_answer", "type")
     found = io.StringIO()
     writer = csv.writer(found, lineterminator="\n")
     writer.writerow(OUTCOME)
@@ -36,8 +38,9 @@ def test_an_experiment_beside_itself_has_no_effect():
 def test_figures_are_those_of_the_evaluation():
     one = read_outcomes(text(), "one")
     found = effects(one, one, "call", "flops_no_cache", 200, 0)
-    tracks = run(ROWS, SIZES, dict.fromkeys("CDEF", 0.5), "final_answer", "type", COST)
-    policies = evaluate(ROWS, tracks, "type", "verdict", 200, 0)["policies"]
+    tracks = run(ROWS, TARIFF, dict.fromkeys(JUDGING, 0.5), "final_answer", "type")
+    weights = resample_weights([row.group for row in ROWS], 200, 0)
+    policies = {name: summary(tracks[name], tracks["A"], "type", weights) for name in found}
     for name, entry in found.items():
         assert entry["accuracy"] == pytest.approx(policies[name]["call_accuracy"])
         assert entry["cost"] == pytest.approx(policies[name]["cost"]["flops_no_cache"])
@@ -65,7 +68,7 @@ def test_other_decisions_are_refused():
     [
         (lambda t: t.replace("right_call", "right_column"), "v2: .* lacks a column"),
         (lambda t: "", "v2: .* lacks a column"),
-        (lambda t: "".join(t.splitlines(keepends=True)[:-1]), "policy F was not replayed over A's decisions"),
+        (lambda t: "".join(t.splitlines(keepends=True)[:-1]), "policy H was not replayed over A's decisions"),
     ],
 )
 def test_a_spoilt_file_is_named_with_what_it_lacks(spoil, reason):

@@ -27,7 +27,7 @@ from specacts.calibrate import (
     share,
 )
 from specacts.config import Acceptance, load_config
-from specacts.cost import COST_MODELS, charges, thresholds, total
+from specacts.cost import charges, thresholds, total
 from specacts.episodes import ACTION_TYPES, agrees
 from specacts.errors import UserError
 from specacts.guarantee import GRID, certified, groups_needed
@@ -55,8 +55,8 @@ def replayed(rows: list[Answers], name: str, threshold: float, acceptance: Accep
     return Fitted(threshold, within, sum(right) / count, lead / count, accepted / count, relative)
 
 
-@pytest.mark.parametrize("model", COST_MODELS)
-@pytest.mark.parametrize("budget", [0.3, 0.9, 1.1, 5.0])
+@pytest.mark.parametrize("model", ["flops", "upstream"])
+@pytest.mark.parametrize("budget", [0.3, 0.9, 5.0])
 @pytest.mark.parametrize("level", ["type", "call"])
 def test_trying_every_threshold_finds_nothing_better(model: str, budget: float, level: str):
     rows = make_rows(8, seed=3)

@@ -134,9 +134,9 @@ def test_precision_and_recall_by_hand():
     assert (d["accept_rate"], d["precision"], d["recall"]) == pytest.approx((3 / 4, 2 / 3, 2 / 3))
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("threshold", [ALWAYS, 0.45, 0.6, NEVER])
+@pytest.mark.parametrize("threshold", [ALWAYS, 0.45])
 def test_no_judge_beats_its_oracle(seed: int, level: str, threshold: float):
     found = ran(make_rows(6, seed), dict.fromkeys(JUDGING, threshold), level)
     accuracy = {name: track.right[level].mean() for name, track in found.items()}
