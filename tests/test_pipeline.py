@@ -257,7 +257,7 @@ def test_an_acceptance_change_replays_the_recorded_answers_only(workspace):
 
 def test_a_risk_reruns_calibrate_evaluate_and_report_and_its_promise_is_in_the_report(workspace):
     before = workspace.hashes()
-    by_type = "acceptance.risk_by_type={file_write: 0, retrieval: 0.95}"
+    by_type = "+acceptance.risk_by_type={file_write: 0, retrieval: 0.95}"
     few = ("-S", "acceptance.confidence=0.5", "-S", "acceptance.policies=[F,G]")
     done = workspace.dvc("exp", "run", "-S", "acceptance.risk=0.9", "-S", by_type, *few)
     assert done.returncode == 0, done.stdout

@@ -138,7 +138,7 @@ def workspace(base, tmp_path, monkeypatch) -> Path:
     scale = yaml.safe_load((ROOT / "configs/scale/qwen3.yaml").read_text())
     scale |= {"device": "cpu", "dtype": "float32", "bases": {"toy": {"kind": "folder", "path": str(base)}}}
     scale |= {"render": CHAT.model_dump(), "bootstrap": 100}
-    scale["answer"] |= {"episodes": 3, "verify_episodes": 3}
+    scale["answer"] |= {"calibrate_episodes": 3, "test_episodes": 3, "verify_episodes": 3}
     for role in ROLES:
         scale[role] |= {"base": "toy", "epochs": 1, "learning_rate": 1e-2}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
