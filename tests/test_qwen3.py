@@ -157,7 +157,7 @@ def workspace(base, tmp_path, monkeypatch) -> Path:
 
 @pytest.mark.slow
 def test_the_model_stages_run_one_after_the_other(workspace):
-    from stages import answer, calibrate, effects, evaluate, propose
+    from stages import answer, calibrate, effects, evaluate, propose, route
     from stages import train as training
 
     training.main("cheap")
@@ -166,10 +166,11 @@ def test_the_model_stages_run_one_after_the_other(workspace):
     training.main("verifier")
     answer.main()
     effects.main()
+    route.main()
     calibrate.main()
     evaluate.main()
     found = json.loads((workspace / "metrics/eval.json").read_text())
-    assert list(found["policies"]) == ["A", "B", "C", "D", "E", "F"] and found["decisions"] > 0
+    assert list(found["policies"]) == list("ABCDEFGH") and found["decisions"] > 0
     for role in ROLES:
         names = {path.name for path in (workspace / "models" / role).iterdir()}
         assert names == {"README.md", "adapter_config.json", "adapter_model.safetensors"}
