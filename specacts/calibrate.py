@@ -197,7 +197,7 @@ def enough_groups(rows: list[Answers], acceptance: Acceptance) -> None:
             f"without a single loss it takes {needed} calibrate groups, and there are {have}. Allow more risk, ask for "
             "less confidence, name fewer acceptance.policies (a single one takes "
             f"{groups_needed(acceptance.risk, (1 - acceptance.confidence) / tests)}), or make the calibrate split "
-            "larger (split and answer.episodes in the scale file)"
+            "larger (split and answer.calibrate_episodes in the scale file)"
         )
 
 
