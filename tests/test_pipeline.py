@@ -463,7 +463,7 @@ def test_after_ctrl_c_the_next_run_ends_in_the_same_bytes(workspace):
     os.killpg(running.pid, signal.SIGINT)
     output = seen + running.communicate(timeout=120)[0]
     assert running.returncode != 0
-    # Rarely (once in a few dozen runs) the signal ends Python itself before it can say so; nothing else may differ then.
+    # Rarely (once in a few dozen runs) the signal ends Python before it can say so; nothing else may differ then.
     said = "interrupted; nothing half-written was published" in output
     assert said or ("exited with -2" in output and "Traceback" not in output), output[-3000:]
     again = workspace.dvc("repro")
