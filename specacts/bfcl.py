@@ -23,10 +23,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
+from specacts.action_types import load_type_map
 from specacts.config import Data
-from specacts.episodes import ACTION_TYPES, SPEAKING, Act, Action, ActionType, Episode, Observation, Step, Tool, User
+from specacts.episodes import Act, Action, ActionType, Episode, Observation, Step, Tool, User
 from specacts.errors import UserError
 from specacts.faults import Call, is_error, wrong_variants
 from specacts.files import read_jsonl
@@ -43,7 +42,6 @@ EMPTY_TURN: dict[str, ActionType] = {
 """The one action of a turn without gold calls. Two tasks have such turns beside the one their variant is about;
 those are labelled alike, as the 203 of either type in the design count them."""
 
-CALL_TYPES = tuple(t for t in ACTION_TYPES if t not in SPEAKING and t != "repair")
 ANSWERED = ("simple_python", "multiple", "live_multiple")
 UNANSWERED = ("irrelevance", "live_irrelevance")
 
@@ -105,21 +103,14 @@ def failing_gold(episode: Episode) -> int:
 
 
 def load_types(path: Path, functions: Iterable[str]) -> dict[str, ActionType]:
-    """Read the reviewed table of tool name to action type; it has to cover exactly `functions`."""
-    try:
-        table = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(table, dict):
-        raise UserError(f"{path}: should map tool names to action types")
-    for name in sorted(table.keys() ^ set(functions), key=str):
-        raise UserError(f"{path}: {name}: " + ("no such function in BFCL" if name in table else "has no action type"))
-    for name, action_type in table.items():
-        if action_type not in CALL_TYPES:
-            raise UserError(f"{path}: {name}: {action_type!r} is not one of {', '.join(CALL_TYPES)}")
-    return table
+    """Read the reviewed table of tool name to action type; it has to cover exactly `functions`, without patterns."""
+    table = load_type_map(path)
+    for name in table.patterns:
+        raise UserError(f"{path}: {name}: a pattern; this table names every function")
+    for name in sorted(table.names.keys() ^ set(functions)):
+        known = name in table.names
+        raise UserError(f"{path}: {name}: " + ("no such function in BFCL" if known else "has no action type"))
+    return table.names
 
 
 # -- multi-turn -----------------------------------------------------------------------------------------------

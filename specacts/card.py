@@ -105,11 +105,18 @@ def _base(role: Role, config: Config) -> str:
 def _data(role: Role, config: Config, measured: dict[str, Any]) -> str:
     traces, data = config.scale.traces, config.scale.data
     split = "verify" if role == "verifier" else "train"
+    sources = []
+    if config.sources.bfcl:
+        sources.append(
+            f"agent traces replayed from `{traces.package}=={traces.version}`: multi-turn tasks "
+            f"({', '.join(data.variants)}) with real observations from its simulators, and one-decision episodes; "
+            f"{data.fault_rate:.0%} of the gold calls follow an injected fault that is never a label"
+        )
+    if config.sources.own:
+        sources.append("conversations of one's own (`metrics/ingest.json`)")
     text = (
-        f"{measured.get('episodes', '?')} episodes of the {split} split of agent traces replayed from "
-        f"`{traces.package}=={traces.version}`: multi-turn tasks ({', '.join(data.variants)}) with real observations "
-        f"from its simulators, and one-decision episodes; {data.fault_rate:.0%} of the gold calls follow an injected "
-        f"fault that is never a label. Counts: `metrics/data.json`."
+        f"{measured.get('episodes', '?')} episodes of the {split} split of {', and '.join(sources)}. "
+        "Counts: `metrics/data.json`."
     )
     if "verdicts" in measured:
         found = measured["verdicts"]

@@ -176,6 +176,37 @@ class Data(_Strict):
     simulator_timeout: float = Field(gt=0, description="seconds for one call on a simulator")
 
 
+class Sources(_Strict):
+    """Which traces there are: BFCL's, one's own, or both."""
+
+    bfcl: bool
+    own: bool
+    path: str = Field(min_length=1, description="one's own traces: a file or a folder")
+    files: tuple[str, ...] = Field(description="in a folder, which files (shell patterns); empty: all of a known kind")
+    types: str = Field(min_length=1, description="the file that maps tool names to action types")
+    near_duplicates: float | None = Field(
+        gt=0, le=1, description="Jaccard similarity of first user messages from which conversations stay together"
+    )
+    invalid: Literal["stop", "skip"]
+    failed: Literal["skip", "keep"] = Field(description="conversations with `success: false`")
+    min_reward: float | None = Field(description="conversations with a lower `reward` are left out")
+    secrets: Literal["redact", "keep"]
+
+    @model_validator(mode="after")
+    def _has_one(self) -> "Sources":
+        if not (self.bfcl or self.own):
+            raise ValueError("bfcl and own are both false: there are no traces")
+        return self
+
+
+class Own(_Strict):
+    """How much of one's own traces a scale can use."""
+
+    conversations: int = Field(ge=4, description="most conversations, drawn by the seed")
+    decisions: int = Field(ge=1, description="most decisions of one conversation: a run of them, drawn by the seed")
+    characters: int = Field(ge=16, description="longer calls and texts of the agent are shortened")
+
+
 class Split(_Strict):
     """Shares of the groups; they sum to 1."""
 
@@ -197,6 +228,7 @@ class Render(_Strict):
 
     template: Literal["compact", "chat"]
     max_tokens: int = Field(ge=64, description="longest sequence; longer episodes are windowed")
+    system_tokens: int = Field(ge=0, description="longer standing instructions are cut in the middle")
     tools_tokens: int = Field(ge=0, description="the richest tool listing that fits in this many is used")
     user_tokens: int = Field(ge=8, description="longer user messages are cut in the middle")
     observation_tokens: int = Field(ge=4, description="longer observations are cut in the middle")
@@ -239,6 +271,7 @@ class Scale(_Strict):
     bases: dict[Name, Source] = Field(min_length=1)
     traces: Wheel
     data: Data
+    own: Own
     split: Split
     render: Render
     cheap: RoleScale
@@ -321,6 +354,7 @@ class Config(_Strict):
     """Everything, resolved: what a stage reads once and passes on as plain values."""
 
     seed: int = Field(ge=0, lt=2**32)
+    sources: Sources
     lora: Lora
     train: Train
     acceptance: Acceptance
@@ -341,6 +375,7 @@ class _Params(_Strict):
     seed: int = Field(ge=0, lt=2**32)
     scale: Name
     recipe: Name
+    sources: Sources
     lora: Lora
     train: Train
     acceptance: Acceptance
@@ -355,7 +390,7 @@ def load_config(root: Path) -> Config:
     scale = _validated(_named(root, "scale", params.scale, "scale"), Scale)
     recipe = _validated(_named(root, "recipe", params.recipe, "recipe"), Recipe)
     prices = _validated(_named(root, "prices", params.cost.prices, "cost.prices"), Prices)
-    values = {name: getattr(params, name) for name in ("seed", "lora", "train", "acceptance", "cost")}
+    values = {name: getattr(params, name) for name in ("seed", "sources", "lora", "train", "acceptance", "cost")}
     names = {"scale_name": params.scale, "recipe_name": params.recipe}
     return Config(**values, **names, scale=scale, recipe=recipe, prices=prices)
 

@@ -38,7 +38,10 @@ class Tool(_Strict):
 
 
 class Action(_Strict):
-    """One of nine action types; it calls `tool` with `arguments`, or it speaks `content`."""
+    """One of nine action types; it calls `tool` with `arguments`, or it speaks `content`.
+
+    The content of a call is what was said beside it; nobody reads it.
+    """
 
     type: ActionType
     tool: str | None = None
@@ -63,11 +66,15 @@ class User(_Strict):
 
 
 class Act(_Strict):
-    """An action that was taken. Unsupervised ones (an injected fault) are context, never a label."""
+    """An action that was taken. Unsupervised ones (a fault, injected or mended later) are context, never a label.
+
+    parallel: decided in one go with the action before it, whose result was not known.
+    """
 
     role: Literal["action"] = "action"
     action: Action
     supervised: bool = True
+    parallel: bool = False
 
 
 class Observation(_Strict):
@@ -81,11 +88,15 @@ Step = Annotated[User | Act | Observation, Field(discriminator="role")]
 
 
 class Episode(_Strict):
-    """One conversation; `group` is what a split must keep together; `withheld` tools are not offered at first."""
+    """One conversation; `group` is what a split must keep together; `withheld` tools are not offered at first.
+
+    system: standing instructions.
+    """
 
     id: str
     group: str
     source: str
+    system: str = ""
     tools: tuple[Tool, ...]
     withheld: tuple[str, ...] = ()
     steps: tuple[Step, ...]

@@ -7,11 +7,17 @@ Only proposals: whoever uses one executes it and keeps it if the simulator answe
 
 import json
 import random
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from specacts.episodes import Tool
 from specacts.simulator import EXECUTION_ERROR
+
+ERROR_TEXT = re.compile(
+    r"\s*(error|exception|\w{1,80}(Error|Exception)|traceback \(most recent call last\))\s*[:(\n]", re.IGNORECASE
+)
+"""How tool results that are plain text begin where the tool failed: `Error: ...`, `KeyError: ...`, a traceback."""
 
 
 class Call(NamedTuple):
@@ -40,17 +46,20 @@ def wrong_variants(call: Call, tool: Tool, rng: random.Random) -> Iterator[Fault
 
 
 def is_error(observation: str) -> bool:
-    """Whether an observation reports a failure: a raised exception, or a result whose field `error` says so.
+    """Whether an observation reports a failure: text that begins like an error, or a result with a field that says so.
 
     The word alone is not enough: a log file that was read may hold it.
     """
-    if observation.startswith(EXECUTION_ERROR):
+    if observation.startswith(EXECUTION_ERROR) or ERROR_TEXT.match(observation):
         return True
+    if not observation.lstrip().startswith("{"):
+        return False
     try:
         result = json.loads(observation)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
-    return isinstance(result, dict) and bool(result.get("error"))
+    said = result.get("error") or result.get("is_error") is True or result.get("isError") is True
+    return bool(said) or result.get("status") == "error"
 
 
 def wrong_value(call: Call, tool: Tool, rng: random.Random) -> Iterator[Call]:

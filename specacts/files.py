@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,6 +94,16 @@ def read_models(path: Path, model: type[Model], ignored: Sequence[str] = ()) -> 
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"])) or "(line)"
             raise UserError(f"{path}:{number}: {field}: {first['msg']} (got {str(first['input'])[:80]!r})") from error
+
+
+def line_starts(path: Path) -> array:
+    """The byte at which each line begins."""
+    starts, at = array("q"), 0
+    with path.open("rb") as file:
+        for line in file:
+            starts.append(at)
+            at += len(line)
+    return starts
 
 
 def sha256(path: Path) -> str:

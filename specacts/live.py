@@ -453,6 +453,8 @@ def summary(attempts: Sequence[Attempt], resamples: int, seed: int) -> dict[str,
     """
     ordered = sorted(attempts, key=lambda attempt: attempt.episode)
     by_policy = {attempt.policy: [a for a in ordered if a.policy == attempt.policy] for attempt in attempts}
+    if not attempts:
+        return {"episodes": 0, "turns": 0, "acting_turns": 0, "groups": 0, "policies": {}}
     strong = by_policy["A"]
     groups = [attempt.group for attempt in strong]
     weights = resample_weights(groups, resamples, seed)

@@ -195,8 +195,11 @@ class Renderer:
     # -- parts ----------------------------------------------------------------------------------------------
 
     def system_ids(self, episode: Episode) -> list[int]:
+        """The episode's standing instructions, cut to `system_tokens`, and the tools on offer."""
         offered = [tool for tool in episode.tools if tool.name not in episode.withheld]
-        return self.framed(self.frames.system, self.content(self.listing(offered)))
+        standing = self.content(f"{episode.system}\n") if episode.system else []
+        standing = cut_middle(standing, self.limits.system_tokens)
+        return self.framed(self.frames.system, standing + self.content(self.listing(offered)))
 
     def listing(self, tools: list[Tool]) -> str:
         """The richest listing of the tools that fits `tools_tokens`; the poorest where none does."""
@@ -307,12 +310,16 @@ class Renderer:
         turn = 0
         for number, block in enumerate(blocks):
             turn = number if block.opens_turn else turn
-            if block.decision is not None and not self._fits(system, kept, block):
+            if block.decision is not None and self._length(system, kept, block) > self.limits.max_tokens:
                 windows.append(_window(episode.id, system, kept))
                 kept = [b._replace(decision=None) for b in blocks[turn:number]]
-                while len(kept) > 1 and not self._fits(system, kept, block):
-                    kept.pop(1)  # the turn's oldest step after its user message
-                if not self._fits(system, kept, block):
+                excess = self._length(system, kept, block) - self.limits.max_tokens
+                dropped = 1  # the turn's oldest steps after its user message, one pass however many they are
+                while dropped < len(kept) and excess > 0:
+                    excess -= len(kept[dropped].ids)
+                    dropped += 1
+                del kept[1:dropped]
+                if excess > 0:
                     raise UserError(
                         f"episode {episode.id}, decision {block.decision}: does not fit render.max_tokens = "
                         f"{self.limits.max_tokens}; raise it, or lower tools_, user_ or observation_tokens"
@@ -320,9 +327,10 @@ class Renderer:
             kept.append(block)
         return [w for w in [*windows, _window(episode.id, system, kept)] if w.points]
 
-    def _fits(self, system: list[int], kept: list[_Block], block: _Block) -> bool:
+    def _length(self, system: list[int], kept: list[_Block], block: _Block) -> int:
+        """Tokens of a window with the blocks kept and the next action, as long as it may become."""
         label = max(len(block.ids) - block.label_at, self.limits.action_tokens)
-        return len(system) + sum(len(b.ids) for b in kept) + block.label_at + label <= self.limits.max_tokens
+        return len(system) + sum(len(b.ids) for b in kept) + block.label_at + label
 
     def _blocks(self, episode: Episode) -> list[_Block]:
         blocks, decision = [], 0

@@ -16,7 +16,9 @@ from specacts.sections import (
     frontier_text,
     guarantee_parts,
     latency_text,
-    live_text,
+    live_parts,
+    overlap_text,
+    own_parts,
 )
 from specacts.wording import (
     BASELINES,
@@ -84,8 +86,7 @@ def report(facts: Facts) -> str:
         "## Where the two models go wrong",
         malformed_text(evaluation),
         "![Confusion matrices of A and B](figures/confusion.png)",
-        "## At work on the simulators",
-        live_text(facts),
+        *live_parts(facts),
         "## How long it takes",
         latency_text(evaluation),
         "## What is charged",
@@ -94,6 +95,8 @@ def report(facts: Facts) -> str:
         *ablation_parts(facts),
         "## Data",
         data_table(facts.data),
+        overlap_text(facts.data["contamination"]),
+        *own_parts(facts.own),
         "## Training",
         training_table(facts.training, facts.assets),
         "![Training loss](figures/training_loss.png)",
@@ -220,11 +223,12 @@ def paired_table(evaluation: Entry) -> str:
 
 def data_table(data: Entry) -> str:
     """Episodes, groups, decisions and action types of every split."""
-    types = list(next(iter(data.values()))["decisions_by_type"])
+    splits = {name: part for name, part in data.items() if name != "contamination"}
+    types = list(next(iter(splits.values()))["decisions_by_type"])
     counted = ("episodes", "groups", "decisions")
     rows = [
         [name, *(f"{part[key]:,}" for key in counted), *(part["decisions_by_type"][t] for t in types)]
-        for name, part in data.items()
+        for name, part in splits.items()
     ]
     text = (
         "A group is what a split must keep together: the variants of one task. No group is in two splits. Models are "

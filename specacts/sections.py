@@ -185,9 +185,14 @@ def latency_text(evaluation: Entry) -> str:
     )
 
 
-def live_text(facts: Facts) -> str:
-    """What policies reach where their own actions make the next context, beside the step-wise figures."""
+def live_parts(facts: Facts) -> list[str]:
+    """What policies reach where their own actions make the next context, beside the step-wise figures.
+
+    Nothing where the traces have no simulators.
+    """
     live, policies = facts.live, facts.evaluation["policies"]
+    if not live["policies"]:
+        return []
     rows = []
     for key, entry in live["policies"].items():
         name = facts.thresholds["best_other"] if key == "other" else key
@@ -218,7 +223,7 @@ def live_text(facts: Facts) -> str:
         f"cost ({COSTS[facts.cost_model]})",
         "seconds",
     ]
-    return (
+    text = (
         f"{live['episodes']} test episodes ({live['groups']} tasks, {live['turns']} turns, {live['acting_turns']} of "
         "which ask for calls; in the others none is right) in which every action is the policy's own and is executed, "
         "so that a wrong one spoils what follows. A turn is right by the benchmark's own criterion: the simulators' "
@@ -227,6 +232,7 @@ def live_text(facts: Facts) -> str:
         "(relative to A's) and seconds are means of an episode. D and the last policy act at the thresholds above.\n\n"
         f"{as_table(rows, headers)}"
     )
+    return ["## At work on the simulators", text]
 
 
 def costs_text(facts: Facts) -> str:
@@ -279,10 +285,75 @@ def _flops(value: float) -> str:
     return f"{value / 1e9:,.3g} GFLOP"
 
 
+def overlap_text(overlap: Entry) -> str:
+    """How much of test's text was there in training."""
+
+    def share_of(part: str) -> str:
+        found = overlap[part]
+        return (
+            f"{found['shared']:,} of {found['ngrams']:,} ({share(found['shared'] / max(1, found['ngrams']))}), in "
+            f"{found['episodes']} test episodes"
+        )
+
+    return (
+        f"Runs of {overlap['ngram']} words of test that occur in train word for word: of what users say "
+        f"{share_of('user')}; of everything, tool results included, {share_of('all')}."
+    )
+
+
+OWN_RULES = {
+    "label": "an `action_type` in the traces",
+    "mapping": "the mapping, by the tool's name",
+    "pattern": "the mapping, by a pattern",
+    "name": "the tool's name",
+    "schema": "the tool's parameters",
+    "description": "the tool's description",
+    "default": "nothing else known: `tool_call`",
+    "repair": "a call that mends a failed one: `repair`",
+    "statement": "text without a question, or with a courtesy: `final_answer`",
+    "question": "text that ends in a question: `ask_clarification`",
+    "refusal": "a `refusal`: `BLOCKED`",
+}
+LEFT_OUT = {
+    "invalid": "are no valid conversations (`data/own/rejects.jsonl` has the reasons)",
+    "duplicate": "are there twice",
+    "failed": "are marked `success: false`",
+    "low_reward": "have too low a reward",
+    "nothing_to_learn": "hold no action that could be learnt from",
+    "not_drawn": "are more than this scale uses",
+}
+
+
+def own_parts(own: Entry) -> list[str]:
+    """What became of one's own traces, and by which rule actions have their type; nothing where there are none."""
+    if not own["taken"]:
+        return []
+    left_out = [f"{count:,} {LEFT_OUT[why]}" for why, count in own["left_out"].items() if count]
+    notes = [
+        (own["undecided_texts"], "texts of the agent could not be typed and are context (`data/own/undecided.jsonl`)"),
+        (own["shortened_actions"], "actions were shortened to what a model may generate at this scale"),
+        (own["actions_too_long"], "calls were too long even so, and are context"),
+        (own["decisions_not_drawn"], "decisions of long conversations are not used"),
+        (sum(own["secrets"].values()), f"secrets were redacted ({_counted(own['secrets'])})"),
+    ]
+    changed = [(count, what) for what, count in own["normalised"].items()]
+    text = (
+        f"Of {own['conversations']:,} conversations {own['taken']:,} are used, in {own['groups']:,} groups"
+        + (f"; left out: {', '.join(left_out)}." if left_out else ".")
+        + "".join(f"\n- {count:,} {what}." for count, what in [*notes, *changed] if count)
+    )
+    rows = [[what, f"{own['typed_by'][rule]:,}"] for rule, what in OWN_RULES.items() if own["typed_by"][rule]]
+    return ["### Your own traces", text, as_table(rows, ["what gave a decision its action type", "decisions"])]
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
+
+
 def ablation_parts(facts: Facts) -> list[str]:
-    """What undoing each change of the recipe does to every policy; nothing where nobody ran it."""
+    """What undoing each change of the recipe does to every policy; nothing where nobody ran it on these traces."""
     ablation = facts.ablation
-    if not ablation.get("experiments"):
+    if not ablation.get("experiments") or facts.own["taken"]:  # it was run on BFCL's traces
         return []
     text = (
         f"Each row is an experiment of its own (`make ablation`) that differs from recipe v3 in what its first column "

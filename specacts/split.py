@@ -1,7 +1,7 @@
 """Episodes into train, verify, calibrate and test: whole groups, the same shares of every kind of group.
 
-    parts = split_groups(episodes, config.scale.split, config.seed)
-    parts["train"]
+    parts = split_groups([outline(episode) for episode in episodes], config.scale.split, config.seed)
+    parts["train"]                                            # outlines: what has to be known to share them out
 
 Groups are alike if their episodes come from the same sources; each such kind is shared out by itself, so that every
 split has its part of the multi-turn tasks and of every single-turn source. Which group goes where is decided
@@ -13,7 +13,7 @@ leave it as it is.
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from specacts.config import Split
 from specacts.episodes import ACTION_TYPES, Episode, decisions
@@ -21,6 +21,22 @@ from specacts.errors import UserError
 
 SPLITS = ("train", "verify", "calibrate", "test")
 OTHERS = "train, verify and calibrate"
+
+
+class Outline(NamedTuple):
+    """What the split has to know of an episode; `types`: its decisions by type. place: where it is stored."""
+
+    id: str
+    group: str
+    source: str
+    types: Counter[str]
+    place: Any = None
+
+
+def outline(episode: Episode, place: Any = None) -> Outline:
+    return Outline(
+        episode.id, episode.group, episode.source, Counter(due.gold.type for due in decisions(episode)), place
+    )
 
 
 class _Group(NamedTuple):
@@ -31,7 +47,7 @@ class _Group(NamedTuple):
     types: Counter[str]
 
 
-def split_groups(episodes: Sequence[Episode], shares: Split, seed: int) -> dict[str, list[Episode]]:
+def split_groups(episodes: Sequence[Outline], shares: Split, seed: int) -> dict[str, list[Outline]]:
     """Every episode in exactly one split; the same result for the same episodes and seed.
 
     Groups come in shuffled order, the episodes of one together: the first N of a split are a fair sample of it.
@@ -48,20 +64,20 @@ def split_groups(episodes: Sequence[Episode], shares: Split, seed: int) -> dict[
     return parts
 
 
-def summary(parts: dict[str, list[Episode]]) -> dict[str, Any]:
+def summary(parts: dict[str, list[Outline]]) -> dict[str, Any]:
     """Episodes, groups, decisions and decisions per action type (all nine), of every split and in total."""
     everything = [episode for part in parts.values() for episode in part]
     return {name: _counts(part) for name, part in [*parts.items(), ("total", everything)]}
 
 
-def missing_types(parts: dict[str, list[Episode]]) -> dict[str, list[str]]:
+def missing_types(parts: dict[str, list[Outline]]) -> dict[str, list[str]]:
     """For every split, the action types that occur elsewhere but not in it."""
     types = {name: _types(part) for name, part in parts.items()}
     total = sum(types.values(), Counter[str]())
     return {name: [t for t in ACTION_TYPES if total[t] and not found[t]] for name, found in types.items()}
 
 
-def _counts(episodes: Sequence[Episode]) -> dict[str, Any]:
+def _counts(episodes: Sequence[Outline]) -> dict[str, Any]:
     types = _types(episodes)
     return {
         "episodes": len(episodes),
@@ -71,19 +87,25 @@ def _counts(episodes: Sequence[Episode]) -> dict[str, Any]:
     }
 
 
-def _types(episodes: Iterable[Episode]) -> Counter[str]:
-    return Counter(decision.gold.type for episode in episodes for decision in decisions(episode))
+def _types(episodes: Iterable[Outline]) -> Counter[str]:
+    total = Counter[str]()
+    for episode in episodes:
+        total.update(episode.types)
+    return total
 
 
-def _members(episodes: Iterable[Episode]) -> dict[str, list[Episode]]:
+Member = TypeVar("Member", Episode, Outline)
+
+
+def _members(episodes: Iterable[Member]) -> dict[str, list[Member]]:
     """Episodes by group, in their order."""
-    members: dict[str, list[Episode]] = {}
+    members: dict[str, list[Member]] = {}
     for episode in episodes:
         members.setdefault(episode.group, []).append(episode)
     return members
 
 
-def _groups(episodes: Sequence[Episode]) -> list[_Group]:
+def _groups(episodes: Sequence[Outline]) -> list[_Group]:
     return [
         _Group(name, tuple(sorted({episode.source for episode in group})), _types(group))
         for name, group in _members(episodes).items()
@@ -142,7 +164,7 @@ def _whole(ideal: dict[str, float], count: int) -> dict[str, int]:
     return whole
 
 
-def _check(parts: dict[str, list[Episode]]) -> None:
+def _check(parts: dict[str, list[Outline]]) -> None:
     groups = len({episode.group for part in parts.values() for episode in part})
     for name, part in parts.items():
         if not part:

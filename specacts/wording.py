@@ -41,7 +41,8 @@ class Facts(NamedTuple):
 
     answers: metrics/answer.json. training: metrics/train/<role>.json by role, with the first and the last loss of its
     curve. ablation: metrics/ablation.json, {} where nobody ran it. thresholds, promise: data/thresholds.json and
-    data/promise.json. live: metrics/live.json. router: metrics/route.json. currency: of the price table.
+    data/promise.json. live: metrics/live.json. router: metrics/route.json. own: metrics/ingest.json. currency: of the
+    price table.
     """
 
     evaluation: Entry
@@ -51,6 +52,7 @@ class Facts(NamedTuple):
     live: Entry
     router: Entry
     data: Entry
+    own: Entry
     answers: Entry
     assets: Entry
     training: dict[str, Entry]

@@ -23,7 +23,10 @@ def main() -> None:
     from specacts.config import load_config
     from specacts.files import write_text
 
-    load_config(Path("."))
+    sources = load_config(Path(".")).sources
+    for field in ("path", "types"):  # DVC wants them even where `own` is false
+        if not Path(getattr(sources, field)).exists():
+            raise UserError(f"params.yaml: sources.{field}: {getattr(sources, field)!r}: no such file or folder")
     write_text(Path("data/checked.txt"), "the configuration is valid\n")
 
 

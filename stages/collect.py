@@ -3,7 +3,8 @@
     python -m stages.collect
 
 Reads `data/raw/bfcl/` (from fetch), `configs/action_types/bfcl.yaml` and the scale file's `data`. Writes
-`data/episodes.jsonl`, in a fixed order and the same bytes for the same seed, and `metrics/collect.json`.
+`data/episodes.jsonl`, in a fixed order and the same bytes for the same seed, and `metrics/collect.json`; nothing is in
+them where `sources.bfcl` is false.
 """
 
 from collections import Counter
@@ -27,8 +28,10 @@ METRICS = Path("metrics/collect.json")
 
 def main() -> None:
     config = load_config(Path("."))
-    raw = TRACES / config.scale.traces.path
-    collected = collect(raw, config.scale.data, config.seed, TYPES, lambda tasks: tqdm(tasks, "replay", unit="task"))
+    collected = Collected([], {}, Counter())
+    if config.sources.bfcl:
+        raw, data = TRACES / config.scale.traces.path, config.scale.data
+        collected = collect(raw, data, config.seed, TYPES, lambda tasks: tqdm(tasks, "replay", unit="task"))
     save_episodes(EPISODES, collected.episodes)
     write_json(METRICS, summary(collected))
 

@@ -43,6 +43,11 @@ def main() -> None:
         "combined": lambda agent: combined(combination, agent.row),
     }
     tasks = assignments(chosen_episodes(config), raw, timeout)
+    if not tasks:  # one's own traces come without simulators
+        print("live: no test episode of BFCL's multi-turn tasks: nothing to act in")
+        write_jsonl(DATA / "live.jsonl", [])
+        write_json(Path("metrics/live.json"), summary([], scale.bootstrap, config.seed))
+        return
     ask = load_models(config)
     sizes = {role: model_size(model) for role, model in ask.models.items()}
     tariff = Tariff(sizes, config.prices, config.cost.upstream)
@@ -65,14 +70,17 @@ def main() -> None:
 
 
 def chosen_episodes(config: Config) -> list[Any]:
-    """Multi-turn test episodes, of as many groups as there are. Raises `UserError` where there is none."""
+    """Multi-turn test episodes, of as many groups as there are; none where the traces are not BFCL's.
+
+    Raises `UserError` where BFCL gave no such episode.
+    """
     from specacts.episodes import load_episodes
     from specacts.execution import MULTI_TURN
     from specacts.split import spread
 
     path = DATA / "split/test.jsonl"
     episodes = [episode for episode in load_episodes(path) if episode.source.startswith(MULTI_TURN)]
-    if not episodes:
+    if not episodes and config.sources.bfcl:
         raise UserError(f"{path}: no multi-turn episode to act in; raise data.tasks")
     return spread(episodes, config.scale.live.episodes, config.seed)
 

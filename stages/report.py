@@ -36,6 +36,7 @@ def gather(config: Config) -> Facts:
         evaluation=read_metrics("eval"),
         calibration=read_metrics("calibrate"),
         data=read_metrics("data"),
+        own=read_metrics("ingest"),
         answers=read_metrics("answer"),
         assets=read_metrics("assets"),
         thresholds=read_json(DATA / "thresholds.json"),

@@ -2,35 +2,69 @@
 
     python -m stages.split
 
-Reads `data/episodes.jsonl` (from collect) and the scale file's `split`. Writes `data/split/<split>.jsonl`, all four
-or none, and `metrics/data.json`: what each split holds.
+Reads `data/episodes.jsonl` (from collect), `data/own/episodes.jsonl` (from ingest) and the scale file's `split`. Writes
+`data/split/<split>.jsonl`, all four or none, and `metrics/data.json`: what each split holds, and how much of
+test's text occurs in train. Episodes go from file to file one by one, however many there are.
 """
 
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from specacts.config import load_config
-from specacts.episodes import load_episodes, save_episodes
-from specacts.errors import one_line_errors
-from specacts.files import published_dir, write_json
+from specacts.contamination import N, overlaps
+from specacts.episodes import Episode
+from specacts.errors import UserError, one_line_errors
+from specacts.files import line_starts, published_dir, read_models, write_json
 from specacts.process import stage
-from specacts.split import missing_types, split_groups, summary
+from specacts.split import Outline, missing_types, outline, split_groups, summary
 
-EPISODES = Path("data/episodes.jsonl")
+SOURCES = (Path("data/episodes.jsonl"), Path("data/own/episodes.jsonl"))
 SPLIT = Path("data/split")
 METRICS = Path("metrics/data.json")
 
 
 def main() -> None:
     config = load_config(Path("."))
-    parts = split_groups(load_episodes(EPISODES), config.scale.split, config.seed)
+    parts = split_groups(list(outlines(SOURCES)), config.scale.split, config.seed)
     with published_dir(SPLIT) as out:
-        for name, episodes in parts.items():
-            save_episodes(out / f"{name}.jsonl", episodes)
-    write_json(METRICS, summary(parts))
+        for name, part in parts.items():
+            copy(part, out / f"{name}.jsonl")
+        shared = overlaps(episodes(out / "test.jsonl"), episodes(out / "train.jsonl"))
+    overlap = {part: found._asdict() for part, found in shared.items()}
+    write_json(METRICS, summary(parts) | {"contamination": {"ngram": N, **overlap}})
     for name, types in missing_types(parts).items():
         if types:
             print(f"note: the {name} split holds no {', '.join(types)}; nothing can be said of them", file=sys.stderr)
+
+
+def outlines(paths: Sequence[Path]) -> Iterator[Outline]:
+    """Every episode's outline; its place is its file and where its line begins there."""
+    seen: dict[str, Path] = {}
+    for path in paths:
+        starts = line_starts(path)
+        for number, episode in read_models(path, Episode):
+            if seen.setdefault(episode.id, path) != path:
+                raise UserError(f"{path}:{number}: id: {episode.id!r} is also in {seen[episode.id]}; rename it")
+            yield outline(episode, (path, starts[number - 1]))
+
+
+def copy(part: Sequence[Outline], target: Path) -> None:
+    """Write the lines of the episodes, in the order of the part."""
+    sources = {path: path.open("rb") for path in {found.place[0] for found in part}}
+    try:
+        with target.open("wb") as file:
+            for found in part:
+                path, start = found.place
+                sources[path].seek(start)
+                file.write(sources[path].readline())
+    finally:
+        for source in sources.values():
+            source.close()
+
+
+def episodes(path: Path) -> Iterator[Episode]:
+    return (episode for _, episode in read_models(path, Episode))
 
 
 if __name__ == "__main__":

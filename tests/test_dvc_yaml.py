@@ -29,6 +29,7 @@ def stages(scale: str = "cpu", recipe: str = "v3") -> dict[str, dict[str, Any]]:
     """Every stage by its name, templates filled."""
     result = {}
     values = {"scale": scale, "recipe": recipe, "cost.prices": PARAMS["cost"]["prices"]}
+    values |= {f"sources.{name}": PARAMS["sources"][name] for name in ("path", "types")}
     for name, stage in FILE["stages"].items():
         if "foreach" not in stage:
             result[name] = filled(stage, values)

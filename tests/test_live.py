@@ -706,3 +706,12 @@ def test_the_stage_needs_a_multi_turn_episode(workspace):
     save_episodes(workspace / "data/split/test.jsonl", [EPISODE.model_copy(update={"source": "irrelevance"})])
     with pytest.raises(UserError, match="no multi-turn episode"):
         live_stage.main()
+
+
+def test_own_traces_have_no_simulator_and_the_stage_says_so(workspace):
+    save_episodes(workspace / "data/split/test.jsonl", [EPISODE.model_copy(update={"source": "own"})])
+    params = workspace / "params.yaml"
+    params.write_text(params.read_text().replace("bfcl: true ", "bfcl: false").replace("own: false", "own: true"))
+    live_stage.main()
+    assert read_json(workspace / "metrics/live.json")["policies"] == {}
+    assert list(read_jsonl(workspace / "data/live.jsonl")) == []

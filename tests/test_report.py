@@ -3,6 +3,7 @@
 import copy
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from specacts.effects import by_text
 from specacts.errors import UserError
 from specacts.evaluate import Settings, evaluate, run, run_guaranteed
 from specacts.files import write_json, write_jsonl, write_text
+from specacts.ingest import metrics as no_own_traces
 from specacts.policies import JUDGING, NEVER
 from specacts.report import answer, remarks, report, result_table
 from specacts.stats import resample_weights
@@ -69,6 +71,11 @@ LIVE = {
         for name in ("A", "B", "D", "other")
     },
 }
+CONTAMINATION = {
+    "ngram": 13,
+    "user": {"episodes": 1, "ngrams": 200, "shared": 3},
+    "all": {"episodes": 2, "ngrams": 4000, "shared": 80},
+}
 ASSETS = {"roles": {role: {"parameters": 57_000_000, "layers": [0, 1, -1]} for role in SIZES}}
 
 
@@ -87,7 +94,11 @@ def made() -> Facts:
         promise={"cheapest": dict.fromkeys(("0.05", "0.1", "0.15", "0.2"), "A"), "asked": None},
         live=LIVE,
         router={"auroc": 0.7},
-        data={"train": {"episodes": 2, "groups": 1, "decisions": 8, "decisions_by_type": TYPES}},
+        data={
+            "train": {"episodes": 2, "groups": 1, "decisions": 8, "decisions_by_type": TYPES},
+            "contamination": CONTAMINATION,
+        },
+        own=no_own_traces(),
         answers={"decisions_per_second": 4.0},
         assets=ASSETS,
         training=dict.fromkeys(SIZES, TRAINED),
@@ -344,6 +355,38 @@ def test_upstreams_figures_are_given_with_and_without_the_fallback(facts: Facts)
     )
 
 
+def test_how_much_of_test_was_in_training_is_said(facts):
+    assert (
+        "of what users say 3 of 200 (2 %), in 1 test episodes; of everything, tool results included, 80 of 4,000"
+        in (report(facts))
+    )
+
+
+def test_own_traces_are_accounted_for_and_bring_no_foreign_sections(facts):
+    assert "Your own traces" not in report(facts) and "At work on the simulators" in report(facts)
+    own = no_own_traces(
+        read=40,
+        taken=30,
+        groups=20,
+        by_type=Counter(retrieval=5),
+        rules=Counter(name=4, question=1),
+        counts=Counter(undecided=2),
+        left_out=Counter(failed=3, not_drawn=7),
+        normalised=Counter({"texts cut in the middle": 1}),
+        secrets=Counter(openai=2),
+    )
+    text = report(facts._replace(own=own, live={"episodes": 0, "policies": {}}, ablation={"experiments": {"x": {}}}))
+    for said in (
+        "Of 40 conversations 30 are used, in 20 groups; left out: 3 are marked `success: false`, 7 are more than",
+        "2 texts of the agent could not be typed",
+        "2 secrets were redacted (2 openai)",
+        "1 texts cut in the middle",
+        "| the tool's name ",
+    ):
+        assert said in text
+    assert "At work on the simulators" not in text and "What each change of the recipe does" not in text
+
+
 def recorded(row: Answers) -> dict:
     """A line of the answers, which says nothing of what is made of them afterwards."""
     return row.model_dump(mode="json", exclude={"route", "combined"})
@@ -360,7 +403,8 @@ def workspace(folder: Path) -> None:
     write_jsonl(folder / "data/effects.jsonl", effects)
     write_json(folder / "data/answers/models.json", {role: size._asdict() for role, size in SIZES.items()})
     counted = {"episodes": 2, "groups": 1, "decisions": 8, "decisions_by_type": TYPES}
-    write_json(folder / "metrics/data.json", {"train": counted})
+    write_json(folder / "metrics/data.json", {"train": counted, "contamination": CONTAMINATION})
+    write_json(folder / "metrics/ingest.json", no_own_traces())
     write_json(folder / "metrics/answer.json", {"decisions_per_second": 4.0})
     write_json(folder / "metrics/route.json", {"auroc": 0.7})
     write_json(folder / "metrics/live.json", LIVE)

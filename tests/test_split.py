@@ -6,9 +6,20 @@ from collections import Counter
 import pytest
 
 from specacts.config import Split
-from specacts.episodes import ACTION_TYPES, SPEAKING, Act, Action, Episode, User, decisions
+from specacts.episodes import (
+    ACTION_TYPES,
+    SPEAKING,
+    Act,
+    Action,
+    Episode,
+    User,
+    decisions,
+    load_episodes,
+    save_episodes,
+)
 from specacts.errors import UserError
-from specacts.split import SPLITS, missing_types, split_groups, summary, training_order
+from specacts.split import SPLITS, Outline, missing_types, outline, summary, training_order
+from specacts.split import split_groups as split_outlines
 from stages import split as split_stage
 
 SHARES = Split(train=0.5, verify=0.15, calibrate=0.15, test=0.2)
@@ -20,11 +31,15 @@ def episode(name: str, group: str, source: str = "toy", types: tuple[str, ...] =
     return Episode(id=name, group=group, source=source, tools=(), steps=steps)
 
 
+def split_groups(episodes: list[Episode], shares: Split, seed: int) -> dict[str, list[Outline]]:
+    return split_outlines([outline(episode) for episode in episodes], shares, seed)
+
+
 def toys(count: int, source: str = "toy", size: int = 2, types: tuple[str, ...] = ("final_answer",)) -> list[Episode]:
     return [episode(f"{source}_{n}_{k}", f"{source}_{n}", source, types) for n in range(count) for k in range(size)]
 
 
-def groups(part: list[Episode]) -> set[str]:
+def groups(part: list[Outline]) -> set[str]:
     return {e.group for e in part}
 
 
@@ -121,12 +136,38 @@ def test_the_summary_counts_all_nine_types_in_a_fixed_order():
 def test_the_stage_writes_four_files_and_the_counts(tmp_path, monkeypatch, config):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(split_stage, "load_config", lambda root: config)
-    split_stage.save_episodes(split_stage.EPISODES, toys(40))
+    bfcl, own = split_stage.SOURCES
+    save_episodes(bfcl, toys(30))
+    save_episodes(own, toys(10, "own"))
     split_stage.main()
-    read = {name: split_stage.load_episodes(split_stage.SPLIT / f"{name}.jsonl") for name in SPLITS}
-    assert Counter(e.id for part in read.values() for e in part) == Counter(e.id for e in toys(40))
+    read = {name: load_episodes(split_stage.SPLIT / f"{name}.jsonl") for name in SPLITS}
+    assert Counter(e.id for part in read.values() for e in part) == Counter(e.id for e in toys(30) + toys(10, "own"))
     metrics = json.loads(split_stage.METRICS.read_text())
     assert metrics["train"]["decisions"] == sum(len(decisions(e)) for e in read["train"])
+
+
+def test_two_sources_may_not_use_one_id(tmp_path, monkeypatch, config):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(split_stage, "load_config", lambda root: config)
+    for path in split_stage.SOURCES:
+        save_episodes(path, toys(10))
+    with pytest.raises(UserError, match=r"data/own/episodes.jsonl:1: id: 'toy_0_0' is also in data/episodes.jsonl"):
+        split_stage.main()
+    assert not split_stage.SPLIT.exists()
+
+
+def test_the_stage_counts_what_test_says_that_train_said_too(tmp_path, monkeypatch, config):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(split_stage, "load_config", lambda root: config)
+    words = " ".join(f"w{n}" for n in range(14))  # two runs of 13 words
+    alike = [e.model_copy(update={"steps": (User(content=words), *e.steps[1:])}) for e in toys(40)]
+    bfcl, own = split_stage.SOURCES
+    save_episodes(bfcl, alike)
+    save_episodes(own, [])
+    split_stage.main()
+    metrics = json.loads(split_stage.METRICS.read_text())
+    found = {"episodes": metrics["test"]["episodes"], "ngrams": 2, "shared": 2}
+    assert metrics["contamination"] == {"ngram": 13, "user": found, "all": found}
 
 
 def grouped(*sizes: int) -> list[Episode]:

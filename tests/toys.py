@@ -46,10 +46,22 @@ TRUNK = [3, 17, 44, 5, 201, 90, 17, 33, 8, 120, 121, 60]
 """Tokens for a model to have read."""
 
 COMPACT = Render(
-    template="compact", max_tokens=256, tools_tokens=64, user_tokens=40, observation_tokens=16, action_tokens=48
+    template="compact",
+    max_tokens=256,
+    system_tokens=16,
+    tools_tokens=64,
+    user_tokens=40,
+    observation_tokens=16,
+    action_tokens=48,
 )
 CHAT = Render(
-    template="chat", max_tokens=1600, tools_tokens=300, user_tokens=40, observation_tokens=24, action_tokens=80
+    template="chat",
+    max_tokens=1600,
+    system_tokens=16,
+    tools_tokens=300,
+    user_tokens=40,
+    observation_tokens=24,
+    action_tokens=80,
 )
 """Byte-level toys need more tokens for the frames of a chat template than its own tokenizer does."""
 

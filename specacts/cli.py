@@ -1,0 +1,270 @@
+"""The `specacts` command: look at one's own traces, and point the pipeline at them.
+
+    specacts validate traces.jsonl
+    specacts inspect traces.jsonl
+    specacts types suggest traces.jsonl -o types.yaml
+    specacts use traces.jsonl --types types.yaml
+
+Exit codes: 0 fine; 1 something is wrong with the traces, or with what was asked; 2 a wrong command line; 130 Ctrl-C.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from specacts.action_types import TypeMap, draft, load_type_map
+from specacts.chat import Conversation
+from specacts.config import load_config
+from specacts.episodes import ACTION_TYPES, Act, Episode, Tool, decisions
+from specacts.errors import UserError, one_line_errors
+from specacts.files import write_text
+from specacts.ingest import Duplicate, Reader, Reject, fitted
+from specacts.sources import Place, find_files, locate, size
+
+app = typer.Typer(
+    name="specacts",
+    help="Bring your own agent's conversations into the pipeline: look at them, mend them, use them.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+types_app = typer.Typer(help="Which tool is which action type.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(types_app, name="types")
+
+PARAMS = Path("params.yaml")
+Traces = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="TRACES",
+        help="A file of conversations (JSON lines, .gz, Parquet), a folder, a pattern in quotes, or several files.",
+        show_default=False,
+    ),
+]
+TypesFile = Annotated[
+    Path | None,
+    typer.Option("--types", help="The file that maps tool names to action types; without it the default rules."),
+]
+KeepSecrets = Annotated[
+    bool, typer.Option("--keep-secrets", help="Keep keys and passwords that are found instead of redacting them.")
+]
+SkipInvalid = Annotated[
+    bool, typer.Option("--skip-invalid", help="Go on with the good conversations where others are invalid.")
+]
+
+
+def main() -> None:
+    """The console script: what a user can mend is one line on stderr."""
+    with one_line_errors():
+        app()
+
+
+@app.command(epilog="Example: specacts validate traces.jsonl")
+def validate(traces: Traces, skip_invalid: SkipInvalid = False) -> None:
+    """Print every problem as `file:line: field: what`; exit with 1 if there is one.
+
+    With --skip-invalid: exit with 1 only if no conversation is valid.
+    """
+    counts: Counter[str] = Counter()
+    for found in _read(locate(traces), TypeMap({}, {}), keep_secrets=False):
+        counts[type(found).__name__] += 1
+        if isinstance(found, Reject):
+            counts["problems"] += len(found.lines())
+            for line in found.lines():
+                print(line)
+    read = counts["Conversation"] + counts["Reject"] + counts["Duplicate"]
+    print(
+        f"{read:,} conversations: {counts['Conversation']:,} valid, {counts['Duplicate']:,} there twice, "
+        f"{counts['Reject']:,} invalid with {counts['problems']:,} problems"
+    )
+    if not counts["Conversation"] or (counts["Reject"] and not skip_invalid):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: specacts inspect traces.jsonl --types types.yaml")
+def inspect(
+    traces: Traces,
+    types: TypesFile = None,
+    sample: Annotated[int, typer.Option(help="Which conversation is shown as the models see it, from 1.", min=1)] = 1,
+    skip_invalid: SkipInvalid = False,
+    keep_secrets: KeepSecrets = False,
+) -> None:
+    """Count what is there, by action type and by rule; lengths in tokens; one conversation as the models see it."""
+    from tabulate import tabulate
+
+    place = locate(traces)
+    mapping = load_type_map(types) if types else TypeMap({}, {})
+    config = load_config(Path("."))
+    renderer = _renderer(config)
+    reader = Reader(mapping, keep_secrets)
+    by_type, rules, notes, left, lengths = Counter(), Counter(), Counter(), Counter(), []
+    shown: Episode | None = None
+    for found in _read(place, mapping, keep_secrets, reader):
+        if isinstance(found, Conversation):
+            left["conversations"] += 1
+            rules += found.rules
+            notes += found.normalised
+            notes["texts whose action type cannot be told"] += len(found.undecided)
+            left["failed"] += found.success is False
+            left["with a group"] += bool(found.group)
+            episode, _ = fitted(found.episode, config.scale.own, config.seed)
+            by_type.update(due.gold.type for due in decisions(episode))
+            lengths.append(_length(episode, renderer))
+            if left["conversations"] <= sample:
+                shown = episode
+        elif isinstance(found, Reject):
+            left["invalid"] += 1
+            print(found.lines()[0], file=sys.stderr)
+        elif isinstance(found, Duplicate):
+            left["there twice"] += 1
+    if not shown or (left["invalid"] and not skip_invalid):
+        raise UserError(
+            f"{place.path}: {left['invalid']} of {left['conversations'] + left['invalid']} conversations are invalid; "
+            "`specacts validate` lists all problems, --skip-invalid goes on without them"
+        )
+    unit = "tokens" if renderer else "characters"
+    print(", ".join(f"{count:,} {what}" for what, count in left.items() if count))
+    print(f"{by_type.total():,} decisions; {unit} a conversation: {_quartiles(lengths)}\n")
+    print(tabulate([(name, by_type[name]) for name in ACTION_TYPES if by_type[name]], ["action type", "decisions"]))
+    print()
+    print(tabulate(rules.most_common(), ["typed by", "decisions"]))
+    for title, counts in (("also", notes), ("secrets found", reader.secrets)):
+        if counts := {what: count for what, count in counts.items() if count}:
+            print(f"\n{title}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()))
+    print(f"\n-- {shown.id}, as the models see it " + "-" * 40)
+    if renderer:
+        for window in renderer.windows(shown):
+            print(renderer.tokenizer.decode(window.ids))
+    else:
+        print("(for lengths in tokens and the transcript, bring the models first: dvc repro fetch)")
+
+
+@types_app.command(epilog="Example: specacts types suggest traces.jsonl -o types.yaml")
+def suggest(
+    traces: Traces,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file, not to stdout.")] = None,
+    types: TypesFile = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the output file.")] = False,
+    skip_invalid: SkipInvalid = False,
+) -> None:
+    """Draft the file that maps tool names to action types, with counts and reasons, for you to edit."""
+    place = locate(traces)
+    if output and output.exists() and not force:
+        raise UserError(f"{output}: is there already; --force overwrites it")
+    text = _draft(place, load_type_map(types) if types else TypeMap({}, {}), skip_invalid)
+    if output:
+        write_text(output, text)
+        print(f"wrote {output}: check every line, then: specacts use {' '.join(traces)} --types {output}")
+    else:
+        print(text, end="")
+
+
+@app.command(epilog="Example: specacts use traces.jsonl --types types.yaml   (then: dvc repro)")
+def use(
+    traces: Traces,
+    types: TypesFile = None,
+    mix: Annotated[bool, typer.Option("--mix", help="Beside BFCL's traces, not instead of them.")] = False,
+    skip_invalid: SkipInvalid = False,
+    keep_secrets: KeepSecrets = False,
+) -> None:
+    """Point params.yaml at your traces; its comments stay. Then `dvc repro` runs the whole pipeline on them."""
+    place = locate(traces)
+    if not PARAMS.is_file():
+        raise UserError(f"{PARAMS}: no such file; run this in the repository's root")
+    load_config(Path("."))
+    if types is None:
+        types = Path("configs/action_types") / f"{Path(place.path).name.split('.')[0] or 'own'}.yaml"
+        if not types.exists():
+            write_text(types, _draft(place, TypeMap({}, {}), skip_invalid))
+            print(f"wrote {types}: a draft of which tool is which action type; check every line")
+    load_type_map(types)
+    values = {
+        "bfcl": mix,
+        "own": True,
+        "path": place.path,
+        "files": list(place.files),
+        "types": str(types),
+        "invalid": "skip" if skip_invalid else "stop",
+        "secrets": "keep" if keep_secrets else "redact",
+    }
+    edit_params(values)
+    print(f"{PARAMS}: sources now are {'BFCL and ' if mix else ''}{place.path} with {types}. Next: dvc repro")
+
+
+def edit_params(values: dict[str, Any]) -> None:
+    """Set keys of `sources` in params.yaml; comments and everything else stay as they are."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.comments import CommentedSeq
+
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, 4096
+    content = yaml.load(PARAMS.read_text(encoding="utf-8"))
+    for name, value in values.items():
+        if isinstance(value, list):
+            value = CommentedSeq(value)
+            value.fa.set_flow_style()
+        content["sources"][name] = value
+    written: list[str] = []
+    yaml.dump(content, _Into(written))
+    write_text(PARAMS, "".join(written))
+
+
+class _Into:
+    """A stream that ruamel writes to."""
+
+    def __init__(self, parts: list[str]):
+        self.write: Callable[[str], None] = parts.append
+
+
+def _draft(place: Place, mapping: TypeMap, skip_invalid: bool) -> str:
+    """Every tool that is offered or called, with how often it is called."""
+    calls: Counter[str] = Counter()
+    tools: dict[str, Tool] = {}
+    invalid = 0
+    for found in _read(place, mapping, keep_secrets=False):
+        if isinstance(found, Reject):
+            invalid += 1
+            print(found.lines()[0], file=sys.stderr)
+        elif isinstance(found, Conversation):
+            for tool in found.episode.tools:
+                tools.setdefault(tool.name, tool)
+            calls.update(step.action.tool for step in found.episode.steps if isinstance(step, Act) and step.action.tool)
+    if invalid and not skip_invalid:
+        raise UserError(f"{place.path}: {invalid} conversations are invalid; --skip-invalid goes on without them")
+    known = [(tools.get(name) or Tool(name=name), calls[name]) for name in {**tools, **calls}]
+    return draft(known, mapping, Path(place.path).name)
+
+
+def _read(place: Place, mapping: TypeMap, keep_secrets: bool, reader: Reader | None = None) -> Iterator[Any]:
+    """Every conversation of a place, behind a progress bar where somebody looks on."""
+    from tqdm import tqdm
+
+    total = size(find_files(place))
+    with tqdm(desc="read", total=total, unit="B", unit_scale=True, leave=False, disable=None) as progress:
+        yield from (reader or Reader(mapping, keep_secrets)).read(place, progress.update)
+
+
+def _renderer(config: Any) -> Any:
+    """The cheap model's renderer; None before the models are there."""
+    base = Path("models/base/cheap")
+    if not (base / "tokenizer.json").is_file():
+        return None
+    from specacts.render import load_renderer
+
+    return load_renderer(base, config.scale.render, config.recipe.asking_form("cheap"))
+
+
+def _length(episode: Episode, renderer: Any) -> int:
+    if renderer is None:
+        return sum(len(step.action.content if isinstance(step, Act) else step.content) for step in episode.steps)
+    return sum(len(window.ids) for window in renderer.windows(episode))
+
+
+def _quartiles(values: list[int]) -> str:
+    ordered = sorted(values)
+    least, low, half, high, most = (ordered[round(q * (len(ordered) - 1))] for q in (0, 0.25, 0.5, 0.75, 1))
+    return f"median {half:,}, half of them {low:,} to {high:,}, from {least:,} to {most:,}"

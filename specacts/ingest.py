@@ -1,0 +1,360 @@
+"""Bring in one's own conversations: read all of them as a stream, leave out what cannot be used, say what was done.
+
+    reader = Reader(types, keep_secrets=False)
+    for found in reader.read(place): ...                       # a Conversation, a Reject or a Duplicate
+    metrics = ingest(place, types, config.sources, config.scale.own, config.seed, Path("data/own"))
+
+Memory stays flat: of a conversation that was read nothing is kept but a few numbers and names. The first pass writes
+the episodes to a scratch file; when all are known, groups are made and a sample is drawn, and the second pass copies
+what was chosen.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from specacts.action_types import TypeMap
+from specacts.chat import Conversation, Invalid, Problem, clean, decode, read_conversation
+from specacts.config import Own, Sources
+from specacts.duplicates import Clusters
+from specacts.episodes import ACTION_TYPES, Act, Action, Episode, decisions
+from specacts.errors import UserError
+from specacts.secrets import redact, redact_text
+from specacts.sources import Place, Progress, Record, find_files, records
+from specacts.split import draw
+
+RULES = ("label", "mapping", "pattern", "name", "schema", "description", "default", "repair")
+RULES += ("statement", "question", "refusal")
+"""What can type a decision, in the order of precedence: calls first, then what is said."""
+LEFT_OUT = ("invalid", "duplicate", "failed", "low_reward", "nothing_to_learn", "not_drawn")
+SHOWN = 20
+"""Problems that are printed before the rest is only counted."""
+SHORTEST = 8
+"""Characters that are left of an argument's text at least; a call that is still too long is no label."""
+
+
+class Reject(NamedTuple):
+    """A line or row that is no conversation: where it stands, everything that is wrong, and what it holds."""
+
+    where: str
+    problems: list[Problem]
+    shown: str
+
+    def lines(self) -> list[str]:
+        return [f"{self.where}: {problem.field}: {problem.what}" for problem in self.problems]
+
+
+class Duplicate(NamedTuple):
+    """A conversation that was there before, the same in every character."""
+
+    where: str
+
+
+Read = Conversation | Reject | Duplicate
+
+
+class Reader:
+    """Conversations of a place, one after another; secrets are redacted and counted on the way."""
+
+    def __init__(self, types: TypeMap, keep_secrets: bool):
+        self.types, self.keep_secrets = types, keep_secrets
+        self.secrets: Counter[str] = Counter()
+        self.seen: dict[bytes, tuple[bytes, str]] = {}
+
+    def scrub(self, value: Any) -> Any:
+        if self.keep_secrets:
+            return value
+        found = redact(value)
+        if found.found:
+            self.secrets.update(found.found)
+        return found.value
+
+    def read(self, place: Place, progress: Progress = lambda count: None) -> Iterator[Read]:
+        """Every conversation. Raises `UserError` where there is no file."""
+        root = Path(place.path) if Path(place.path).is_dir() else Path(place.path).parent
+        for record in records(find_files(place), progress):
+            try:
+                yield self._conversation(record, root)
+            except Invalid as error:
+                problems = [self._shown(problem) for problem in error.problems]
+                yield Reject(record.where, problems, self._text_of(record))
+
+    def _conversation(self, record: Record, root: Path) -> Conversation | Duplicate:
+        if record.problem is not None:
+            raise Invalid([Problem("(line)", record.problem)])
+        value = decode(record.text) if record.text is not None else clean(record.value)
+        found = read_conversation(value, self.types, self.scrub)
+        content = record.text if record.text is not None else json.dumps(value, sort_keys=True)
+        digest = hashlib.blake2b(content.encode("utf-8", "replace"), digest_size=8).digest()
+        name = hashlib.blake2b(found.episode.id.encode(), digest_size=8).digest() if found.episode.id else digest
+        before, where = self.seen.setdefault(name, (digest, record.where))
+        if where != record.where:
+            if before == digest:
+                return Duplicate(record.where)
+            raise Invalid([Problem("id", f"{found.episode.id!r} is also at {where}, with other content")])
+        if found.episode.id:
+            return found
+        file = Path(record.file)
+        number = f"{file.relative_to(root) if root in file.parents else file.name}:{record.number}"
+        return found._replace(episode=found.episode.model_copy(update={"id": number}))
+
+    def _shown(self, problem: Problem) -> Problem:
+        """A problem as it can be printed: in one line, and with no secret in what was found."""
+        what = " ".join(self._safe(problem.what).split())
+        what = what if len(what) <= 200 else what[:150] + " ... " + what[-45:]
+        return Problem(" ".join(self._safe(problem.field)[:200].split()), what)
+
+    def _safe(self, text: str) -> str:
+        return text if self.keep_secrets else redact_text(text).value
+
+    def _text_of(self, record: Record) -> str:
+        """What a rejected line holds, without its secrets; of a table's row its JSON."""
+        if record.value is not None:
+            safe = record.value if self.keep_secrets else redact(record.value).value
+            return json.dumps(safe, ensure_ascii=False, default=str)
+        return self._safe(record.text if record.text is not None else record.shown)
+
+
+# -- the conversations as the models get them -----------------------------------------------------------------
+
+
+def shortened(action: Action, most: int) -> Action | None:
+    """The action with no more than `most` characters of text, or tool and arguments; None where that cannot be.
+
+    A model may generate so much for one action and no more: what is longer could never be proposed.
+    """
+    if action.tool is None:
+        return (
+            action if len(action.content) <= most else action.model_copy(update={"content": _cut(action.content, most)})
+        )
+    room = most - len(action.tool)
+    if _length(action.arguments) <= room:
+        return action
+    low, high = SHORTEST, max(SHORTEST, room)  # the longest texts that fit, all arguments alike
+    if _length(_capped(action.arguments, low)) > room:
+        return None
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if _length(_capped(action.arguments, middle)) <= room else (low, middle - 1)
+    return action.model_copy(update={"arguments": _capped(action.arguments, low)})
+
+
+def _length(arguments: dict[str, Any]) -> int:
+    return len(json.dumps(arguments, ensure_ascii=False, separators=(",", ":")))
+
+
+def _capped(value: Any, most: int) -> Any:
+    if isinstance(value, str):
+        return _cut(value, most)
+    if isinstance(value, dict):
+        return {key: _capped(item, most) for key, item in value.items()}
+    return [_capped(item, most) for item in value] if isinstance(value, list) else value
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def fitted(episode: Episode, own: Own, seed: int) -> tuple[Episode, Counter[str]]:
+    """The episode with actions that models can propose and a run of at most `own.decisions` decisions.
+
+    Also how many actions were shortened, were too long to be labels, and were left out behind the run.
+    """
+    counts: Counter[str] = Counter()
+    steps = []
+    for step in episode.steps:
+        if isinstance(step, Act):
+            action = shortened(step.action, own.characters)
+            counts["shortened"] += action is not step.action and action is not None
+            counts["too_long"] += action is None and step.supervised
+            step = step.model_copy(
+                update={"action": action or step.action, "supervised": step.supervised and action is not None}
+            )
+        steps.append(step)
+    places = [n for n, step in enumerate(steps) if isinstance(step, Act) and step.supervised]
+    if len(places) > own.decisions:
+        counts["decisions_not_drawn"] = len(places) - own.decisions
+        start = int(draw(seed, "decisions", episode.id) * (len(places) - own.decisions + 1))
+        for n in places[:start]:
+            steps[n] = steps[n].model_copy(update={"supervised": False})
+        del steps[places[start + own.decisions - 1] + 1 :]
+    return episode.model_copy(update={"steps": tuple(steps)}), counts
+
+
+# -- the whole ------------------------------------------------------------------------------------------------
+
+
+class _Index:
+    """What is remembered of every conversation on its way through the scratch file."""
+
+    def __init__(self, near_duplicates: float | None):
+        self.ids: list[str] = []
+        self.groups: list[str] = []
+        self.clusters = Clusters(near_duplicates) if near_duplicates else None
+
+    def add(self, found: Conversation) -> None:
+        self.ids.append(found.episode.id)
+        self.groups.append(sys.intern(found.group))
+        if self.clusters:
+            self.clusters.add(found.first)
+
+    def named(self) -> list[str]:
+        """Every conversation's group: its own; else that of the conversations that begin alike; else its id."""
+        labels = self.clusters.labels() if self.clusters else range(len(self.ids))
+        first: dict[int, str] = {}
+        for label, group in zip(labels, self.groups, strict=True):
+            if group:
+                first.setdefault(label, f"own/{group}")
+        named = []
+        for label, group, name in zip(labels, self.groups, self.ids, strict=True):
+            named.append(f"own/{group}" if group else first.setdefault(label, f"own/~{name}"))
+        return named
+
+
+def ingest(
+    place: Place,
+    types: TypeMap,
+    sources: Sources,
+    own: Own,
+    seed: int,
+    out: Path,
+    progress: Progress = lambda count: None,
+) -> dict[str, Any]:
+    """Write `episodes.jsonl`, `rejects.jsonl` and `undecided.jsonl` to the folder `out`; returns the metrics.
+
+    Raises `UserError` for invalid conversations where `sources.invalid` is `stop`, after it has printed the first
+    of all their problems, and where nothing is left.
+    """
+    reader, index = Reader(types, sources.secrets == "keep"), _Index(sources.near_duplicates)
+    left_out, counts, rules, normalised = (Counter() for _ in range(4))
+    read, problems = 0, 0
+    scratch = out / ".all.jsonl"
+    with (
+        scratch.open("w", encoding="utf-8", newline="\n") as file,
+        (out / "rejects.jsonl").open("w", encoding="utf-8", newline="\n") as rejects,
+        (out / "undecided.jsonl").open("w", encoding="utf-8", newline="\n") as undecided,
+    ):
+        for found in reader.read(place, progress):
+            read += 1
+            if isinstance(found, Reject):
+                left_out["invalid"] += 1
+                for line in found.lines():
+                    problems += 1
+                    if problems <= SHOWN:
+                        print(line, file=sys.stderr)
+                rejects.write(_line({"where": found.where, "problems": found.lines(), "line": found.shown}))
+                continue
+            why = "duplicate" if isinstance(found, Duplicate) else unwanted(found, sources)
+            if not why:
+                rules += found.rules
+                normalised += found.normalised
+                counts["undecided"] += len(found.undecided)
+                for text in found.undecided:
+                    undecided.write(_line({"episode": found.episode.id, "text": text}))
+                episode, changed = fitted(found.episode, own, seed)
+                counts += changed
+                why = "" if decisions(episode) else "nothing_to_learn"
+            if why:
+                left_out[why] += 1
+                continue
+            index.add(found)
+            file.write(_line(episode.model_dump(mode="json")))
+    if problems and sources.invalid == "stop":
+        more = f" (the first {SHOWN} are above)" if problems > SHOWN else ""
+        raise UserError(
+            f"{place.path}: {problems} problems{more} in {left_out['invalid']} of {read} conversations: mend them, or "
+            "leave those conversations out with sources.invalid: skip. `specacts validate` lists all problems"
+        )
+    if not index.ids:
+        raise UserError(f"{place.path}: none of {read} conversations can be used: {dict(left_out)}")
+    groups = index.named()
+    chosen = sample(groups, own.conversations, seed)
+    left_out["not_drawn"] = len(groups) - len(chosen)
+    by_type: Counter[str] = Counter()
+    faults = 0
+    with scratch.open(encoding="utf-8") as file, (out / "episodes.jsonl").open("w", encoding="utf-8") as kept:
+        for number, line in enumerate(file):
+            if number not in chosen:
+                continue
+            # The group's is the only `"group":""` with bare quotes: inside texts they are escaped.
+            line = line.replace('"group":""', f'"group":{json.dumps(groups[number], ensure_ascii=False)}', 1)
+            kept.write(line)
+            steps = json.loads(line)["steps"]
+            acts = [step for step in steps if step["role"] == "action"]
+            by_type.update(step["action"]["type"] for step in acts if step["supervised"])
+            faults += sum(not step["supervised"] for step in acts)
+    os.remove(scratch)
+    names = {groups[number] for number in chosen}
+    return metrics(
+        read=read,
+        taken=len(chosen),
+        groups=len(names),
+        by_type=by_type,
+        context_only=faults,
+        rules=rules,
+        counts=counts,
+        left_out=left_out,
+        normalised=normalised,
+        secrets=reader.secrets,
+    )
+
+
+def metrics(
+    read: int = 0,
+    taken: int = 0,
+    groups: int = 0,
+    context_only: int = 0,
+    by_type: Counter[str] | None = None,
+    rules: Counter[str] | None = None,
+    counts: Counter[str] | None = None,
+    left_out: Counter[str] | None = None,
+    normalised: Counter[str] | None = None,
+    secrets: Counter[str] | None = None,
+) -> dict[str, Any]:
+    """`metrics/ingest.json`, also where there are no own traces. Rules are counted over all that was read."""
+    by_type, rules, counts, left_out = (c or Counter() for c in (by_type, rules, counts, left_out))
+    return {
+        "conversations": read,
+        "taken": taken,
+        "left_out": {why: left_out[why] for why in LEFT_OUT},
+        "groups": groups,
+        "decisions": by_type.total(),
+        "decisions_by_type": {name: by_type[name] for name in ACTION_TYPES},
+        "actions_that_are_context": context_only,
+        "typed_by": {rule: rules[rule] for rule in RULES},
+        "undecided_texts": counts["undecided"],
+        "shortened_actions": counts["shortened"],
+        "actions_too_long": counts["too_long"],
+        "decisions_not_drawn": counts["decisions_not_drawn"],
+        "normalised": dict(sorted((normalised or Counter()).items())),
+        "secrets": dict(sorted((secrets or Counter()).items())),
+    }
+
+
+def unwanted(found: Conversation, sources: Sources) -> str:
+    """Why a conversation is left out though nothing is wrong with it; "" if it is wanted."""
+    if found.success is False and sources.failed == "skip":
+        return "failed"
+    if sources.min_reward is not None and found.reward is not None and found.reward < sources.min_reward:
+        return "low_reward"
+    return ""
+
+
+def sample(groups: list[str], most: int, seed: int) -> set[int]:
+    """The numbers of at most `most` conversations, of whole groups as far as possible, drawn by the seed."""
+    if len(groups) <= most:
+        return set(range(len(groups)))
+    members: dict[str, list[int]] = {}
+    for number, group in enumerate(groups):
+        members.setdefault(group, []).append(number)
+    ordered = [n for group in sorted(members, key=lambda group: draw(seed, "own", group)) for n in members[group]]
+    return set(ordered[:most])
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"

@@ -1,0 +1,273 @@
+"""Hostile and broken conversations, and what becomes of each. `tests/test_hostile.py` holds the reader to it.
+
+python tests/hostile.py > docs/hostile-input.md      # the table, from what the reader really does
+"""
+
+import gzip
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from specacts.action_types import TypeMap
+from specacts.chat import LONGEST, Conversation
+from specacts.ingest import Duplicate, Reader, Reject
+from specacts.sources import Place
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "get_order", "arguments": '{"order": 7}'}}
+USER = {"role": "user", "content": "Where is my order?"}
+CALLS = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+RESULT = {"role": "tool", "tool_call_id": "c1", "content": "on its way"}
+NAMELESS = {"role": "tool", "content": "on its way"}
+IMAGE = [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": {"url": "data:"}}]
+RTL = "שלום \u202e👩‍👩‍👧 مرحبا"
+TEMPLATE = "{{ messages }}<|im_start|>"
+DONE = {"role": "assistant", "content": "It is on its way."}
+
+
+def conversation(*messages: Any, **fields: Any) -> dict[str, Any]:
+    return {"messages": list(messages) or [USER, CALLS, RESULT, DONE], **fields}
+
+
+def line(*messages: Any, **fields: Any) -> bytes:
+    return json.dumps(conversation(*messages, **fields)).encode() + b"\n"
+
+
+def calling(arguments: Any, name: str = "get_order") -> bytes:
+    call = CALL | {"function": {"name": name, "arguments": arguments}}
+    return line(USER, CALLS | {"tool_calls": [call]}, RESULT, DONE)
+
+
+GOOD = line()
+
+
+class Case(NamedTuple):
+    """What a file holds, how it is named, and what is to come of it: how many good ones, and what is said of others.
+
+    says: part of the reason for every rejected line, or of the notes on what was changed to accept one; "" where
+    nothing is to be said. holds: a text that an accepted conversation must hold.
+    """
+
+    title: str
+    content: Callable[[], bytes]
+    good: int
+    says: str
+    name: str = "traces.jsonl"
+    holds: str = ""
+
+
+def nested(depth: int) -> str:
+    return '{"a":' * depth + "1" + "}" * depth
+
+
+def long_conversation(messages: int) -> bytes:
+    turns = [m for _ in range(messages // 4) for m in (USER, CALLS, RESULT, DONE)]
+    return line(*turns)
+
+
+CASES = [
+    # JSON and bytes
+    Case("truncated JSON", lambda: GOOD[:-20] + b"\n" + GOOD, 1, "not valid JSON: "),
+    Case("malformed JSON", lambda: b"{'messages': []}\n" + GOOD, 1, "not valid JSON: Expecting property name"),
+    Case("no JSON at all", lambda: b"hello\n" + GOOD, 1, "not valid JSON: Expecting value at column 1"),
+    Case("a JSON array of conversations", lambda: b"[" + GOOD.strip() + b"]\n", 0, "an array, not a conversation"),
+    Case(
+        "JSON spread over several lines", lambda: json.dumps(conversation(), indent=1).encode(), 0, "not valid JSON: "
+    ),
+    Case("blank lines", lambda: b"\n  \n" + GOOD + b"\n", 1, ""),
+    Case("a file of no bytes", lambda: b"", 0, ""),
+    Case("Windows line ends", lambda: GOOD.replace(b"\n", b"\r\n"), 1, ""),
+    Case("no line end at the end", lambda: GOOD.strip(), 1, ""),
+    Case("UTF-8 with a byte-order mark", lambda: b"\xef\xbb\xbf" + GOOD, 1, ""),
+    Case("UTF-16", lambda: GOOD.decode().encode("utf-16"), 0, "the file is UTF-16; convert it"),
+    Case("Latin-1", lambda: line({"role": "user", "content": "Grüße"}, DONE).replace(b"\\u00fc", b"\xfc"), 0, "0xfc"),
+    Case("bytes that are no text", lambda: b"\x80\x81\n" + GOOD, 1, "not UTF-8: byte 0x80 at byte 1 of the line"),
+    Case("NUL bytes between lines, as after a crash", lambda: GOOD + b"\0" * 64 + b"\n", 1, "a NUL byte at byte 1"),
+    Case("a raw NUL byte in a text", lambda: GOOD.replace(b"on its", b"on\0its"), 0, "a NUL byte at byte "),
+    Case("an escaped NUL in a text", lambda: GOOD.replace(b"on its", b"on\\u0000its"), 1, "", holds="on\ufffdits"),
+    Case("a lone surrogate", lambda: GOOD.replace(b"on its", b"on \\ud83d its"), 1, "", holds="on \ufffd its"),
+    Case("a line of 10 MB", lambda: line(USER, CALLS, RESULT | {"content": "x" * 10**7}, DONE), 1, "texts cut"),
+    Case(
+        "a line of 40 MB", lambda: line(USER | {"content": "x" * 4 * 10**7}, DONE) + GOOD, 1, "a line of more than 32"
+    ),
+    Case("a conversation of 100,000 messages", lambda: long_conversation(100_000), 1, ""),
+    Case("nested 100,000 deep", lambda: b'{"messages":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", 0, "nested deeper"),
+    Case("arguments nested 65 deep", lambda: calling(nested(65)), 0, "nested deeper than 64 levels"),
+    Case("a gzip file", lambda: gzip.compress(GOOD), 1, "", "traces.jsonl.gz"),
+    Case("a gzip file under a plain name", lambda: gzip.compress(GOOD), 1, ""),
+    Case("a gzip file cut short", lambda: gzip.compress(GOOD * 9)[:-12], 1, "compressed file is damaged", "t.jsonl.gz"),
+    Case("a Parquet file that is none", lambda: b"PAR1 not really", 0, "cannot be read", "traces.parquet"),
+    # numbers
+    Case("NaN", lambda: GOOD[:-2] + b', "reward": NaN}\n', 0, "NaN is not JSON"),
+    Case("Infinity", lambda: GOOD[:-2] + b', "reward": -Infinity}\n', 0, "-Infinity is not JSON"),
+    Case("1e999", lambda: GOOD[:-2] + b', "reward": 1e999}\n', 0, "1e999 is too large a number"),
+    Case("NaN in arguments", lambda: calling('{"a": NaN}'), 0, "NaN is not JSON"),
+    Case("1e999 in arguments", lambda: calling('{"a": 1e999}'), 0, "1e999 is too large a number"),
+    Case(
+        "an integer of 5,000 digits", lambda: calling('{"a": ' + "9" * 5000 + "}"), 0, "an integer with too many digits"
+    ),
+    Case("an integer of 100 digits", lambda: calling('{"a": ' + "9" * 100 + "}"), 1, ""),
+    # calls
+    Case("arguments that are no JSON", lambda: calling("order=7"), 0, "not valid JSON: Expecting value"),
+    Case("arguments that are a list", lambda: calling("[7]"), 0, "the arguments are an array, not an object"),
+    Case("arguments that are null", lambda: calling("null"), 0, "the arguments are null, not an object"),
+    Case("arguments that are empty", lambda: calling(""), 1, "", holds='"arguments":{}'),
+    Case(
+        "arguments that are an object, not its text",
+        lambda: calling({"order": 7}),
+        1,
+        "",
+        holds='"arguments":{"order":7}',
+    ),
+    Case("a result for no call", lambda: line(USER, CALLS, RESULT | {"tool_call_id": "c9"}, DONE), 0, "is no call of"),
+    Case("a result before any call", lambda: line(USER, RESULT, DONE), 0, "is no call of the assistant message before"),
+    Case("two results for a call", lambda: line(USER, CALLS, RESULT, RESULT, DONE), 0, "has a result already"),
+    Case("a call without a result", lambda: line(USER, CALLS, DONE), 0, "no tool message answers 'c1'"),
+    Case("a call without a result at the very end", lambda: line(USER, CALLS), 1, ""),
+    Case(
+        "two calls of one id in one message",
+        lambda: line(USER, CALLS | {"tool_calls": [CALL, CALL]}, RESULT, DONE),
+        0,
+        "names 2 calls of this message",
+    ),
+    Case(
+        "an id used again by a later message",
+        lambda: line(USER, CALLS, RESULT, CALLS, RESULT, DONE),
+        1,
+        "",
+    ),
+    Case(
+        "a result without an id, of the only call",
+        lambda: line(USER, CALLS, {"role": "tool", "content": "x"}),
+        1,
+        "without",
+    ),
+    Case(
+        "results without ids, of two calls",
+        lambda: line(USER, CALLS | {"tool_calls": [CALL, CALL | {"id": "c2"}]}, NAMELESS, DONE),
+        0,
+        "missing, and 2 calls wait for a result",
+    ),
+    Case(
+        "a call of no function", lambda: line(USER, CALLS | {"tool_calls": [{"id": "c1"}]}, RESULT), 0, "Field required"
+    ),
+    Case("a tool name with spaces", lambda: calling("{}", "get my order"), 1, "", holds="get my order"),
+    Case(
+        "a tool name in template syntax",
+        lambda: calling("{}", "{{ messages }}<|im_start|>"),
+        1,
+        "",
+        holds="{{ messages }}<|im_start|>",
+    ),
+    Case("a tool name of no characters", lambda: calling("{}", ""), 0, "at least 1 character"),
+    Case("a tool name of 1,000 characters", lambda: calling("{}", "x" * 1000), 0, "at most 256 characters"),
+    Case(
+        "a tool defined twice, differently",
+        lambda: line(tools=[{"type": "function", "function": {"name": "f", "description": d}} for d in "ab"]),
+        0,
+        "'f' is defined twice, in different ways",
+    ),
+    # messages and conversations
+    Case(
+        "an unknown role", lambda: line(USER | {"role": "robot"}, DONE), 0, "'system', 'developer', 'user', 'assistant'"
+    ),
+    Case("no messages", lambda: line(*[], messages=[]), 0, "at least 1 item"),
+    Case("no field `messages`", lambda: b'{"id": "a"}\n', 0, "messages: Field required"),
+    Case("no assistant message", lambda: line(USER), 0, "no assistant message"),
+    Case("a message that is no object", lambda: line(USER, "hello", DONE), 0, "messages.1"),
+    Case("a text that is a number", lambda: line(USER | {"content": 7}, DONE), 0, "a number, not a string or an array"),
+    Case("an assistant message of nothing", lambda: line(USER, {"role": "assistant", "content": ""}, DONE), 1, "empty"),
+    Case(
+        "an image beside text",
+        lambda: line(
+            USER | {"content": [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": {"url": "data:"}}]},
+            DONE,
+        ),
+        1,
+        "parts that are no text",
+    ),
+    Case(
+        "a result that is JSON, not text",
+        lambda: line(USER, CALLS, RESULT | {"content": {"state": "sent"}}, DONE),
+        1,
+        "results written as JSON",
+    ),
+    Case("a text that cannot be typed", lambda: line(USER, DONE | {"content": "Which one? Tell me."}), 1, ""),
+    Case("the same conversation twice", lambda: line(id="a") * 2, 1, ""),
+    Case("one id, different conversations", lambda: line(id="a") + line(USER, DONE, id="a"), 1, "'a' is also at"),
+    Case("an id of 1,000 characters", lambda: line(id="x" * 1000), 0, "at most 256 characters"),
+    Case("an id that is a number", lambda: line(id=7), 1, ""),
+    Case(
+        "right-to-left text and emoji",
+        lambda: line(USER | {"content": "שלום \u202e👩‍👩‍👧 مرحبا"}, DONE),
+        1,
+        "",
+        holds="שלום \u202e👩‍👩‍👧 مرحبا",
+    ),
+    Case("fields that nobody knows", lambda: line(extra={"x": [1]}, metadata=None), 1, ""),
+]
+
+
+class Outcome(NamedTuple):
+    """What the reader made of a file."""
+
+    good: list[Conversation]
+    rejects: list[Reject]
+    duplicates: int
+
+
+def outcome(case: Case, folder: Path) -> Outcome:
+    path = folder / case.name
+    path.write_bytes(case.content())
+    found = list(Reader(TypeMap({}, {}), keep_secrets=False).read(Place(str(path), ())))
+    good = [one for one in found if isinstance(one, Conversation)]
+    return Outcome(
+        good, [one for one in found if isinstance(one, Reject)], sum(isinstance(one, Duplicate) for one in found)
+    )
+
+
+def table() -> str:
+    """Every case with what the reader says of it, as Markdown."""
+    rows = ["| input | outcome | what is said or changed |", "|---|---|---|"]
+    for case in CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            found = outcome(case, Path(folder))
+            said = [line.replace(f"{folder}/", "") for one in found.rejects for line in one.lines()[:1]]
+        notes = [note for one in found.good for note, count in one.normalised.items() if count]
+        notes += ["context: its action type cannot be told"] * sum(len(one.undecided) for one in found.good)
+        notes += [f"what is there again is left out ({found.duplicates})"] if found.duplicates else []
+        notes += [f"as `{case.holds}`"] if case.holds else []
+        verdict = (
+            "accepted" if not said else "rejected" if not found.good else "that line rejected, the others accepted"
+        )
+        if not said and not found.good:
+            verdict = "no conversation"
+        more = [f"and {len(said) - 1} more lines"] if len(said) > 1 else []
+        text = "; ".join([*(f"``{line}``" for line in said[:1]), *more, *notes]).replace("|", "\\|")
+        rows.append(f"| {case.title} | {verdict} | {text} |")
+    return "\n".join(rows)
+
+
+HEAD = f"""# Hostile and broken traces
+
+What becomes of conversations that are not as they should be. Made by `python tests/hostile.py` from what the reader
+does; `tests/test_hostile.py` holds the reader to it, and this page to the reader.
+
+A line that is rejected stops the import, after all problems were listed; with `sources.invalid: skip` it is left out
+and written to `data/own/rejects.jsonl` beside the reasons. Nothing is ever half-written. Accepted means: as it is, or
+with the change that is named. Lone surrogates and NUL characters become U+FFFD. A message or result of more than
+{LONGEST:,} characters loses its middle. Of two equal keys in one JSON object the last counts.
+
+"""
+
+
+def page() -> str:
+    return HEAD + table() + "\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")
