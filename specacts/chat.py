@@ -241,7 +241,7 @@ class _Definition(_Lenient):
 
 
 class _Conversation(_Lenient):
-    messages: Annotated[Annotated[tuple[_Message, ...], Field(min_length=1)], BeforeValidator(_from_json)]
+    messages: Annotated[tuple[_Message, ...], BeforeValidator(_from_json)]
     tools: Annotated[tuple[Annotated[_Definition, BeforeValidator(_flat)], ...], BeforeValidator(_from_json)] | None = (
         None
     )
@@ -313,11 +313,12 @@ class _Reader:
     def conversation(self) -> Conversation:
         said = [(f"messages.{n}", m) for n, m in enumerate(self.given.messages) if not _is_empty(m)]
         self.normalised["empty assistant messages"] += len(self.given.messages) - len(said)
-        for (field, message), (_, following) in zip(said, [*said[1:], ("", None)], strict=True):
-            self._message(field, message, following)
+        for n, (field, message) in enumerate(said):
+            self._message(field, message, said[n + 1][1] if n + 1 < len(said) else None)
         self._settle(at_end=True)
         if not any(isinstance(step, Act) for step in self.steps) and not self.problems:
-            self._wrong("messages", "no assistant message: there is no action to learn from")
+            what = "no assistant message" if self.given.messages else "empty"
+            self._wrong("messages", f"{what}: there is no action to learn from")
         if self.problems:
             raise Invalid(self.problems)
         self._mend()

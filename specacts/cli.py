@@ -8,9 +8,10 @@
 Exit codes: 0 fine; 1 something is wrong with the traces, or with what was asked; 2 a wrong command line; 130 Ctrl-C.
 """
 
+import io
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -202,22 +203,16 @@ def edit_params(values: dict[str, Any]) -> None:
 
     yaml = YAML()
     yaml.preserve_quotes, yaml.width = True, 4096
+    yaml.representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
     content = yaml.load(PARAMS.read_text(encoding="utf-8"))
     for name, value in values.items():
         if isinstance(value, list):
             value = CommentedSeq(value)
             value.fa.set_flow_style()
         content["sources"][name] = value
-    written: list[str] = []
-    yaml.dump(content, _Into(written))
-    write_text(PARAMS, "".join(written))
-
-
-class _Into:
-    """A stream that ruamel writes to."""
-
-    def __init__(self, parts: list[str]):
-        self.write: Callable[[str], None] = parts.append
+    written = io.BytesIO()
+    yaml.dump(content, written)
+    write_text(PARAMS, written.getvalue().decode())
 
 
 def _draft(place: Place, mapping: TypeMap, skip_invalid: bool) -> str:

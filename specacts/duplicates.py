@@ -36,9 +36,9 @@ combining marks takes the square of its length."""
 
 NEIGHBOURS = 32
 """Members of a bucket that one of them is compared with. Ten thousand messages made from one template may share a
-bucket; comparing all of them with each other would take hours, and chains of neighbours connect what is alike."""
+bucket, and comparing all of them takes the square of that; chains of neighbours connect nearly all that is alike."""
 
-FOLLOWING = 8
+FOLLOWING = 8  # columns; with a band they tell neighbours from the rest of a bucket of thousands
 PAIRS = 20_000  # compared at once: 20 MB
 
 _WORD = re.compile(r"\w+")
@@ -49,7 +49,7 @@ _BASE = np.uint64(0x9E3779B97F4A7C15)
 class Clusters:
     """Messages, fed one by one, and which of them are near-duplicates.
 
-    Keeps a MinHash signature of every different message (512 bytes, 720 with all that belongs to it), not its text.
+    Keeps a MinHash signature of every different message (512 bytes, 680 with all that belongs to it), not its text.
     """
 
     def __init__(self, threshold: float):
@@ -94,8 +94,8 @@ class Clusters:
     def _clusters(self) -> np.ndarray:
         """The cluster of every signature, numbered anyhow.
 
-        datasketch's MinHashLSH is not used: its dictionaries of sets take 5 kB a message, and the bands it chooses
-        overlook half of the pairs at the threshold. Sorting one band at a time takes 0.3 kB, and only here.
+        datasketch's MinHashLSH is not used: its dictionaries of sets take 5 kB a message, and its own choice of
+        bands overlooks half of the pairs at a threshold of 0.7. Sorting one band at a time takes 0.3 kB, and only here.
         """
         signatures = np.frombuffer(self._signatures, dtype=np.uint32).reshape(-1, PERMUTATIONS)
         digests = np.frombuffer(b"".join(self._rows), dtype=np.uint64)[::2]

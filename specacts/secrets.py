@@ -180,7 +180,10 @@ SHAPES = (
     ),
     (
         "A",
-        re.compile(r"A(?:Iza|[A-Z3][A-Z]{2}|3T|KC|P[0-9A-F]|BSK|C[a-z0-9]{32})[A-Za-z0-9_+/=-]{9}"),
+        re.compile(
+            r"A(?:(?:Iza|KIA|SIA|BIA|CCA|3T[A-Z0-9]|KC)[A-Za-z0-9_-]{10}|BSK[A-Za-z0-9+/]{60}|C[a-z0-9]{32}"
+            r"|P[0-9A-F](?=[a-zA-Z]{0,40}[0-9])[A-Za-z0-9]{8})"
+        ),
         own("google", "AIza[A-Za-z0-9_-]{30,}+")
         + own("aws-bedrock", "ABSK[A-Za-z0-9+/]{60,}+={0,2}")
         + denied("aws-access-key", AWSKeyDetector)[:1]
@@ -220,7 +223,8 @@ SHAPES = (
 AWS_SECRET = denied("aws-secret-key", AWSKeyDetector)[1:]
 AZURE = denied("azure-storage-key", AzureStorageKeyDetector)
 
-BEGIN_KEY = re.compile("-{2,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY|PuTTY-User-Key-File-[0-9]")
+BEGIN_KEY = re.compile("BEGIN (?:(?<=-BEGIN )|(?<=- BEGIN ))[A-Z0-9 ]{0,40}PRIVATE KEY")
+BEGIN_PUTTY = re.compile("PuTTY-User-Key-File-[0-9]")
 END_KEY = re.compile("-{2,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{0,5}|Private-MAC: ?[0-9a-f]{1,128}")
 URL_PASSWORD = re.compile(r"://[^\s:/?#@\"'<>\\\0]{0,128}:(?P<value>[^\s/?#\"'<>\\\0]{1,256})@")
 BEARER = re.compile(r"bearer(?: |:|\+|%20|\\?[\"']){1,3}(?P<value>[a-z0-9._~+/=|-]{16,}+)")
@@ -353,9 +357,9 @@ def _redact_plain(text: str) -> Redacted:
     """`redact_text` for the text as it stands, until nothing more is found."""
     found: Counter[str] = Counter()
     for _ in range(ROUNDS):
-        spans = merged(_spans(text)) if len(text) >= SHORTEST else []
-        if not spans:
+        if len(text) < SHORTEST or not (spans := _spans(text)):
             break
+        spans = merged(spans)
         spans = merged(spans + _repeated(text, spans))
         pieces, position = [], 0
         for start, end, _rank, kind in spans:
@@ -399,9 +403,16 @@ def _spans(text: str) -> list[Span]:
     if "[REDACTED:" in flat:  # what was redacted is never part of a finding
         flat = MARKER.sub(lambda match: "\0" * len(match.group()), flat)
     low = flat.lower()
+    if len(flat) <= 512:
+        # Looking at all words of a short text costs less than all gates, and no key has fewer than 20 characters.
+        has_long_word = max(map(len, flat.split()), default=0) >= 20
+        named = any(map(low.__contains__, LITERALS))
+    else:
+        has_long_word = True
+        named = any(pattern.search(low) for pattern in ANY_LITERAL) or "bearer" in low or "authorization" in low
     spans: list[Span] = []
-    # Splitting a short text costs less than all gates, and no key has fewer than 20 characters.
-    has_long_word = len(flat) > 512 or any(len(word) >= 20 for word in flat.split())
+    if not (named or has_long_word or "@" in flat):
+        return spans
     for rank, (literal, gate_pattern, shapes) in enumerate(SHAPES, 1):
         if has_long_word and literal in flat and gate_pattern.search(flat):
             for order, (kind, pattern, varied) in enumerate(shapes):
@@ -410,11 +421,7 @@ def _spans(text: str) -> list[Span]:
         for match in URL_PASSWORD.finditer(flat):
             if not is_placeholder(match["value"]):
                 spans.append(Span(*match.span("value"), 5000, "url-password"))
-    if not (
-        any(map(low.__contains__, LITERALS))
-        if len(low) <= 512
-        else any(pattern.search(low) for pattern in ANY_LITERAL) or "bearer" in low or "authorization" in low
-    ):
+    if not named:
         return spans
     if "key" in low:
         spans += _private_keys(flat)
@@ -466,11 +473,15 @@ def is_kebab(value: str) -> bool:
 
 def _private_keys(flat: str) -> Iterator[Span]:
     """Private keys from BEGIN to END, or to the end of the text where the END is missing."""
-    position = 0
-    while begin := BEGIN_KEY.search(flat, position):
-        end = END_KEY.search(flat, begin.end())
-        position = end.end() if end else len(flat)
-        yield Span(begin.start(), position, 0, "private-key")
+    for literal, pattern in (("PRIVATE KEY", BEGIN_KEY), ("PuTTY-User", BEGIN_PUTTY)):
+        position = 0
+        while literal in flat and (begin := pattern.search(flat, position)):
+            dashes = flat[max(position, begin.start() - 6) : begin.start()]
+            end = END_KEY.search(flat, begin.end())
+            position = end.end() if end else len(flat)
+            yield Span(
+                begin.start() - len(dashes) + len(dashes.removesuffix(" ").rstrip("-")), position, 0, "private-key"
+            )
 
 
 def _assigned(flat: str, low: str, pattern: re.Pattern[str]) -> Iterator[Span]:

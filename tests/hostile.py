@@ -175,7 +175,7 @@ CASES = [
     Case(
         "an unknown role", lambda: line(USER | {"role": "robot"}, DONE), 0, "'system', 'developer', 'user', 'assistant'"
     ),
-    Case("no messages", lambda: line(*[], messages=[]), 0, "at least 1 item"),
+    Case("no messages", lambda: line(*[], messages=[]), 0, "messages: empty: there is no action"),
     Case("no field `messages`", lambda: b'{"id": "a"}\n', 0, "messages: Field required"),
     Case("no assistant message", lambda: line(USER), 0, "no assistant message"),
     Case("a message that is no object", lambda: line(USER, "hello", DONE), 0, "messages.1"),

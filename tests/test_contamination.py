@@ -1,5 +1,6 @@
 """Text of training that stands in test: found word for word, by part, and counted right."""
 
+import json
 import os
 import random
 import subprocess
@@ -155,31 +156,29 @@ def test_a_full_memory_for_words_changes_nothing(monkeypatch: pytest.MonkeyPatch
 def test_hostile_text_is_taken_in():
     surrogates = "".join(map(chr, range(0xD800, 0xE000)))
     texts = ["", "\0", surrogates, words(7) + surrogates + words(6), "🏳️‍🌈 " * 50, "\u202eمرحبا بالعالم\u202c " * 10]
-    texts += ["y" * 1_000_000, "z " * 500_000]
+    texts += ["y" * 1_000_000, "z " * 50_000]
     one = episode(*(User(content=text) for text in texts if text != surrogates), Observation(content=surrogates))
     found = overlaps([one], [one])
     assert found == brute([one], [one], N)
     assert found["all"].episodes == 1
 
 
-def test_another_process_hashes_the_same():
+def test_hashes_are_the_same_in_every_process():
     code = (
-        "import numpy as np; from specacts.contamination import _Words, _ngrams;"
-        "print(_ngrams(['the quick brown fox', 'ärger über öl'], 3, _Words()).tolist())"
+        "from specacts.contamination import _Words, _ngrams;"
+        "print(_ngrams(['Ärger über Öl heute'], 3, _Words()).tolist())"
     )
-    runs = [
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("0", "1")
-    ]
-    assert runs[0] == runs[1]
-    assert len(set(runs[0].split(","))) == 3
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONHASHSEED": "1"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    here = contamination._ngrams(["Ärger über Öl heute"], 3, contamination._Words()).tolist()
+    assert json.loads(done.stdout) == here
+    assert len(set(here)) == 2
 
 
 def test_a_fault_that_was_injected_is_text_as_well():

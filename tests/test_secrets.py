@@ -335,7 +335,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(VALUES)
 def test_redacting_twice_finds_nothing_new(value):
     once = redact(value).value
@@ -361,7 +361,7 @@ def test_redacting_twice_finds_nothing_new(value):
     + ["key ", "//", "\\", "xoxb-1-", "aws key'", "authorization: ", '["'],
 )
 def test_hostile_text_takes_linear_time(unit):
-    text = unit * (300_000 // len(unit))
+    text = unit * (100_000 // len(unit))
     start = time.perf_counter()
     redact_text(text)
     redact_text("key" + text + '"')
@@ -371,7 +371,7 @@ def test_hostile_text_takes_linear_time(unit):
 def test_long_runs_of_spaces_take_linear_time():
     start = time.perf_counter()
     for name in ("password", "cloudant_key", "ibm_cloud_iam_key", "token:", "Bearer"):
-        redact_text(name + " " * 300_000)
+        redact_text(name + " " * 1_000_000)
     assert time.perf_counter() - start < GENEROUS
 
 
