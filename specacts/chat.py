@@ -23,12 +23,13 @@ user's first words, and calls of tools that were not offered, are context too.
 """
 
 import json
+import marshal
 import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from specacts.action_types import TypeMap, type_of
 from specacts.config import ActionType
@@ -240,11 +241,13 @@ class _Definition(_Lenient):
     parameters: Annotated[dict[str, Any], BeforeValidator(_shallow)] | None = None
 
 
+TOOLS = TypeAdapter(
+    Annotated[tuple[Annotated[_Definition, BeforeValidator(_flat)], ...], BeforeValidator(_from_json)] | None
+)
+
+
 class _Conversation(_Lenient):
     messages: Annotated[tuple[_Message, ...], BeforeValidator(_from_json)]
-    tools: Annotated[tuple[Annotated[_Definition, BeforeValidator(_flat)], ...], BeforeValidator(_from_json)] | None = (
-        None
-    )
     id: Label | None = None
     group: Label | None = None
     reward: Annotated[float, Field(allow_inf_nan=False)] | None = None
@@ -254,20 +257,71 @@ class _Conversation(_Lenient):
 # -- conversations to episodes --------------------------------------------------------------------------------
 
 
-def read_conversation(value: Any, types: TypeMap, scrub: Scrub = lambda value: value) -> Conversation:
-    """The conversation that a decoded line is. Raises `Invalid` with all its problems."""
+class Toolset(NamedTuple):
+    """The tools on offer by name, and what is wrong with their definitions. typed: filled as they are called."""
+
+    tools: dict[str, Tool]
+    problems: list[Problem]
+    typed: dict[str, tuple[str, ActionType, str]]
+
+
+Toolsets = dict[bytes, Toolset]
+"""Lists of tools that were read before: most conversations of a file have one of a few."""
+MOST_TOOLSETS = 256
+
+
+def read_conversation(
+    value: Any, types: TypeMap, scrub: Scrub = lambda value: value, known: Toolsets | None = None
+) -> Conversation:
+    """The conversation that a decoded line is. Raises `Invalid` with all its problems.
+
+    known: lists of tools, filled as they come; for conversations that are read with the same `types` and `scrub`.
+    """
     if not isinstance(value, dict):
         raise Invalid([Problem("(line)", f"{_kind(value)}, not a conversation: an object with `messages`")])
+    given, problems = None, []
     try:
         given = _Conversation.model_validate(value)
     except ValidationError as error:
-        raise Invalid([_problem(one) for one in error.errors()]) from error
-    return _Reader(given, types, scrub).conversation()
+        problems = [_problem(one) for one in error.errors()]
+    toolset = _toolset(value.get("tools"), scrub, known if known is not None else {})
+    if given is None or toolset.problems:
+        raise Invalid([*problems, *toolset.problems])
+    return _Reader(given, toolset, types, scrub).conversation()
 
 
-def _problem(error: Any) -> Problem:
+def _toolset(value: Any, scrub: Scrub, known: Toolsets) -> Toolset:
+    """The list of tools of a conversation; one that is defined twice in the same way counts once."""
+    try:
+        key = marshal.dumps(value)
+    except ValueError:  # a table may hold what JSON does not
+        key = b""
+    if key and key in known:
+        return known[key]
+    found = Toolset({}, [], {})
+    try:
+        definitions = TOOLS.validate_python(value)
+    except ValidationError as error:
+        found.problems.extend(_problem(one, "tools") for one in error.errors())
+        return found
+    for number, given in enumerate(definitions or ()):
+        tool = Tool(
+            name=scrub(given.name), description=scrub(given.description or ""), parameters=scrub(given.parameters or {})
+        )
+        if found.tools.setdefault(tool.name, tool) != tool:
+            what = f"{given.name!r} is defined twice, in different ways"
+            found.problems.append(Problem(f"tools.{number}.name", what))
+    if key and not found.problems:
+        if len(known) >= MOST_TOOLSETS:
+            known.clear()
+        known[key] = found
+    return found
+
+
+def _problem(error: Any, *inside: str) -> Problem:
     """One of pydantic's errors: its field as in the line, what is wrong and what was found."""
-    field = ".".join(str(part) for part in error["loc"] if not str(part).startswith("function-"))
+    parts = [str(part) for part in (*inside, *error["loc"])]
+    field = ".".join(part for part in parts if not part.startswith("function-"))
     what = error["msg"].removeprefix("Value error, ")
     if error["type"] in ("model_type", "dict_type"):
         what = f"{_kind(error['input'])}, not an object"
@@ -295,8 +349,9 @@ class _Pending(NamedTuple):
 class _Reader:
     """Goes through the messages once; problems are collected, so that one pass tells all of them."""
 
-    def __init__(self, given: _Conversation, types: TypeMap, scrub: Scrub):
+    def __init__(self, given: _Conversation, toolset: Toolset, types: TypeMap, scrub: Scrub):
         self.given, self.types, self.scrub = given, types, scrub
+        self.tools, self.typed = toolset.tools, toolset.typed
         self.problems: list[Problem] = []
         self.normalised: Counter[str] = Counter()
         self.undecided: list[str] = []
@@ -307,8 +362,6 @@ class _Reader:
         self.results: dict[int, str] = {}  # of the calls in `waiting`, by their place there
         self.first: str | None = None
         self.said = ""  # by the agent, which then went on
-        self.tools = self._tools()
-        self.typed: dict[str, tuple[str, ActionType, str]] = {}
 
     def conversation(self) -> Conversation:
         said = [(f"messages.{n}", m) for n, m in enumerate(self.given.messages) if not _is_empty(m)]
@@ -352,19 +405,6 @@ class _Reader:
             self.normalised["texts cut in the middle"] += 1
             text = cut_text(text, LONGEST)
         return text
-
-    def _tools(self) -> dict[str, Tool]:
-        """The tools on offer by name; one that is defined twice in the same way counts once."""
-        tools: dict[str, Tool] = {}
-        for number, given in enumerate(self.given.tools or ()):
-            tool = Tool(
-                name=self.scrub(given.name),
-                description=self.scrub(given.description or ""),
-                parameters=self.scrub(given.parameters or {}),
-            )
-            if tools.setdefault(tool.name, tool) != tool:
-                self._wrong(f"tools.{number}.name", f"{given.name!r} is defined twice, in different ways")
-        return tools
 
     # -- messages ---------------------------------------------------------------------------------------------
 

@@ -204,7 +204,7 @@ class Own(_Strict):
 
     conversations: int = Field(ge=4, description="most conversations, drawn by the seed")
     decisions: int = Field(ge=1, description="most decisions of one conversation: a run of them, drawn by the seed")
-    characters: int = Field(ge=16, description="longer calls and texts of the agent are shortened")
+    characters: int = Field(ge=16, description="longer calls are shortened: tool and arguments")
 
 
 class Split(_Strict):

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from specacts.action_types import TypeMap
-from specacts.chat import Conversation, Invalid, Problem, clean, decode, read_conversation
+from specacts.chat import Conversation, Invalid, Problem, Toolsets, clean, decode, read_conversation
 from specacts.config import Own, Sources
 from specacts.duplicates import Clusters
-from specacts.episodes import ACTION_TYPES, Act, Action, Episode, decisions
+from specacts.episodes import ACTION_TYPES, Act, Action, Episode, Observation, Step, decisions
 from specacts.errors import UserError
 from specacts.secrets import redact, redact_text
 from specacts.sources import Place, Progress, Record, find_files, records
@@ -65,6 +65,7 @@ class Reader:
         self.types, self.keep_secrets = types, keep_secrets
         self.secrets: Counter[str] = Counter()
         self.seen: dict[bytes, tuple[bytes, str]] = {}
+        self.toolsets: Toolsets = {}
 
     def scrub(self, value: Any) -> Any:
         if self.keep_secrets:
@@ -88,7 +89,7 @@ class Reader:
         if record.problem is not None:
             raise Invalid([Problem("(line)", record.problem)])
         value = decode(record.text) if record.text is not None else clean(record.value)
-        found = read_conversation(value, self.types, self.scrub)
+        found = read_conversation(value, self.types, self.scrub, self.toolsets)
         content = record.text if record.text is not None else json.dumps(value, sort_keys=True)
         digest = hashlib.blake2b(content.encode("utf-8", "replace"), digest_size=8).digest()
         name = hashlib.blake2b(found.episode.id.encode(), digest_size=8).digest() if found.episode.id else digest
@@ -124,14 +125,10 @@ class Reader:
 
 
 def shortened(action: Action, most: int) -> Action | None:
-    """The action with no more than `most` characters of text, or tool and arguments; None where that cannot be.
+    """The call with no more than `most` characters of tool and arguments; None where that cannot be.
 
     A model may generate so much for one action and no more: what is longer could never be proposed.
     """
-    if action.tool is None:
-        return (
-            action if len(action.content) <= most else action.model_copy(update={"content": _cut(action.content, most)})
-        )
     room = most - len(action.tool)
     if _length(action.arguments) <= room:
         return action
@@ -161,21 +158,26 @@ def _cut(text: str, most: int) -> str:
 
 
 def fitted(episode: Episode, own: Own, seed: int) -> tuple[Episode, Counter[str]]:
-    """The episode with actions that models can propose and a run of at most `own.decisions` decisions.
+    """The episode with actions that models can propose, and a run of at most `own.decisions` decisions.
 
-    Also how many actions were shortened, were too long to be labels, and were left out behind the run.
+    What the agent says stands behind its action, as a result stands behind a call: models decide that the agent
+    speaks, and in which way; how it words that is not judged, so they need not learn it.
+    Also how many calls were shortened, were too long to be labels, and were left out behind the run.
     """
     counts: Counter[str] = Counter()
-    steps = []
+    steps: list[Step] = []
     for step in episode.steps:
-        if isinstance(step, Act):
+        if not isinstance(step, Act):
+            steps.append(step)
+        elif step.action.tool is None:
+            steps.append(step.model_copy(update={"action": Action(type=step.action.type)}))
+            steps += [Observation(content=step.action.content)] if step.action.content else []
+        else:
             action = shortened(step.action, own.characters)
-            counts["shortened"] += action is not step.action and action is not None
+            counts["shortened"] += action is not None and action is not step.action
             counts["too_long"] += action is None and step.supervised
-            step = step.model_copy(
-                update={"action": action or step.action, "supervised": step.supervised and action is not None}
-            )
-        steps.append(step)
+            supervised = step.supervised and action is not None
+            steps.append(step.model_copy(update={"action": action or step.action, "supervised": supervised}))
     places = [n for n, step in enumerate(steps) if isinstance(step, Act) and step.supervised]
     if len(places) > own.decisions:
         counts["decisions_not_drawn"] = len(places) - own.decisions
@@ -328,8 +330,8 @@ def metrics(
         "actions_that_are_context": context_only,
         "typed_by": {rule: rules[rule] for rule in RULES},
         "undecided_texts": counts["undecided"],
-        "shortened_actions": counts["shortened"],
-        "actions_too_long": counts["too_long"],
+        "shortened_calls": counts["shortened"],
+        "calls_too_long": counts["too_long"],
         "decisions_not_drawn": counts["decisions_not_drawn"],
         "normalised": dict(sorted((normalised or Counter()).items())),
         "secrets": dict(sorted((secrets or Counter()).items())),

@@ -293,43 +293,50 @@ MARKER = re.compile(r"\[REDACTED:[a-z0-9-]{1,40}\]")
 
 def redact(value: Any) -> Redacted:
     """`value` without secrets, in its dictionary keys too; the very same object where nothing was found."""
-    if isinstance(value, str):
-        return redact_text(value)
     found: Counter[str] = Counter()
+    return Redacted(_redacted(value, found), found)
+
+
+def _redacted(value: Any, found: Counter[str]) -> Any:
+    """`redact`, which adds what it finds to `found`."""
+    if isinstance(value, str):
+        text = redact_text(value)
+        found.update(text.found)
+        return text.value
+    before = found.total()
     if isinstance(value, dict):
         clean: dict[Any, Any] = {}
         named_by = value.get("name", value.get("key")) if "value" in value else None
         for key, item in value.items():
             name = named_by if key == "value" and isinstance(named_by, str) else key
-            new_item, more = _redact_item(name, item, value)
-            found.update(more)
-            new_key, more = redact_text(key) if isinstance(key, str) else Redacted(key, Counter())
-            found.update(more)
-            while more and (new_key in clean or new_key in value):  # two secrets as keys must not become one
+            new_item = _redacted_item(name, item, value, found)
+            new_key = _redacted(key, found) if isinstance(key, str) else key
+            while new_key != key and (new_key in clean or new_key in value):  # two secrets as keys stay two
                 new_key += "+"
             clean[new_key] = new_item
-        return Redacted(clean if found else value, found)
+        return clean if found.total() > before else value
     if isinstance(value, list | tuple):
-        items = []
-        for item in value:
-            new_item, more = redact(item)
-            found.update(more)
-            items.append(new_item)
-        return Redacted(type(value)(items) if found else value, found)
-    return Redacted(value, found)
+        items = [_redacted(item, found) for item in value]
+        return type(value)(items) if found.total() > before else value
+    return value
 
 
-def _redact_item(name: Any, item: Any, siblings: dict[Any, Any]) -> Redacted:
+def _redacted_item(name: Any, item: Any, siblings: dict[Any, Any], found: Counter[str]) -> Any:
     """The value of one dictionary item: as a whole where its key says that it is a secret."""
-    inner = redact(item)
     if not isinstance(item, str) or not isinstance(name, str):
-        return inner
+        return _redacted(item, found)
+    inner = redact_text(item)
     kind = named_kind(name)
     if kind is None or (kind == "token" and "logprob" in siblings) or not item.strip() or is_placeholder(item):
-        return inner
-    if inner.found:
-        kind = next(iter(inner.found))
-    return Redacted(f"[REDACTED:{kind}]", Counter({kind: 1}))
+        found.update(inner.found)
+        return inner.value
+    kind = next(iter(inner.found), kind)
+    found[kind] += 1
+    return f"[REDACTED:{kind}]"
+
+
+NOTHING: Counter[str] = Counter()
+"""What most texts hold. Shared by their results, so nobody may add to it."""
 
 
 def redact_text(text: str) -> Redacted:
@@ -338,7 +345,7 @@ def redact_text(text: str) -> Redacted:
     JSON text in which escapes hide a secret is written anew, with other escapes and spaces than it had.
     """
     value, found = _redact_plain(text)
-    if "\\" not in text or text.lstrip()[:1] not in ("{", "["):
+    if ("\\u" not in text and "\\/" not in text) or text.lstrip()[:1] not in ("{", "["):
         return Redacted(value, found)
     for candidate in dict.fromkeys((value, text)):  # a replacement may have broken the JSON
         try:
@@ -355,10 +362,11 @@ def redact_text(text: str) -> Redacted:
 
 def _redact_plain(text: str) -> Redacted:
     """`redact_text` for the text as it stands, until nothing more is found."""
-    found: Counter[str] = Counter()
+    found = NOTHING
     for _ in range(ROUNDS):
         if len(text) < SHORTEST or not (spans := _spans(text)):
             break
+        found = found or Counter()
         spans = merged(spans)
         spans = merged(spans + _repeated(text, spans))
         pieces, position = [], 0

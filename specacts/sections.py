@@ -331,8 +331,8 @@ def own_parts(own: Entry) -> list[str]:
     left_out = [f"{count:,} {LEFT_OUT[why]}" for why, count in own["left_out"].items() if count]
     notes = [
         (own["undecided_texts"], "texts of the agent could not be typed and are context (`data/own/undecided.jsonl`)"),
-        (own["shortened_actions"], "actions were shortened to what a model may generate at this scale"),
-        (own["actions_too_long"], "calls were too long even so, and are context"),
+        (own["shortened_calls"], "calls were shortened to what a model may generate at this scale"),
+        (own["calls_too_long"], "calls were too long even so, and are context"),
         (own["decisions_not_drawn"], "decisions of long conversations are not used"),
         (sum(own["secrets"].values()), f"secrets were redacted ({_counted(own['secrets'])})"),
     ]
