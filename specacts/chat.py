@@ -326,7 +326,7 @@ def _problem(error: Any, *inside: str) -> Problem:
     if error["type"] in ("model_type", "dict_type"):
         what = f"{_kind(error['input'])}, not an object"
     elif error["type"] not in ("missing", "value_error"):
-        what += f" (got {str(error['input'])[:400]!r})"
+        what += f" (got {str(error['input'])[:LONGEST]!r})"
     return Problem(field or "(line)", what)
 
 

@@ -61,7 +61,7 @@ SkipInvalid = Annotated[
 def main() -> None:
     """The console script: what a user can mend is one line on stderr."""
     with one_line_errors():
-        app()
+        app(prog_name="specacts")
 
 
 @app.command(epilog="Example: specacts validate traces.jsonl")

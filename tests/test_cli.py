@@ -1,0 +1,172 @@
+"""The commands: what they print, what they write, and how they end."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from toys import compact_tokenizer, llama, save_base
+
+from specacts.action_types import load_type_map
+from specacts.cli import main
+from specacts.config import load_config
+
+ROOT = Path(__file__).parent.parent
+EXAMPLE = ROOT / "examples/helpdesk.jsonl"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """A folder with the configuration and the example; its path holds a space."""
+    folder = tmp_path / "work space"
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    shutil.copy(ROOT / "params.yaml", folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a command line: its exit code, stdout and stderr."""
+
+    def ran(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["specacts", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        captured = capsys.readouterr()
+        return int(stopped.value.code or 0), captured.out, captured.err
+
+    return ran
+
+
+def bad_file(path: Path) -> Path:
+    good = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([good[0], '{"messages": [{"role": "x"}], "success": 7}', good[1]]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["validate"], ["inspect"], ["types"], ["types", "suggest"], ["use"]], ids=" ".join
+)
+def test_every_command_explains_itself(run, command):
+    code, out, _ = run(*command, "--help")
+    assert code == 0 and "Usage: specacts" in out
+    assert not command or command == ["types"] or f"Example: specacts {' '.join(command)}" in out
+
+
+def test_a_wrong_command_line_ends_with_2(run):
+    code, _, err = run("validate")
+    assert code == 2 and "TRACES" in err
+
+
+def test_a_valid_file_is_valid(here, run):
+    code, out, _ = run("validate", "examples/helpdesk.jsonl")
+    assert code == 0 and out.endswith("72 conversations: 72 valid, 0 there twice, 0 invalid with 0 problems\n")
+
+
+def test_all_problems_are_printed_with_file_line_and_field(here, run):
+    bad_file(here / "bad.jsonl")
+    code, out, _ = run("validate", "bad.jsonl")
+    lines = out.splitlines()
+    assert code == 1 and lines[0].startswith("bad.jsonl:2: messages.0.role: Input should be 'system', ")
+    assert lines[1].startswith("bad.jsonl:2: success: ")
+    assert lines[2] == "3 conversations: 2 valid, 0 there twice, 1 invalid with 2 problems"
+    assert run("validate", "bad.jsonl", "--skip-invalid")[0] == 0
+
+
+@pytest.mark.parametrize("command", [["validate"], ["inspect"], ["types", "suggest"], ["use"]], ids=" ".join)
+def test_traces_that_are_not_there_are_one_line(here, run, command):
+    code, out, err = run(*command, "gone.jsonl")
+    assert code == 1 and not out and err == "error: gone.jsonl: no such file or folder\n"
+
+
+def test_inspect_counts_types_rules_and_secrets(here, run):
+    code, out, _ = run("inspect", "examples/helpdesk.jsonl", "--types", "configs/action_types/helpdesk.yaml")
+    assert code == 0 and out.startswith("72 conversations, 3 failed, 60 with a group\n")
+    for said in ("retrieval ", "repair ", "mapping ", "question ", "secrets found: ", "characters a conversation"):
+        assert said in out
+    assert "correct-horse" not in out
+
+
+def test_inspect_shows_what_the_models_see_once_they_are_there(here, run):
+    tokenizer = compact_tokenizer()
+    save_base(here / "models/base/cheap", tokenizer, llama(tokenizer))
+    code, out, _ = run("inspect", "examples/helpdesk.jsonl", "--sample", "2")
+    assert code == 0 and "tokens a conversation: median" in out
+    shown = out.split("-- conv-0002, as the models see it")[1]
+    assert "<jupyter_code>" in shown and "<jupyter_output>" in shown
+
+
+def test_inspect_stops_at_invalid_conversations_unless_told_to_go_on(here, run):
+    bad_file(here / "bad.jsonl")
+    code, _, err = run("inspect", "bad.jsonl")
+    assert code == 1 and "error: bad.jsonl: 1 of 3 conversations are invalid" in err
+    code, out, err = run("inspect", "bad.jsonl", "--skip-invalid")
+    assert code == 0 and out.startswith("2 conversations") and "bad.jsonl:2: messages.0.role" in err
+
+
+def test_a_draft_of_types_can_be_read_back_and_is_never_overwritten(here, run):
+    code, out, _ = run("types", "suggest", "examples/helpdesk.jsonl")
+    assert code == 0 and "get_order: retrieval   # 36 calls; " in out
+    assert run("types", "suggest", "examples/helpdesk.jsonl", "-o", "types.yaml")[0] == 0
+    assert (here / "types.yaml").read_text(encoding="utf-8") == out
+    assert len(load_type_map(here / "types.yaml").names) == 15
+    code, _, err = run("types", "suggest", "examples/helpdesk.jsonl", "-o", "types.yaml")
+    assert code == 1 and "is there already" in err
+    assert run("types", "suggest", "examples/helpdesk.jsonl", "-o", "types.yaml", "--force")[0] == 0
+
+
+def test_using_traces_changes_the_sources_and_no_other_line(here, run):
+    before = (here / "params.yaml").read_text(encoding="utf-8").splitlines()
+    code, out, _ = run("use", "examples/helpdesk.jsonl")
+    after = (here / "params.yaml").read_text(encoding="utf-8").splitlines()
+    assert code == 0 and "Next: dvc repro" in out
+    both = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    changed = [tuple(line.split("#")[0].strip() for line in pair) for pair in both]
+    assert changed == [("bfcl: true", "bfcl: false"), ("own: false", "own: true")]
+    assert all(old.partition("#")[2] == new.partition("#")[2] for old, new in zip(before, after, strict=True))
+    assert load_config(here).sources.types == "configs/action_types/helpdesk.yaml"
+
+
+def test_using_other_traces_drafts_their_types_and_says_everything(here, run):
+    (here / "logs").mkdir()
+    bad_file(here / "logs/mine.jsonl")
+    code, _, err = run("use", "logs/*.jsonl")
+    assert code == 1 and "1 conversations are invalid" in err and not load_config(here).sources.own
+    code, out, _ = run("use", "logs/*.jsonl", "--mix", "--skip-invalid", "--keep-secrets")
+    sources = load_config(here).sources
+    assert code == 0 and "wrote configs/action_types/logs.yaml" in out
+    assert (sources.bfcl, sources.own, sources.path, sources.files) == (True, True, "logs", ("*.jsonl",))
+    assert (sources.invalid, sources.secrets) == ("skip", "keep")
+    assert load_type_map(Path(sources.types)).names["get_order"] == "retrieval"
+    assert yaml.safe_load((here / "params.yaml").read_text())["sources"]["min_reward"] is None
+
+
+def test_a_broken_types_file_is_refused_before_anything_changes(here, run):
+    (here / "types.yaml").write_text("get_order: look_up\n")
+    before = (here / "params.yaml").read_bytes()
+    code, _, err = run("use", "examples/helpdesk.jsonl", "--types", "types.yaml")
+    assert code == 1 and "types.yaml:1: get_order: " in err and (here / "params.yaml").read_bytes() == before
+
+
+def test_outside_a_repository_use_says_where_to_run_it(tmp_path, monkeypatch, run):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("use", str(EXAMPLE))
+    assert code == 1 and "run this in the repository's root" in err
+
+
+def test_the_module_runs_as_the_command_does(here):
+    command = [sys.executable, "-m", "specacts", "validate", "examples/helpdesk.jsonl"]
+    done = subprocess.run(command, cwd=here, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert done.returncode == 0 and "72 valid" in done.stdout, done.stderr
+
+
+def test_the_example_is_what_its_script_makes(tmp_path):
+    script = [sys.executable, str(ROOT / "examples/make_helpdesk.py")]
+    made = subprocess.run(script, capture_output=True, check=True).stdout
+    assert made == EXAMPLE.read_bytes()
+    assert json.loads(made.splitlines()[0])["id"] == "conv-0001"
