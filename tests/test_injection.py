@@ -122,9 +122,11 @@ def test_a_verdict_is_asked_for_behind_the_proposal_and_nowhere_else(renderer):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_no_special_token_of_the_real_tokenizer_comes_from_content(config):
+def test_no_special_token_of_the_real_tokenizer_comes_from_content(config, monkeypatch):
     """SmolLM2's own, as the fetch stage converts it: all its special and added tokens."""
     from stages.fetch import fetch_base
+
+    monkeypatch.chdir(Path(__file__).parent.parent)  # where the models are kept
 
     folder, _ = fetch_base(config.scale.bases[config.scale.cheap.base], "bases")
     limits = config.scale.render.model_copy(
