@@ -10,6 +10,7 @@ Exit codes: 0 fine; 1 something is wrong with the traces, or with what was asked
 
 import io
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,10 +137,10 @@ def inspect(
     for title, counts in (("also", notes), ("secrets found", reader.secrets)):
         if counts := {what: count for what, count in counts.items() if count}:
             print(f"\n{title}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()))
-    print(f"\n-- {shown.id}, as the models see it " + "-" * 40)
+    print(f"\n-- {printable(shown.id)}, as the models see it " + "-" * 40)
     if renderer:
         for window in renderer.windows(shown):
-            print(renderer.tokenizer.decode(window.ids))
+            print(printable(renderer.tokenizer.decode(window.ids)))
     else:
         print("(for lengths in tokens and the transcript, bring the models first: dvc repro fetch)")
 
@@ -251,6 +252,11 @@ def _renderer(config: Any) -> Any:
     from specacts.render import load_renderer
 
     return load_renderer(base, config.scale.render, config.recipe.asking_form("cheap"))
+
+
+def printable(text: str) -> str:
+    """The text without control characters, which could make a terminal do things; line breaks and tabs stay."""
+    return "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs") else "\ufffd" for c in text)
 
 
 def _length(episode: Episode, renderer: Any) -> int:

@@ -170,13 +170,14 @@ def _check(parts: dict[str, list[Outline]]) -> None:
         if not part:
             raise UserError(
                 f"the {name} split is empty: {groups} groups are too few for {len(parts)} splits of these shares; "
-                f"at least {len(parts)} groups are needed, and more for a small share (data.tasks, data.single_turn)"
+                f"at least {len(parts)} groups are needed, and more for a small share (data.tasks, "
+                "data.single_turn; of your own traces: other groups, or fewer near-duplicates taken for one group)"
             )
     lacking = missing_types(parts)["train"]
     if lacking:
         raise UserError(
             f"no training episode holds {', '.join(lacking)}: each action type needs at least {len(parts)} groups "
-            "that hold it, one for each split (data.tasks, data.single_turn)"
+            "that hold it, one for each split (data.tasks, data.single_turn, or more of your own traces)"
         )
 
 

@@ -11,7 +11,7 @@ import yaml
 from toys import compact_tokenizer, llama, save_base
 
 from specacts.action_types import load_type_map
-from specacts.cli import main
+from specacts.cli import main, printable
 from specacts.config import load_config
 
 ROOT = Path(__file__).parent.parent
@@ -99,6 +99,10 @@ def test_inspect_shows_what_the_models_see_once_they_are_there(here, run):
     assert code == 0 and "tokens a conversation: median" in out
     shown = out.split("-- conv-0002, as the models see it")[1]
     assert "<jupyter_code>" in shown and "<jupyter_output>" in shown
+
+
+def test_what_is_printed_cannot_command_a_terminal():
+    assert printable("a\x1b[2Jb\r\n\tü\x9b") == "a\ufffd[2Jb\ufffd\n\tü\ufffd"
 
 
 def test_inspect_stops_at_invalid_conversations_unless_told_to_go_on(here, run):
