@@ -267,7 +267,8 @@ class Toolset(NamedTuple):
 
 Toolsets = dict[bytes, Toolset]
 """Lists of tools that were read before: most conversations of a file have one of a few."""
-MOST_TOOLSETS = 256
+MOST_TOOLSETS, MOST_NAMES = 256, 4096
+"""What is remembered of them before it is forgotten again: somebody may give every conversation its own."""
 
 
 def read_conversation(
@@ -519,6 +520,8 @@ class _Reader:
     def _typed(self, given: str) -> tuple[str, ActionType, str]:
         """A tool's name without secrets, the type of its calls, and the rule that says so."""
         if given not in self.typed:
+            if len(self.typed) >= MOST_NAMES:
+                self.typed.clear()
             name = self.scrub(given)
             found = type_of(self.tools.get(name) or Tool(name=name), self.types)
             self.typed[given] = (name, found.type, found.rule)

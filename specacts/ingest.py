@@ -13,10 +13,13 @@ import hashlib
 import json
 import os
 import sys
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from specacts.action_types import TypeMap
 from specacts.chat import Conversation, Invalid, Problem, Toolsets, clean, decode, read_conversation
@@ -199,13 +202,22 @@ class _Index:
     def __init__(self, near_duplicates: float | None):
         self.ids: list[str] = []
         self.groups: list[str] = []
+        self.types = array("l")  # of each conversation its decisions by type, and its actions that are context
         self.clusters = Clusters(near_duplicates) if near_duplicates else None
 
-    def add(self, found: Conversation) -> None:
+    def add(self, found: Conversation, episode: Episode) -> None:
         self.ids.append(found.episode.id)
         self.groups.append(sys.intern(found.group))
+        acts = [step for step in episode.steps if isinstance(step, Act)]
+        by_type = Counter(act.action.type for act in acts if act.supervised)
+        self.types.extend([*(by_type[name] for name in ACTION_TYPES), len(acts) - by_type.total()])
         if self.clusters:
             self.clusters.add(found.first)
+
+    def counts(self, chosen: set[int]) -> list[int]:
+        """Of the chosen conversations together: decisions of each type, and actions that are context."""
+        table = np.array(self.types).reshape(len(self.ids), -1)
+        return table[sorted(chosen)].sum(axis=0).tolist()
 
     def named(self) -> list[str]:
         """Every conversation's group: its own; else that of the conversations that begin alike; else its id."""
@@ -266,7 +278,7 @@ def ingest(
             if why:
                 left_out[why] += 1
                 continue
-            index.add(found)
+            index.add(found, episode)
             file.write(_line(episode.model_dump(mode="json")))
     if problems and sources.invalid == "stop":
         more = f" (the first {SHOWN} are above)" if problems > SHOWN else ""
@@ -279,8 +291,6 @@ def ingest(
     groups = index.named()
     chosen = sample(groups, own.conversations, seed)
     left_out["not_drawn"] = len(groups) - len(chosen)
-    by_type: Counter[str] = Counter()
-    faults = 0
     with scratch.open(encoding="utf-8") as file, (out / "episodes.jsonl").open("w", encoding="utf-8") as kept:
         for number, line in enumerate(file):
             if number not in chosen:
@@ -288,18 +298,15 @@ def ingest(
             # The group's is the only `"group":""` with bare quotes: inside texts they are escaped.
             line = line.replace('"group":""', f'"group":{json.dumps(groups[number], ensure_ascii=False)}', 1)
             kept.write(line)
-            steps = json.loads(line)["steps"]
-            acts = [step for step in steps if step["role"] == "action"]
-            by_type.update(step["action"]["type"] for step in acts if step["supervised"])
-            faults += sum(not step["supervised"] for step in acts)
     os.remove(scratch)
     names = {groups[number] for number in chosen}
+    *types_of_chosen, context_only = index.counts(chosen)
     return metrics(
         read=read,
         taken=len(chosen),
         groups=len(names),
-        by_type=by_type,
-        context_only=faults,
+        by_type=Counter(dict(zip(ACTION_TYPES, types_of_chosen, strict=True))),
+        context_only=context_only,
         rules=rules,
         counts=counts,
         left_out=left_out,

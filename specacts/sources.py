@@ -9,6 +9,7 @@ JSON lines (`.jsonl`, `.ndjson`, `.json` with one conversation a line, each also
 
 import glob
 import gzip
+import math
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -223,7 +224,12 @@ def _saved_rows(folder: Path, progress: Progress) -> Iterator[Record]:
 
 
 def without_fillers(value: Any) -> Any:
-    """A table's value without the nulls that fill up objects of different shape."""
+    """A table's value as JSON has it, without the nulls (and NaNs) that fill up objects of different shape."""
     if isinstance(value, dict):
-        return {key: without_fillers(item) for key, item in value.items() if item is not None}
-    return [without_fillers(item) for item in value] if isinstance(value, list) else value
+        kept = {str(key): without_fillers(item) for key, item in value.items()}
+        return {key: item for key, item in kept.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [without_fillers(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, str | bool | int | float) else str(value)

@@ -1,5 +1,6 @@
 """Which files are meant, and what their lines and rows hold, whatever the files are like."""
 
+import datetime
 import gzip
 import json
 from pathlib import Path
@@ -99,6 +100,13 @@ def test_tables_lose_the_nulls_that_fill_them_up(tmp_path):
     pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "t.parquet")
     found = list(records([tmp_path / "t.parquet"]))
     assert [r.value for r in found] == CLEAN and [r.number for r in found] == [1, 2]
+
+
+def test_what_json_does_not_have_becomes_text_or_nothing(tmp_path):
+    row = {"when": datetime.datetime(2026, 1, 2), "raw": b"x", "reward": float("nan"), "deep": [{"n": float("inf")}]}
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "t.parquet")
+    (found,) = records([tmp_path / "t.parquet"])
+    assert found.value == {"when": "2026-01-02 00:00:00", "raw": "b'x'", "deep": [{}]}
 
 
 def test_folders_that_datasets_saved_are_read_split_by_split(tmp_path):
