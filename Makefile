@@ -39,7 +39,7 @@ repro: setup ## run the pipeline; print the result table
 	@"$(PY)" scripts/show.py
 
 test: setup ## the unit tests
-	@"$(PY)" -m pytest -q
+	@"$(PY)" -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 slow: setup ## the tests that drive the real commands on the smoke scale
 	@"$(PY)" -m pytest -q -m slow

