@@ -312,20 +312,23 @@ class Renderer:
             turn = number if block.opens_turn else turn
             if block.decision is not None and self._length(system, kept, block) > self.limits.max_tokens:
                 windows.append(_window(episode.id, system, kept))
-                kept = [b._replace(decision=None) for b in blocks[turn:number]]
-                excess = self._length(system, kept, block) - self.limits.max_tokens
-                dropped = 1  # the turn's oldest steps after its user message, one pass however many they are
-                while dropped < len(kept) and excess > 0:
-                    excess -= len(kept[dropped].ids)
-                    dropped += 1
-                del kept[1:dropped]
-                if excess > 0:
+                kept = self._reopened(system, blocks[turn:number], block)
+                if self._length(system, kept, block) > self.limits.max_tokens:
                     raise UserError(
                         f"episode {episode.id}, decision {block.decision}: does not fit render.max_tokens = "
                         f"{self.limits.max_tokens}; raise it, or lower tools_, user_ or observation_tokens"
                     )
             kept.append(block)
         return [w for w in [*windows, _window(episode.id, system, kept)] if w.points]
+
+    def _reopened(self, system: list[int], turn: list[_Block], block: _Block) -> list[_Block]:
+        """Of the current turn its first step, and of the others the latest, as many as fit before `block`."""
+        room = self.limits.max_tokens - self._length(system, turn[:1], block)
+        start = len(turn)
+        while start > 1 and len(turn[start - 1].ids) <= room:
+            start -= 1
+            room -= len(turn[start].ids)
+        return [b._replace(decision=None) for b in (*turn[:1], *turn[max(1, start) :])]
 
     def _length(self, system: list[int], kept: list[_Block], block: _Block) -> int:
         """Tokens of a window with the blocks kept and the next action, as long as it may become."""

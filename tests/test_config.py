@@ -103,6 +103,11 @@ def test_an_unknown_key_is_refused_at_every_level(root, edit, file, field):
     [
         (PARAMS, "seed", "today", "valid integer"),
         (PARAMS, "seed", -1, "greater than or equal to 0"),
+        (PARAMS, "sources.near_duplicates", 0, "greater than 0"),
+        (PARAMS, "sources.invalid", "ignore", "'stop' or 'skip'"),
+        (PARAMS, "sources.secrets", "show", "'redact' or 'keep'"),
+        (PARAMS, "sources.bfcl", False, "bfcl and own are both false: there are no traces"),
+        (SCALE, "own.conversations", 3, "greater than or equal to 4"),
         (PARAMS, "lora.r", 0, "greater than or equal to 1"),
         (PARAMS, "lora.r", -8, "greater than or equal to 1"),
         (PARAMS, "lora.r", 8.5, "valid integer"),

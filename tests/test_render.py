@@ -101,6 +101,30 @@ def test_a_later_window_begins_with_the_user_message_of_its_turn(renderer):
         assert any(window.ids[len(system) :][: len(ids)] == ids for ids in users)
 
 
+def test_standing_instructions_come_first_and_are_cut_to_their_limit(renderer):
+    plain, told = EPISODES[1], EPISODES[1].model_copy(update={"system": "be brief " * 50})
+    before, after = renderer.system_ids(plain), renderer.system_ids(told)
+    assert len(after) == len(before) + renderer.limits.system_tokens
+    wide = again(renderer, system_tokens=10_000)
+    assert "be brief be brief" in renderer.tokenizer.decode(wide.system_ids(told))
+    assert wide.system_ids(plain) == before
+
+
+def test_a_turn_of_thousands_of_steps_is_cut_like_a_short_one(renderer):
+    """Windows hold what fits, however much there was before it."""
+    calls = [s for n in range(1_500) for s in (call("look", "file_read", n=n % 10), Observation(content="{}"))]
+    long = Episode(id="x", group="x", source="toy", tools=TOOLS, steps=(User(content="go"), *calls[:-2], say()))
+    only = [
+        step.model_copy(update={"supervised": False}) if isinstance(step, Act) else step for step in long.steps[:-1]
+    ]
+    last = long.model_copy(update={"steps": (*only, long.steps[-1])})
+    (window,) = renderer.windows(last)
+    one_more = len(renderer.observation_ids("{}")) + len(renderer.executed_ids(calls[0].action))
+    fits = window.points[0].start + renderer.limits.action_tokens
+    assert renderer.limits.max_tokens - one_more - 8 < fits <= renderer.limits.max_tokens
+    assert len(renderer.windows(long)) > 50
+
+
 def test_a_turn_too_long_for_a_window_loses_its_oldest_steps_and_keeps_its_user_message(renderer):
     steps = [User(content="go on")]
     for n in range(40):
