@@ -15,9 +15,9 @@ import os
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
@@ -202,7 +202,7 @@ class _Index:
     def __init__(self, near_duplicates: float | None):
         self.ids: list[str] = []
         self.groups: list[str] = []
-        self.types = array("l")  # of each conversation its decisions by type, and its actions that are context
+        self.types = array("i")  # of each conversation its decisions by type, and its actions that are context
         self.clusters = Clusters(near_duplicates) if near_duplicates else None
 
     def add(self, found: Conversation, episode: Episode) -> None:
@@ -232,6 +232,31 @@ class _Index:
         return named
 
 
+class _Tally:
+    """What is counted while conversations are read."""
+
+    def __init__(self) -> None:
+        self.read = self.problems = 0
+        self.left_out: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
+        self.rules: Counter[str] = Counter()
+        self.normalised: Counter[str] = Counter()
+
+    def reject(self, found: Reject) -> None:
+        """Count it, and print its problems as long as there are not too many."""
+        self.left_out["invalid"] += 1
+        for line in found.lines():
+            self.problems += 1
+            if self.problems <= SHOWN:
+                print(line, file=sys.stderr)
+
+    def accept(self, found: Conversation, changed: Counter[str]) -> None:
+        self.rules += found.rules
+        self.normalised += found.normalised
+        self.counts += changed
+        self.counts["undecided"] += len(found.undecided)
+
+
 def ingest(
     place: Place,
     types: TypeMap,
@@ -247,72 +272,83 @@ def ingest(
     of all their problems, and where nothing is left.
     """
     reader, index = Reader(types, sources.secrets == "keep"), _Index(sources.near_duplicates)
-    left_out, counts, rules, normalised = (Counter() for _ in range(4))
-    read, problems = 0, 0
     scratch = out / ".all.jsonl"
-    with (
-        scratch.open("w", encoding="utf-8", newline="\n") as file,
-        (out / "rejects.jsonl").open("w", encoding="utf-8", newline="\n") as rejects,
-        (out / "undecided.jsonl").open("w", encoding="utf-8", newline="\n") as undecided,
-    ):
-        for found in reader.read(place, progress):
-            read += 1
-            if isinstance(found, Reject):
-                left_out["invalid"] += 1
-                for line in found.lines():
-                    problems += 1
-                    if problems <= SHOWN:
-                        print(line, file=sys.stderr)
-                rejects.write(_line({"where": found.where, "problems": found.lines(), "line": found.shown}))
-                continue
-            why = "duplicate" if isinstance(found, Duplicate) else unwanted(found, sources)
-            if not why:
-                rules += found.rules
-                normalised += found.normalised
-                counts["undecided"] += len(found.undecided)
-                for text in found.undecided:
-                    undecided.write(_line({"episode": found.episode.id, "text": text}))
-                episode, changed = fitted(found.episode, own, seed)
-                counts += changed
-                why = "" if decisions(episode) else "nothing_to_learn"
-            if why:
-                left_out[why] += 1
-                continue
-            index.add(found, episode)
-            file.write(_line(episode.model_dump(mode="json")))
-    if problems and sources.invalid == "stop":
-        more = f" (the first {SHOWN} are above)" if problems > SHOWN else ""
+    with _writing(scratch) as file, _writing(out / "rejects.jsonl") as rejects:
+        with _writing(out / "undecided.jsonl") as undecided:
+            tally = _read_all(reader.read(place, progress), sources, own, seed, index, file, rejects, undecided)
+    if tally.problems and sources.invalid == "stop":
+        more = f" (the first {SHOWN} are above)" if tally.problems > SHOWN else ""
         raise UserError(
-            f"{place.path}: {problems} problems{more} in {left_out['invalid']} of {read} conversations: mend them, or "
-            "leave those conversations out with sources.invalid: skip. `specacts validate` lists all problems"
+            f"{place.path}: {tally.problems} problem{'s' * (tally.problems > 1)}{more} in {tally.left_out['invalid']} "
+            f"of {tally.read} conversations: mend them, or leave those conversations out with sources.invalid: skip. "
+            "`specacts validate` lists all problems"
         )
     if not index.ids:
-        raise UserError(f"{place.path}: none of {read} conversations can be used: {dict(left_out)}")
+        raise UserError(f"{place.path}: none of {tally.read} conversations can be used: {dict(tally.left_out)}")
     groups = index.named()
     chosen = sample(groups, own.conversations, seed)
-    left_out["not_drawn"] = len(groups) - len(chosen)
-    with scratch.open(encoding="utf-8") as file, (out / "episodes.jsonl").open("w", encoding="utf-8") as kept:
-        for number, line in enumerate(file):
-            if number not in chosen:
-                continue
-            # The group's is the only `"group":""` with bare quotes: inside texts they are escaped.
-            line = line.replace('"group":""', f'"group":{json.dumps(groups[number], ensure_ascii=False)}', 1)
-            kept.write(line)
+    _copy(scratch, out / "episodes.jsonl", groups, chosen)
     os.remove(scratch)
-    names = {groups[number] for number in chosen}
-    *types_of_chosen, context_only = index.counts(chosen)
+    *by_type, context_only = index.counts(chosen)
     return metrics(
-        read=read,
+        read=tally.read,
         taken=len(chosen),
-        groups=len(names),
-        by_type=Counter(dict(zip(ACTION_TYPES, types_of_chosen, strict=True))),
+        groups=len({groups[number] for number in chosen}),
+        by_type=Counter(dict(zip(ACTION_TYPES, by_type, strict=True))),
         context_only=context_only,
-        rules=rules,
-        counts=counts,
-        left_out=left_out,
-        normalised=normalised,
+        rules=tally.rules,
+        counts=tally.counts,
+        left_out=tally.left_out | Counter(not_drawn=len(groups) - len(chosen)),
+        normalised=tally.normalised,
         secrets=reader.secrets,
     )
+
+
+def _writing(path: Path) -> TextIO:
+    return path.open("w", encoding="utf-8", newline="\n")
+
+
+def _read_all(
+    conversations: Iterable[Read],
+    sources: Sources,
+    own: Own,
+    seed: int,
+    index: _Index,
+    episodes: TextIO,
+    rejects: TextIO,
+    undecided: TextIO,
+) -> _Tally:
+    """The first pass: every conversation that is wanted goes to `episodes`, still without its group."""
+    tally = _Tally()
+    for found in conversations:
+        tally.read += 1
+        if isinstance(found, Reject):
+            tally.reject(found)
+            rejects.write(_line({"where": found.where, "problems": found.lines(), "line": found.shown}))
+            continue
+        if why := "duplicate" if isinstance(found, Duplicate) else unwanted(found, sources):
+            tally.left_out[why] += 1
+            continue
+        episode, changed = fitted(found.episode, own, seed)
+        tally.accept(found, changed)
+        for text in found.undecided:
+            undecided.write(_line({"episode": episode.id, "text": text}))
+        if decisions(episode):
+            index.add(found, episode)
+            episodes.write(_line(episode.model_dump(mode="json")))
+        else:
+            tally.left_out["nothing_to_learn"] += 1
+    return tally
+
+
+def _copy(source: Path, target: Path, groups: list[str], chosen: set[int]) -> None:
+    """The second pass: the lines of the chosen conversations, each with its group."""
+    with source.open(encoding="utf-8") as lines, _writing(target) as file:
+        for number, line in enumerate(lines):
+            if number in chosen:
+                # The group's is the first `"group":""` with bare quotes: inside the id they are escaped.
+                group = json.dumps(groups[number], ensure_ascii=False)
+                file.write(line.replace('"group":""', f'"group":{group}', 1))
 
 
 def metrics(
@@ -342,7 +378,7 @@ def metrics(
         "shortened_calls": counts["shortened"],
         "calls_too_long": counts["too_long"],
         "decisions_not_drawn": counts["decisions_not_drawn"],
-        "normalised": dict(sorted((normalised or Counter()).items())),
+        "normalised": {what: count for what, count in sorted((normalised or Counter()).items()) if count},
         "secrets": dict(sorted((secrets or Counter()).items())),
     }
 
