@@ -12,15 +12,15 @@ import io
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from specacts.action_types import TypeMap, draft, load_type_map
 from specacts.chat import Conversation
-from specacts.config import load_config
+from specacts.config import Config, load_config
 from specacts.episodes import ACTION_TYPES, Act, Episode, Tool, decisions
 from specacts.errors import UserError, one_line_errors
 from specacts.files import write_text
@@ -96,53 +96,75 @@ def inspect(
     keep_secrets: KeepSecrets = False,
 ) -> None:
     """Count what is there, by action type and by rule; lengths in tokens; one conversation as the models see it."""
-    from tabulate import tabulate
-
     place = locate(traces)
     mapping = load_type_map(types) if types else TypeMap({}, {})
     config = load_config(Path("."))
     renderer = _renderer(config)
     reader = Reader(mapping, keep_secrets)
-    by_type, rules, notes, left, lengths = Counter(), Counter(), Counter(), Counter(), []
-    shown: Episode | None = None
-    for found in _read(place, mapping, keep_secrets, reader):
-        if isinstance(found, Conversation):
-            left["conversations"] += 1
-            rules += found.rules
-            notes += found.normalised
-            notes["texts whose action type cannot be told"] += len(found.undecided)
-            left["failed"] += found.success is False
-            left["with a group"] += bool(found.group)
-            episode, _ = fitted(found.episode, config.scale.own, config.seed)
-            by_type.update(due.gold.type for due in decisions(episode))
-            lengths.append(_length(episode, renderer))
-            if left["conversations"] <= sample:
-                shown = episode
-        elif isinstance(found, Reject):
-            left["invalid"] += 1
-            print(found.lines()[0], file=sys.stderr)
-        elif isinstance(found, Duplicate):
-            left["there twice"] += 1
-    if not shown or (left["invalid"] and not skip_invalid):
+    found = _survey(_read(place, mapping, keep_secrets, reader), config, renderer, sample)
+    invalid = found.counts["invalid"]
+    if found.shown is None or (invalid and not skip_invalid):
         raise UserError(
-            f"{place.path}: {left['invalid']} of {left['conversations'] + left['invalid']} conversations are invalid; "
+            f"{place.path}: {invalid} of {found.counts['conversations'] + invalid} conversations are invalid; "
             "`specacts validate` lists all problems, --skip-invalid goes on without them"
         )
-    unit = "tokens" if renderer else "characters"
-    print(", ".join(f"{count:,} {what}" for what, count in left.items() if count))
-    print(f"{by_type.total():,} decisions; {unit} a conversation: {_quartiles(lengths)}\n")
-    print(tabulate([(name, by_type[name]) for name in ACTION_TYPES if by_type[name]], ["action type", "decisions"]))
-    print()
-    print(tabulate(rules.most_common(), ["typed by", "decisions"]))
-    for title, counts in (("also", notes), ("secrets found", reader.secrets)):
-        if counts := {what: count for what, count in counts.items() if count}:
-            print(f"\n{title}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()))
-    print(f"\n-- {printable(shown.id)}, as the models see it " + "-" * 40)
+    _print_survey(found, reader.secrets, "tokens" if renderer else "characters")
+    print(f"\n-- {printable(found.shown.id)}, as the models see it " + "-" * 40)
     if renderer:
-        for window in renderer.windows(shown):
+        for window in renderer.windows(found.shown):
             print(printable(renderer.tokenizer.decode(window.ids)))
     else:
         print("(for lengths in tokens and the transcript, bring the models first: dvc repro fetch)")
+
+
+class _Found(NamedTuple):
+    """What `inspect` counts: conversations, decisions by type and by rule, changes, lengths; and what it shows."""
+
+    counts: Counter[str]
+    by_type: Counter[str]
+    rules: Counter[str]
+    notes: Counter[str]
+    lengths: list[int]
+    shown: Episode | None
+
+
+def _survey(conversations: Iterable[Any], config: Config, renderer: Any, sample: int) -> _Found:
+    """Count conversations; the `sample`-th is shown, or the last. Prints the first problem of an invalid one."""
+    counts, by_type, rules, notes = (Counter() for _ in range(4))
+    lengths: list[int] = []
+    shown = None
+    for found in conversations:
+        if isinstance(found, Reject):
+            counts["invalid"] += 1
+            print(found.lines()[0], file=sys.stderr)
+            continue
+        if isinstance(found, Duplicate):
+            counts["there twice"] += 1
+            continue
+        counts["conversations"] += 1
+        counts["failed"] += found.success is False
+        counts["with a group"] += bool(found.group)
+        rules += found.rules
+        notes += found.normalised
+        notes["texts whose action type cannot be told"] += len(found.undecided)
+        episode, _ = fitted(found.episode, config.scale.own, config.seed)
+        by_type.update(due.gold.type for due in decisions(episode))
+        lengths.append(_length(episode, renderer))
+        shown = episode if counts["conversations"] <= sample else shown
+    return _Found(counts, by_type, rules, notes, lengths, shown)
+
+
+def _print_survey(found: _Found, secrets: Counter[str], unit: str) -> None:
+    from tabulate import tabulate
+
+    print(", ".join(f"{count:,} {what}" for what, count in found.counts.items() if count))
+    print(f"{found.by_type.total():,} decisions; {unit} a conversation: {_quartiles(found.lengths)}\n")
+    types = [(name, found.by_type[name]) for name in ACTION_TYPES if found.by_type[name]]
+    print(tabulate(types, ["action type", "decisions"]), end="\n\n")
+    print(tabulate(found.rules.most_common(), ["typed by", "decisions"]))
+    for title, counts in (("also", found.notes), ("secrets found", secrets)):
+        if +counts:
+            print(f"\n{title}: " + ", ".join(f"{count:,} {what}" for what, count in (+counts).items()))
 
 
 @types_app.command(epilog="Example: specacts types suggest traces.jsonl -o types.yaml")
@@ -244,7 +266,7 @@ def _read(place: Place, mapping: TypeMap, keep_secrets: bool, reader: Reader | N
         yield from (reader or Reader(mapping, keep_secrets)).read(place, progress.update)
 
 
-def _renderer(config: Any) -> Any:
+def _renderer(config: Config) -> Any:
     """The cheap model's renderer; None before the models are there."""
     base = Path("models/base/cheap")
     if not (base / "tokenizer.json").is_file():
