@@ -20,14 +20,7 @@ PLANTED = ("correct-horse-battery", "api_key=")
 
 
 def shell(workspace: Workspace, command: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        ["bash", "-c", command],
-        cwd=workspace.path,
-        env=workspace.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    return workspace.run("bash", "-c", command)
 
 
 @pytest.fixture(scope="module")

@@ -42,16 +42,22 @@ class Workspace:
         tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = os.environ | quiet | nobody | {"PATH": tools}
 
-    def dvc(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-        """Run dvc; stdout and stderr together in `.stdout`."""
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess:
+        """Run a command; stdout and stderr together in `.stdout`."""
         return subprocess.run(
-            [sys.executable, "-m", "dvc", *arguments],
+            command,
             cwd=self.path,
             env=self.environment | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    def dvc(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        return self.run(sys.executable, "-m", "dvc", *arguments, **environment)
+
+    def python(self, *arguments: str) -> subprocess.CompletedProcess:
+        return self.run(sys.executable, *arguments)
 
     def ran(self, output: str) -> list[str]:
         """The stages that dvc says it runs."""
@@ -64,17 +70,6 @@ class Workspace:
 
     def json(self, name: str) -> dict:
         return json.loads((self.path / name).read_text())
-
-    def python(self, *arguments: str) -> subprocess.CompletedProcess:
-        """Run python; stdout and stderr together in `.stdout`."""
-        return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.path,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
 
 
 @pytest.fixture(scope="module")
