@@ -27,6 +27,7 @@ from specacts.files import write_text
 from specacts.ingest import Duplicate, Reader, Reject, fitted
 from specacts.sources import Place, find_files, locate, size
 
+EXITS = "\n\nExit codes: 0 fine; 1 something is wrong with the traces or the request; 2 a wrong command line."
 app = typer.Typer(
     name="specacts",
     help="Bring your own agent's conversations into the pipeline: look at them, mend them, use them.",
@@ -65,7 +66,7 @@ def main() -> None:
         app(prog_name="specacts")
 
 
-@app.command(epilog="Example: specacts validate traces.jsonl")
+@app.command(epilog=f"Example: specacts validate traces.jsonl{EXITS}")
 def validate(traces: Traces, skip_invalid: SkipInvalid = False) -> None:
     """Print every problem as `file:line: field: what`; exit with 1 if there is one.
 
@@ -87,7 +88,7 @@ def validate(traces: Traces, skip_invalid: SkipInvalid = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command(epilog="Example: specacts inspect traces.jsonl --types types.yaml")
+@app.command(epilog=f"Example: specacts inspect traces.jsonl --types types.yaml{EXITS}")
 def inspect(
     traces: Traces,
     types: TypesFile = None,
@@ -167,7 +168,7 @@ def _print_survey(found: _Found, secrets: Counter[str], unit: str) -> None:
             print(f"\n{title}: " + ", ".join(f"{count:,} {what}" for what, count in (+counts).items()))
 
 
-@types_app.command(epilog="Example: specacts types suggest traces.jsonl -o types.yaml")
+@types_app.command(epilog=f"Example: specacts types suggest traces.jsonl -o types.yaml{EXITS}")
 def suggest(
     traces: Traces,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file, not to stdout.")] = None,
@@ -187,7 +188,7 @@ def suggest(
         print(text, end="")
 
 
-@app.command(epilog="Example: specacts use traces.jsonl --types types.yaml   (then: dvc repro)")
+@app.command(epilog=f"Example: specacts use traces.jsonl --types types.yaml   (then: dvc repro){EXITS}")
 def use(
     traces: Traces,
     types: TypesFile = None,
