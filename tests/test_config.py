@@ -57,6 +57,11 @@ def message(root: Path) -> str:
     return str(caught.value)
 
 
+def test_without_any_source_there_is_nothing_to_do(root, edit):
+    edit(PARAMS, {"sources.bfcl": False})
+    assert "params.yaml: sources: " in (said := message(root)) and "bfcl and own are both false" in said
+
+
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_shipped_scale_goes_with_every_shipped_recipe(root, edit, scale, recipe):
@@ -106,7 +111,6 @@ def test_an_unknown_key_is_refused_at_every_level(root, edit, file, field):
         (PARAMS, "sources.near_duplicates", 0, "greater than 0"),
         (PARAMS, "sources.invalid", "ignore", "'stop' or 'skip'"),
         (PARAMS, "sources.secrets", "show", "'redact' or 'keep'"),
-        (PARAMS, "sources.bfcl", False, "bfcl and own are both false: there are no traces"),
         (SCALE, "own.conversations", 3, "greater than or equal to 4"),
         (PARAMS, "lora.r", 0, "greater than or equal to 1"),
         (PARAMS, "lora.r", -8, "greater than or equal to 1"),
