@@ -11,16 +11,16 @@ agent makes and mends, and what the user wants afterwards. Everything is invente
 
 import copy
 import json
-import os
 import random
 import re
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from specacts.files import write_text
 
 SEED = 7
 TODAY = date(2025, 3, 14)
@@ -1269,25 +1269,12 @@ def summary(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def write(path: Path, text: str) -> None:
-    """Replace the file in one step."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(name, 0o644)  # mkstemp makes it 0600
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 def main() -> None:
     rows = conversations()
     check(rows)
     text = "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows)
     if len(sys.argv) > 1:
-        write(Path(sys.argv[1]), text)
+        write_text(Path(sys.argv[1]), text)
     else:
         sys.stdout.buffer.write(text.encode())
     print(summary(rows), file=sys.stderr)

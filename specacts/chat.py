@@ -35,6 +35,7 @@ from specacts.action_types import TypeMap, type_of
 from specacts.config import ActionType
 from specacts.episodes import SPEAKING, Act, Action, Episode, Observation, Step, Tool, User
 from specacts.faults import is_error
+from specacts.files import reject_constant
 
 SOURCE = "own"
 DEEPEST = 64
@@ -66,7 +67,7 @@ class Invalid(Exception):
 class Conversation(NamedTuple):
     """An episode without its group, which is not known before all are read, and what was noted on the way.
 
-    id, group: as given, "" where the conversation has none. first: the first user message, in full.
+    group: as given, "" where the conversation has none; so is the episode's id. first: the first user message, in full.
     rules: by which rule each decision has its type. undecided: speaking actions that nobody could type.
     normalised: what was changed in order to accept the conversation.
     """
@@ -102,10 +103,6 @@ def decode(text: str) -> Any:
     return clean(value) if "\\u" in text else value  # only escapes can spell what is cleaned away
 
 
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
 def _finite(text: str) -> float:
     value = float(text)
     if value in (float("inf"), float("-inf")):
@@ -113,7 +110,7 @@ def _finite(text: str) -> float:
     return value
 
 
-DECODER = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite)
+DECODER = json.JSONDecoder(parse_constant=reject_constant, parse_float=_finite)
 
 
 def clean(value: Any) -> Any:

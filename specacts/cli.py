@@ -40,6 +40,7 @@ types_app = typer.Typer(help="Which tool is which action type.", no_args_is_help
 app.add_typer(types_app, name="types")
 
 PARAMS = Path("params.yaml")
+RULES_ALONE = TypeMap({}, {})
 Traces = Annotated[
     list[str],
     typer.Argument(
@@ -73,7 +74,7 @@ def validate(traces: Traces, skip_invalid: SkipInvalid = False) -> None:
     With --skip-invalid: exit with 1 only if no conversation is valid.
     """
     counts: Counter[str] = Counter()
-    for found in _read(locate(traces), TypeMap({}, {}), keep_secrets=False):
+    for found in _read(locate(traces), Reader(RULES_ALONE, keep_secrets=False)):
         counts[type(found).__name__] += 1
         if isinstance(found, Reject):
             counts["problems"] += len(found.lines())
@@ -98,11 +99,10 @@ def inspect(
 ) -> None:
     """Count what is there, by action type and by rule; lengths in tokens; one conversation as the models see it."""
     place = locate(traces)
-    mapping = load_type_map(types) if types else TypeMap({}, {})
     config = load_config(Path("."))
     renderer = _renderer(config)
-    reader = Reader(mapping, keep_secrets)
-    found = _survey(_read(place, mapping, keep_secrets, reader), config, renderer, sample)
+    reader = Reader(_type_map(types), keep_secrets)
+    found = _survey(_read(place, reader), config, renderer, sample)
     invalid = found.counts["invalid"]
     if found.shown is None or (invalid and not skip_invalid):
         raise UserError(
@@ -180,7 +180,7 @@ def suggest(
     place = locate(traces)
     if output and output.exists() and not force:
         raise UserError(f"{output}: is there already; --force overwrites it")
-    text = _draft(place, load_type_map(types) if types else TypeMap({}, {}), skip_invalid)
+    text = _draft(place, _type_map(types), skip_invalid)
     if output:
         write_text(output, text)
         print(f"wrote {output}: check every line, then: specacts use {' '.join(traces)} --types {output}")
@@ -204,7 +204,7 @@ def use(
     if types is None:
         types = Path("configs/action_types") / f"{Path(place.path).name.split('.')[0] or 'own'}.yaml"
         if not types.exists():
-            write_text(types, _draft(place, TypeMap({}, {}), skip_invalid))
+            write_text(types, _draft(place, RULES_ALONE, skip_invalid))
             print(f"wrote {types}: a draft of which tool is which action type; check every line")
     load_type_map(types)
     values = {
@@ -244,7 +244,7 @@ def _draft(place: Place, mapping: TypeMap, skip_invalid: bool) -> str:
     calls: Counter[str] = Counter()
     tools: dict[str, Tool] = {}
     invalid = 0
-    for found in _read(place, mapping, keep_secrets=False):
+    for found in _read(place, Reader(mapping, keep_secrets=False)):
         if isinstance(found, Reject):
             invalid += 1
             print(found.lines()[0], file=sys.stderr)
@@ -258,13 +258,17 @@ def _draft(place: Place, mapping: TypeMap, skip_invalid: bool) -> str:
     return draft(known, mapping, Path(place.path).name)
 
 
-def _read(place: Place, mapping: TypeMap, keep_secrets: bool, reader: Reader | None = None) -> Iterator[Any]:
+def _type_map(path: Path | None) -> TypeMap:
+    return load_type_map(path) if path else RULES_ALONE
+
+
+def _read(place: Place, reader: Reader) -> Iterator[Any]:
     """Every conversation of a place, behind a progress bar where somebody looks on."""
     from tqdm import tqdm
 
     total = size(find_files(place))
     with tqdm(desc="read", total=total, unit="B", unit_scale=True, leave=False, disable=None) as progress:
-        yield from (reader or Reader(mapping, keep_secrets)).read(place, progress.update)
+        yield from reader.read(place, progress.update)
 
 
 def _renderer(config: Config) -> Any:

@@ -50,10 +50,19 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(rounded(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def compact_json(value: Any) -> str:
+    """JSON in one line without spaces to spare, keys in their own order; ValueError for NaN, which JSON lacks."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def reject_constant(name: str) -> None:
+    """For `parse_constant`: JSON knows no NaN and no infinity, though Python's reader takes them."""
+    raise ValueError(f"{name} is not JSON")
+
+
 def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
     """Write one compact JSON value a line."""
-    lines = (json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False) for row in rows)
-    write_text(path, "".join(line + "\n" for line in lines))
+    write_text(path, "".join(compact_json(row) + "\n" for row in rows))
 
 
 def read_json(path: Path) -> Any:

@@ -27,6 +27,7 @@ from specacts.config import Own, Sources
 from specacts.duplicates import Clusters
 from specacts.episodes import ACTION_TYPES, Act, Action, Episode, Observation, Step, decisions
 from specacts.errors import UserError
+from specacts.files import compact_json
 from specacts.secrets import redact, redact_text
 from specacts.sources import Place, Progress, Record, find_files, records
 from specacts.split import draw
@@ -110,9 +111,8 @@ class Reader:
     def _shown(self, problem: Problem) -> Problem:
         """A problem as it can be printed: in one line, and with no secret in what was found."""
         what = " ".join(self._safe(problem.what).split())
-        what = (
-            what if len(what) <= 200 else f"{what[:200]} ..."
-        )  # cut when secrets are out: half a key is none to look for
+        if len(what) > 200:  # cut when the secrets are out: half of one is hard to recognise
+            what = f"{what[:200]} ..."
         return Problem(" ".join(self._safe(problem.field)[:200].split()), what)
 
     def _safe(self, text: str) -> str:
@@ -135,19 +135,16 @@ def shortened(action: Action, most: int) -> Action | None:
     A model may generate so much for one action and no more: what is longer could never be proposed.
     """
     room = most - len(action.tool)
-    if _length(action.arguments) <= room:
+    if len(compact_json(action.arguments)) <= room:
         return action
     low, high = SHORTEST, max(SHORTEST, room)  # the longest texts that fit, all arguments alike
-    if _length(_capped(action.arguments, low)) > room:
+    if len(compact_json(_capped(action.arguments, low))) > room:
         return None
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if _length(_capped(action.arguments, middle)) <= room else (low, middle - 1)
+        fits = len(compact_json(_capped(action.arguments, middle))) <= room
+        low, high = (middle, high) if fits else (low, middle - 1)
     return action.model_copy(update={"arguments": _capped(action.arguments, low)})
-
-
-def _length(arguments: dict[str, Any]) -> int:
-    return len(json.dumps(arguments, ensure_ascii=False, separators=(",", ":")))
 
 
 def _capped(value: Any, most: int) -> Any:
@@ -324,7 +321,8 @@ def _read_all(
         tally.read += 1
         if isinstance(found, Reject):
             tally.reject(found)
-            rejects.write(_line({"where": found.where, "problems": found.lines(), "line": found.shown}))
+            reject = {"where": found.where, "problems": found.lines(), "line": found.shown}
+            rejects.write(compact_json(reject) + "\n")
             continue
         if why := "duplicate" if isinstance(found, Duplicate) else unwanted(found, sources):
             tally.left_out[why] += 1
@@ -332,10 +330,10 @@ def _read_all(
         episode, changed = fitted(found.episode, own, seed)
         tally.accept(found, changed)
         for text in found.undecided:
-            undecided.write(_line({"episode": episode.id, "text": text}))
+            undecided.write(compact_json({"episode": episode.id, "text": text}) + "\n")
         if decisions(episode):
             index.add(found, episode)
-            episodes.write(_line(episode.model_dump(mode="json")))
+            episodes.write(compact_json(episode.model_dump(mode="json")) + "\n")
         else:
             tally.left_out["nothing_to_learn"] += 1
     return tally
@@ -401,7 +399,3 @@ def sample(groups: list[str], most: int, seed: int) -> set[int]:
         members.setdefault(group, []).append(number)
     ordered = [n for group in sorted(members, key=lambda group: draw(seed, "own", group)) for n in members[group]]
     return set(ordered[:most])
-
-
-def _line(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"

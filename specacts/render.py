@@ -41,6 +41,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from specacts.config import Form, Render
 from specacts.episodes import ACTION_TYPES, SPEAKING, Act, Action, Episode, Tool, User
 from specacts.errors import UserError
+from specacts.files import compact_json, reject_constant
 
 VERBS = {
     "tool_call": "call",
@@ -401,7 +402,7 @@ def _natural_call(text: str, action_type: str) -> Action | None:
     """The first JSON object in the text that names a tool, as a call of it."""
     for start in (match.start() for match in re.finditer(r"\{", text)):
         try:
-            value, _ = json.JSONDecoder(parse_constant=_reject_constant).raw_decode(text, start)
+            value, _ = json.JSONDecoder(parse_constant=reject_constant).raw_decode(text, start)
         except (ValueError, RecursionError):
             continue
         if isinstance(value, dict) and isinstance(value.get("name"), str) and value["name"]:
@@ -414,7 +415,7 @@ def _natural_call(text: str, action_type: str) -> Action | None:
 def _read_call(name: str, arguments: str) -> tuple[str, dict] | None:
     """A tool's name and arguments from their JSON; None where a file could not hold them or they are no call."""
     try:
-        values = json.loads(arguments, parse_constant=_reject_constant)
+        values = json.loads(arguments, parse_constant=reject_constant)
         tool = json.loads(name)
         (tool + dump_arguments(values)).encode()  # 1e999 and half a surrogate pair are JSON that no file can hold
     except (ValueError, RecursionError):
@@ -437,11 +438,7 @@ def _name(tool: str) -> str:
 
 def dump_arguments(arguments: dict) -> str:
     """Arguments as models have to write them: JSON, in their own order, no spaces to spare."""
-    return json.dumps(arguments, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def _reject_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    return compact_json(arguments)
 
 
 def without_added_tokens(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:

@@ -99,8 +99,7 @@ def find_files(place: Place) -> list[Path]:
     if not place.files:  # the saved sets in a folder, and no file of theirs by itself
         saved = sorted({file.parent for name in SAVED for file in path.rglob(name)})
         saved = [folder for folder in saved if not any(other in folder.parents for other in saved)]
-        inside = {folder for folder in saved}
-        files = sorted([*saved, *(f for f in files if not inside & set(f.parents))])
+        files = sorted([*saved, *(f for f in files if set(saved).isdisjoint(f.parents))])
     if not files:
         raise UserError(f"{path}: no file matches {', '.join(place.files) or ', '.join((*LINES, *TABLES))}")
     return files

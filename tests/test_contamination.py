@@ -1,14 +1,10 @@
 """Text of training that stands in test: found word for word, by part, and counted right."""
 
-import json
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
+from elsewhere import elsewhere
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -18,7 +14,6 @@ from specacts import contamination
 from specacts.contamination import N, Overlap, overlaps, texts
 from specacts.episodes import Act, Action, Episode, Observation, User
 
-ROOT = Path(__file__).parent.parent
 thorough = hypothesis_settings(max_examples=75, deadline=None, derandomize=True, database=None)
 
 
@@ -168,16 +163,8 @@ def test_hashes_are_the_same_in_every_process():
         "from specacts.contamination import _Words, _ngrams;"
         "print(_ngrams(['Ärger über Öl heute'], 3, _Words()).tolist())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONHASHSEED": "1"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
     here = contamination._ngrams(["Ärger über Öl heute"], 3, contamination._Words()).tolist()
-    assert json.loads(done.stdout) == here
+    assert elsewhere(code) == here
     assert len(set(here)) == 2
 
 

@@ -1,20 +1,16 @@
 """Near-duplicate messages: what clusters and what does not, in any order and in any process, whatever the text."""
 
-import json
-import os
 import random
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from elsewhere import elsewhere
 
 from specacts import duplicates
 from specacts.duplicates import Clusters
 
-ROOT = Path(__file__).parent.parent
 ORDER = "Hello, I ordered a blue cotton shirt last week but it has not arrived; please cancel order number 4711 for me"
 WEATHER = "What will the weather be like in Lisbon tomorrow afternoon, and should I take an umbrella to the beach?"
 
@@ -139,17 +135,8 @@ def test_another_process_finds_the_same():
         "import sys, json; from specacts.duplicates import Clusters; clusters = Clusters(0.6);"
         "[clusters.add(message) for message in json.load(sys.stdin)]; print(clusters.labels())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONHASHSEED": "1"},
-        cwd=ROOT,
-        input=json.dumps(messages),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
     found = labels(messages, 0.6)
-    assert json.loads(done.stdout) == found
+    assert elsewhere(code, messages) == found
     assert 1 < len(set(found)) < 100
 
 
