@@ -19,12 +19,13 @@ from pathlib import Path
 
 import torch
 
-from specacts.answering import judge, likelihood, propose, read
+from specacts.answering.ask import judge, likelihood, propose, read
 from specacts.config import load_config
-from specacts.episodes import load_episodes
-from specacts.infer import load_model
-from specacts.render import load_renderer
-from specacts.split import spread
+from specacts.core.episodes import load_episodes
+from specacts.models.load import load_model
+from specacts.recipe import shows_confidence
+from specacts.traces.split import spread
+from specacts.transcripts.render import load_renderer
 
 CALLS = {"cheap": 1 + 1 + 1 + 3, "strong": 1 + 1 + 1 + 1}  # `generate` calls a decision: B, C, D, 3 for E; A, C, D, E
 
@@ -67,7 +68,7 @@ def ours(models, renderer, windows, config) -> dict[str, list[str]]:
     answer, level = config.scale.answer, config.acceptance.level
     seeds = [0] * sum(len(window.points) for window in windows)
     cheap = propose(read(models["cheap"], windows), renderer, answer.proposals, answer.temperature, seeds)
-    judge(read(models["verifier"], windows), renderer, cheap, config.recipe.shows_confidence)
+    judge(read(models["verifier"], windows), renderer, cheap, shows_confidence(config.recipe))
     reading = read(models["strong"], windows)
     strong = propose(reading, renderer, 1, answer.temperature, seeds)
     likelihood(reading, renderer, cheap, level)

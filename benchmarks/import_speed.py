@@ -91,9 +91,9 @@ def measure(side: str, file: Path) -> None:
             for line in lines:
                 json.loads(line)
     else:
-        from specacts.action_types import load_type_map
-        from specacts.ingest import ingest
-        from specacts.sources import Place
+        from specacts.traces.ingest import ingest
+        from specacts.traces.stream import Place
+        from specacts.traces.tool_types import load_type_map
 
         config = load_config(Path("."))
         types = load_type_map(Path(config.sources.types))

@@ -23,8 +23,9 @@ from peft import get_peft_model
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from specacts.config import Lora, Train
-from specacts.infer import DTYPES, device_of, model_size
-from specacts.train import Row, Settings, collate, load_base, lora_config, peak_memory_gib, train, weighted_loss
+from specacts.models.load import DTYPES, device_of, model_size
+from specacts.training.rows import Row
+from specacts.training.train import Settings, collate, load_base, lora_config, peak_memory_gib, train, weighted_loss
 
 SHAPES = {
     "qwen3-1.7b": {"hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 28, "num_attention_heads": 16},

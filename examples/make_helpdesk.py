@@ -20,7 +20,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from specacts.files import write_text
+from specacts.core.files import write_text
 
 SEED = 7
 TODAY = date(2025, 3, 14)

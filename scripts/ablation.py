@@ -18,10 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from specacts.ablation import effects, read_outcomes
 from specacts.config import Config, load_config
-from specacts.errors import UserError, one_line_errors
-from specacts.files import read_json, rounded, write_json
+from specacts.core.errors import UserError, one_line_errors
+from specacts.core.files import read_json, rounded, write_json
+from specacts.evaluation.ablation import effects, read_outcomes
 
 RECIPE = "configs/recipe/v3.yaml"
 RESULT = Path("metrics/ablation.json")

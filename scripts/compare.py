@@ -12,8 +12,8 @@ from pathlib import Path
 import dvc.api
 from dvc.exceptions import DvcException
 
-from specacts.errors import UserError, one_line_errors
-from specacts.files import write_text
+from specacts.core.errors import UserError, one_line_errors
+from specacts.core.files import write_text
 
 DOCS = Path("docs")
 FIGURES = ("frontier", "confusion")

@@ -18,14 +18,17 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from specacts.action_types import TypeMap, draft, load_type_map
-from specacts.chat import Conversation
 from specacts.config import Config, load_config
-from specacts.episodes import ACTION_TYPES, Act, Episode, Tool, decisions
-from specacts.errors import UserError, one_line_errors
-from specacts.files import write_text
-from specacts.ingest import Duplicate, Reader, Reject, fitted
-from specacts.sources import Place, find_files, locate, size
+from specacts.core.episodes import Act, Episode, Tool, decisions
+from specacts.core.errors import UserError, one_line_errors
+from specacts.core.files import write_text
+from specacts.core.words import ACTION_TYPES
+from specacts.recipe import asking_form
+from specacts.traces.formats.openai_chat import Conversation
+from specacts.traces.ingest import fitted
+from specacts.traces.reader import Duplicate, Reader, Reject
+from specacts.traces.stream import Place, find_files, locate, size
+from specacts.traces.tool_types import TypeMap, draft, load_type_map
 
 EXITS = "\n\nExit codes: 0 fine; 1 something is wrong with the traces or the request; 2 a wrong command line."
 app = typer.Typer(
@@ -276,9 +279,9 @@ def _renderer(config: Config) -> Any:
     base = Path("models/base/cheap")
     if not (base / "tokenizer.json").is_file():
         return None
-    from specacts.render import load_renderer
+    from specacts.transcripts.render import load_renderer
 
-    return load_renderer(base, config.scale.render, config.recipe.asking_form("cheap"))
+    return load_renderer(base, config.scale.render, asking_form(config.recipe, "cheap"))
 
 
 def printable(text: str) -> str:

@@ -16,28 +16,12 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from specacts.errors import UserError
+from specacts.core.errors import UserError
+from specacts.core.words import ROLES, ActionType, Level, Role
 
 Model = TypeVar("Model", bound=BaseModel)
-ROLES = ("cheap", "verifier", "strong")
-Role = Literal["cheap", "verifier", "strong"]
-Level = Literal["type", "tool", "call"]
-JudgeScore = Literal["likelihood", "verdict", "reward"]
 Promising = Literal["C", "D", "E", "F", "G"]
 """Policies that can carry a guarantee: H's score is fitted on the very groups that would have to prove it."""
-ActionType = Literal[
-    "tool_call",
-    "retrieval",
-    "file_read",
-    "file_write",
-    "repair",
-    "verifier",
-    "ask_clarification",
-    "final_answer",
-    "BLOCKED",
-]
-Form = Literal["words", "lines", "natural"]
-"""How actions are spelled in a transcript (render.py)."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -330,25 +314,6 @@ class Recipe(_Strict):
             raise ValueError("verifier.warm_start is 'strong', but strong is 'frozen': it has no adapter to start from")
         return self
 
-    @property
-    def training_form(self) -> Form:
-        """How transcripts spell actions in every training."""
-        return "words" if self.format == "same" else "lines"
-
-    def freezes(self, role: Role) -> bool:
-        """Whether this role's model is used as it comes, without an adapter."""
-        return role == "strong" and self.strong == "frozen"
-
-    def asking_form(self, role: Role) -> Form:
-        """How transcripts spell actions where this role is asked."""
-        return "natural" if self.freezes(role) or self.format == "mismatched" else "words"
-
-    @property
-    def shows_confidence(self) -> bool:
-        """Synthetic negatives have no proposer, hence no confidence; a reward model reads the action alone."""
-        verifier = self.verifier
-        return verifier.shows_confidence and verifier.negatives == "on_policy" and verifier.objective == "verdict"
-
 
 class Config(_Strict):
     """Everything, resolved: what a stage reads once and passes on as plain values."""
@@ -364,11 +329,6 @@ class Config(_Strict):
     scale: Scale
     recipe: Recipe
     prices: Prices
-
-    @property
-    def judge_score(self) -> JudgeScore:
-        """What D and E go by: of a reward model its reward, which is all it has."""
-        return "reward" if self.recipe.verifier.objective == "reward" else self.acceptance.score
 
 
 class _Params(_Strict):

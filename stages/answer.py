@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from specacts.config import ROLES, Config, Role, load_config
-from specacts.errors import one_line_errors
-from specacts.files import published_dir, write_json, write_jsonl
-from specacts.process import stage
+from specacts.config import Config, load_config
+from specacts.core.errors import one_line_errors
+from specacts.core.files import published_dir, write_json, write_jsonl
+from specacts.core.process import stage
+from specacts.core.words import ROLES, Role
+from specacts.recipe import asking_form, freezes, gives_rewards, shows_confidence
 
 MODELS, DATA = Path("models"), Path("data")
 SPLITS = ("calibrate", "test")
@@ -21,10 +23,10 @@ SPLITS = ("calibrate", "test")
 
 def main() -> None:
     config = load_config(Path("."))
-    from specacts.episodes import load_episodes
-    from specacts.infer import load_model, model_size
-    from specacts.render import load_renderer
-    from specacts.split import spread
+    from specacts.core.episodes import load_episodes
+    from specacts.models.load import load_model, model_size
+    from specacts.traces.split import spread
+    from specacts.transcripts.render import load_renderer
 
     scale = config.scale
     started = time.perf_counter()
@@ -35,9 +37,9 @@ def main() -> None:
     sizes, recorded = {}, {split: {} for split in SPLITS}
     for role in ROLES:  # cheap first: the others judge its proposals
         base = MODELS / "base" / role
-        renderer = load_renderer(base, scale.render, config.recipe.asking_form(role))
-        adapter = None if config.recipe.freezes(role) else MODELS / role
-        rewards = role == "verifier" and config.judge_score == "reward"
+        renderer = load_renderer(base, scale.render, asking_form(config.recipe, role))
+        adapter = None if freezes(config.recipe, role) else MODELS / role
+        rewards = gives_rewards(config.recipe, role)
         model = load_model(base, adapter, scale.device, scale.dtype, rewards)
         sizes[role] = model_size(model)._asdict()
         for split in SPLITS:
@@ -56,8 +58,8 @@ def ask_all(
     """Add one role's answers to `rows`, keyed by (episode, decision)."""
     from tqdm import tqdm
 
-    from specacts.answering import batches, read
-    from specacts.episodes import decisions
+    from specacts.answering.ask import batches, read
+    from specacts.core.episodes import decisions
 
     total = sum(len(decisions(episode)) for episode in episodes)
     with tqdm(total=total, desc=f"answer {split}: {role}", unit="decision") as progress:
@@ -90,8 +92,8 @@ def facts(asked: Any) -> dict[str, Any]:
 
 def ask(role: Role, reading: Any, renderer: Any, asked: list, rows: dict, config: Config) -> list[dict[str, Any]]:
     """One role's answers to a batch of decisions: the fields it adds to each row."""
-    from specacts.answering import propose
-    from specacts.answers import Candidate
+    from specacts.answering.ask import propose
+    from specacts.answering.records import Candidate
 
     answer, seeds = config.scale.answer, [a.seed for a in asked]
     if role == "cheap":
@@ -109,20 +111,20 @@ def ask(role: Role, reading: Any, renderer: Any, asked: list, rows: dict, config
 
 def verify(reading: Any, renderer: Any, proposed: list, config: Config) -> list[dict[str, Any]]:
     """The trained verifier's answers: what it says when asked, and how likely it finds the proposals itself."""
-    from specacts.answering import judge, likelihood, reward
+    from specacts.answering.ask import judge, likelihood, reward
 
-    if config.judge_score == "reward":
+    if gives_rewards(config.recipe, "verifier"):
         return [{"verifier": dumped(v), "verifier_likelihood": []} for v in reward(reading, renderer, proposed)]
-    said = judge(reading, renderer, proposed, config.recipe.shows_confidence)
+    said = judge(reading, renderer, proposed, shows_confidence(config.recipe))
     likely = likelihood(reading, renderer, proposed, config.acceptance.level)
     return [{"verifier": dumped(a), "verifier_likelihood": dumped(b)} for a, b in zip(said, likely, strict=True)]
 
 
 def strong_verdicts(reading: Any, renderer: Any, proposed: list, config: Config) -> list:
     """The strong model's judgement: how likely it finds a proposal; a frozen one is asked in words, like upstream's."""
-    from specacts.answering import judge, likelihood
+    from specacts.answering.ask import judge, likelihood
 
-    if config.recipe.freezes("strong"):
+    if freezes(config.recipe, "strong"):
         return judge(reading, renderer, proposed, shows_confidence=False)
     return likelihood(reading, renderer, proposed, config.acceptance.level)
 

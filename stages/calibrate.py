@@ -16,9 +16,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from specacts import combine
-from specacts.answers import judged_by, load_answers, load_sizes
-from specacts.calibrate import (
+from specacts.answering.records import judged_by, load_answers
+from specacts.config import load_config
+from specacts.core.errors import one_line_errors
+from specacts.core.files import write_text
+from specacts.core.process import stage
+from specacts.models.sizes import load_sizes
+from specacts.policies import combine
+from specacts.policies.choose import (
     RISKS,
     SCORED,
     best_other,
@@ -31,12 +36,9 @@ from specacts.calibrate import (
     most_accurate,
     promised,
 )
-from specacts.calibration import as_json
-from specacts.config import load_config
-from specacts.cost import Tariff
-from specacts.errors import one_line_errors
-from specacts.files import write_text
-from specacts.process import stage
+from specacts.policies.cost import Tariff
+from specacts.policies.probability import as_json
+from specacts.recipe import judge_score
 
 DATA, METRICS = Path("data"), Path("metrics/calibrate.json")
 
@@ -45,7 +47,7 @@ def main() -> None:
     config = load_config(Path("."))
     acceptance, model, level = config.acceptance, config.cost.model, config.acceptance.level
     recorded = load_answers(DATA / "answers/calibrate.jsonl")
-    judged = combine.routed(judged_by(recorded, config.judge_score), DATA / "routes.jsonl")
+    judged = combine.routed(judged_by(recorded, judge_score(config.recipe, config.acceptance)), DATA / "routes.jsonl")
     rows, combination = combine.cross_fitted(judged, level), combine.fit(judged, level)
     tariff = Tariff(load_sizes(DATA / "answers/models.json"), config.prices, config.cost.upstream)
     fixed = fixed_thresholds(config.recipe)

@@ -11,7 +11,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from specacts.errors import UserError, one_line_errors
+from specacts.core.errors import UserError, one_line_errors
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
             "(`. .venv/bin/activate`)"
         )
     from specacts.config import load_config
-    from specacts.files import write_text
+    from specacts.core.files import write_text
 
     sources = load_config(Path(".")).sources
     for field in ("path", "types"):  # DVC wants them even where `own` is false

@@ -13,12 +13,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from specacts.bfcl import Collected, collect, failing_gold
+from specacts.bfcl.tasks import Collected, collect, failing_gold
 from specacts.config import load_config
-from specacts.episodes import ACTION_TYPES, decisions, save_episodes
-from specacts.errors import one_line_errors
-from specacts.files import write_json
-from specacts.process import stage
+from specacts.core.episodes import decisions, save_episodes
+from specacts.core.errors import one_line_errors
+from specacts.core.files import write_json
+from specacts.core.process import stage
+from specacts.core.words import ACTION_TYPES
 
 TRACES = Path("data/raw/bfcl")
 TYPES = Path("configs/action_types/bfcl.yaml")

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from specacts.answers import load_answers
+from specacts.answering.effects import summary
+from specacts.answering.records import load_answers
+from specacts.answering.simulated import same_effects
 from specacts.config import load_config
-from specacts.effects import summary
-from specacts.episodes import load_episodes
-from specacts.errors import one_line_errors
-from specacts.execution import same_effects
-from specacts.files import write_json, write_jsonl
-from specacts.process import stage
+from specacts.core.episodes import load_episodes
+from specacts.core.errors import one_line_errors
+from specacts.core.files import write_json, write_jsonl
+from specacts.core.process import stage
 
 DATA = Path("data")
 

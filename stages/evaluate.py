@@ -13,15 +13,13 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-from specacts.answers import judged_by, load_answers, load_sizes
-from specacts.calibrate import SCORED
-from specacts.calibration import Calibration
-from specacts.combine import load_combination, routed, with_combined
+from specacts.answering.effects import load_effects
+from specacts.answering.records import judged_by, load_answers
 from specacts.config import load_config
-from specacts.cost import Tariff
-from specacts.effects import load_effects
-from specacts.errors import UserError, one_line_errors
-from specacts.evaluate import (
+from specacts.core.errors import UserError, one_line_errors
+from specacts.core.files import read_json, rounded, write_json, write_text
+from specacts.core.process import stage
+from specacts.evaluation.metrics import (
     ACCEPT_RATE,
     CONFUSION,
     FRONTIER,
@@ -35,11 +33,15 @@ from specacts.evaluate import (
     run,
     run_guaranteed,
 )
-from specacts.files import read_json, rounded, write_json, write_text
-from specacts.policies import JUDGING, Threshold, always_strong, cheap_only
-from specacts.process import stage
-from specacts.quality import BY_TYPE, RELIABILITY, RISK_COVERAGE, quality_by_type, reliability, risk_coverage
-from specacts.stats import resample_weights
+from specacts.evaluation.quality import BY_TYPE, RELIABILITY, RISK_COVERAGE, quality_by_type, reliability, risk_coverage
+from specacts.evaluation.stats import resample_weights
+from specacts.models.sizes import load_sizes
+from specacts.policies.choose import SCORED
+from specacts.policies.combine import load_combination, routed, with_combined
+from specacts.policies.cost import Tariff
+from specacts.policies.decide import JUDGING, Threshold, always_strong, cheap_only
+from specacts.policies.probability import Calibration
+from specacts.recipe import judge_score
 
 DATA, METRICS, PLOTS = Path("data"), Path("metrics"), Path("reports/plots")
 ASKED = "asked"
@@ -48,10 +50,10 @@ ASKED = "asked"
 
 def main() -> None:
     config = load_config(Path("."))
-    settings = Settings(config.acceptance.level, config.judge_score, config.cost.model)
+    settings = Settings(config.acceptance.level, judge_score(config.recipe, config.acceptance), config.cost.model)
     tariff = Tariff(load_sizes(DATA / "answers/models.json"), config.prices, config.cost.upstream)
     recorded = load_answers(DATA / "answers/test.jsonl")
-    judged = routed(judged_by(recorded, config.judge_score), DATA / "routes.jsonl")
+    judged = routed(judged_by(recorded, judge_score(config.recipe, config.acceptance)), DATA / "routes.jsonl")
     rows = with_combined(judged, load_combination(DATA / "combination.json"))
     weights = resample_weights([row.group for row in rows], config.scale.bootstrap, config.seed)
     calibrations, same = read_maps(DATA / "calibration.json"), load_effects(DATA / "effects.jsonl", rows)

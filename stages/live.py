@@ -11,10 +11,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from specacts.config import ROLES, Config, load_config
-from specacts.errors import UserError, one_line_errors
-from specacts.files import read_json, write_json, write_jsonl
-from specacts.process import stage
+from specacts.config import Config, load_config
+from specacts.core.errors import UserError, one_line_errors
+from specacts.core.files import read_json, write_json, write_jsonl
+from specacts.core.process import stage
+from specacts.core.words import ROLES
+from specacts.recipe import asking_form, freezes, gives_rewards
 
 MODELS, DATA = Path("models"), Path("data")
 ALWAYS_RUN = ("A", "B", "D")
@@ -26,13 +28,15 @@ def main() -> None:
     config = load_config(Path("."))
     from tqdm import tqdm
 
-    from specacts.combine import combined, load_combination
-    from specacts.cost import Tariff
-    from specacts.infer import model_size
-    from specacts.live import Agent, assignments, line, run, summary
-    from specacts.policies import policies
-    from specacts.router import load_router, route
-    from specacts.simulator import SOURCE_CODE, Simulator
+    from specacts.bfcl.simulator import SOURCE_CODE, Simulator
+    from specacts.live.agents import Agent, run
+    from specacts.live.metrics import line, summary
+    from specacts.live.tasks import assignments
+    from specacts.models.load import model_size
+    from specacts.policies.combine import combined, load_combination
+    from specacts.policies.cost import Tariff
+    from specacts.policies.decide import policies
+    from specacts.policies.router import load_router, route
 
     scale = config.scale
     raw, timeout = DATA / "raw/bfcl" / scale.traces.path, scale.data.simulator_timeout
@@ -74,9 +78,9 @@ def chosen_episodes(config: Config) -> list[Any]:
 
     Raises `UserError` where BFCL gave no such episode.
     """
-    from specacts.episodes import load_episodes
-    from specacts.execution import MULTI_TURN
-    from specacts.split import spread
+    from specacts.bfcl.execution import MULTI_TURN
+    from specacts.core.episodes import load_episodes
+    from specacts.traces.split import spread
 
     path = DATA / "split/test.jsonl"
     episodes = [episode for episode in load_episodes(path) if episode.source.startswith(MULTI_TURN)]
@@ -87,16 +91,16 @@ def chosen_episodes(config: Config) -> list[Any]:
 
 def load_models(config: Config) -> Any:
     """Every role's model, and the renderer of the form it is asked in."""
-    from specacts.infer import load_model
-    from specacts.live import Models
-    from specacts.render import load_renderer
+    from specacts.live.agents import Models
+    from specacts.models.load import load_model
+    from specacts.transcripts.render import load_renderer
 
     scale, models, renderers = config.scale, {}, {}
     for role in ROLES:
         base = MODELS / "base" / role
-        adapter = None if config.recipe.freezes(role) else MODELS / role
-        rewards = role == "verifier" and config.judge_score == "reward"
-        renderers[role] = load_renderer(base, scale.render, config.recipe.asking_form(role))
+        adapter = None if freezes(config.recipe, role) else MODELS / role
+        rewards = gives_rewards(config.recipe, role)
+        renderers[role] = load_renderer(base, scale.render, asking_form(config.recipe, role))
         models[role] = load_model(base, adapter, scale.device, scale.dtype, rewards)
     return Models(models, renderers, config)
 
@@ -111,7 +115,7 @@ def picks(config: Config, policy: str) -> tuple[int, ...]:
 
 def read_thresholds(path: Path) -> tuple[dict[str, Any], str]:
     """Every judging policy's threshold, and the best of them beside D. Raises `UserError` where one is missing."""
-    from specacts.policies import JUDGING
+    from specacts.policies.decide import JUDGING
 
     values = read_json(path)
     try:

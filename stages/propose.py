@@ -9,9 +9,10 @@ Writes `data/proposals.jsonl` (a greedy and N-1 sampled proposals a decision, la
 from pathlib import Path
 
 from specacts.config import load_config
-from specacts.errors import one_line_errors
-from specacts.files import write_json
-from specacts.process import stage
+from specacts.core.errors import one_line_errors
+from specacts.core.files import write_json
+from specacts.core.process import stage
+from specacts.recipe import asking_form
 
 MODELS, DATA = Path("models"), Path("data")
 
@@ -20,15 +21,15 @@ def main() -> None:
     config = load_config(Path("."))
     from tqdm import tqdm
 
-    from specacts.answering import batches, propose, read
-    from specacts.episodes import decisions, load_episodes
-    from specacts.infer import load_model
-    from specacts.proposals import Proposed, save_proposals, summary
-    from specacts.render import load_renderer
-    from specacts.split import spread
+    from specacts.answering.ask import batches, propose, read
+    from specacts.answering.proposals import Proposed, save_proposals, summary
+    from specacts.core.episodes import decisions, load_episodes
+    from specacts.models.load import load_model
+    from specacts.traces.split import spread
+    from specacts.transcripts.render import load_renderer
 
     scale = config.scale
-    renderer = load_renderer(MODELS / "base" / "cheap", scale.render, config.recipe.asking_form("cheap"))
+    renderer = load_renderer(MODELS / "base" / "cheap", scale.render, asking_form(config.recipe, "cheap"))
     model = load_model(MODELS / "base" / "cheap", MODELS / "cheap", scale.device, scale.dtype)
     episodes = spread(load_episodes(DATA / "split" / "verify.jsonl"), scale.answer.verify_episodes, config.seed)
     rows = []

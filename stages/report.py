@@ -2,23 +2,26 @@
 
     python -m stages.report
 
-Reads `metrics/` and `reports/plots/`; writes `reports/report.md` and `reports/figures/*.png`, and prints the result
-table.
+Reads `metrics/` and `reports/plots/`; writes `reports/report.md`, `reports/figures/*.png` and the models' cards
+(`reports/cards/<role>.md`), and prints the result table.
 """
 
 import csv
 from pathlib import Path
 from typing import Any
 
-from specacts import plots
-from specacts.config import ROLES, Config, load_config
-from specacts.errors import UserError, one_line_errors
-from specacts.files import read_json, write_text
-from specacts.process import stage
-from specacts.report import COSTS, Facts, report, result_table
+from specacts.config import Config, load_config
+from specacts.core.errors import UserError, one_line_errors
+from specacts.core.files import published_dir, read_json, write_text
+from specacts.core.process import stage
+from specacts.core.words import ROLES
+from specacts.recipe import freezes, judge_score
+from specacts.report import plots
+from specacts.report.card import frozen_card, model_card
+from specacts.report.report import COSTS, Facts, report, result_table
 
 DATA, METRICS, PLOTS = Path("data"), Path("metrics"), Path("reports/plots")
-REPORT, FIGURES = Path("reports/report.md"), Path("reports/figures")
+REPORT, FIGURES, CARDS = Path("reports/report.md"), Path("reports/figures"), Path("reports/cards")
 
 
 def main() -> None:
@@ -26,6 +29,9 @@ def main() -> None:
     facts = gather(config)
     text = report(facts)
     draw(config)
+    with published_dir(CARDS) as out:
+        for role, card in cards(config, facts.training).items():
+            write_text(out / f"{role}.md", card)
     write_text(REPORT, text)
     print(f"\n{result_table(facts.evaluation)}\n\nThe report: {REPORT}")
 
@@ -49,12 +55,21 @@ def gather(config: Config) -> Facts:
         recipe_name=config.recipe_name,
         recipe=config.recipe,
         level=config.acceptance.level,
-        score=config.judge_score,
+        score=judge_score(config.recipe, config.acceptance),
         cost_model=config.cost.model,
         max_relative_cost=config.acceptance.max_relative_cost,
         prices=config.cost.prices,
         currency=config.prices.currency,
     )
+
+
+def cards(config: Config, measured: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """The model cards of the roles that were trained, or left frozen on purpose."""
+    return {
+        role: frozen_card(role, config) if freezes(config.recipe, role) else model_card(role, config, measured[role])
+        for role in ROLES
+        if role in measured
+    }
 
 
 def training(role: str) -> dict[str, Any]:

@@ -9,13 +9,13 @@ Reads `data/proposals.jsonl` (whether the cheap model's greedy proposals were ri
 import json
 from pathlib import Path
 
+from specacts.answering.proposals import load_proposals
 from specacts.config import load_config
-from specacts.episodes import agrees, decisions, load_episodes
-from specacts.errors import UserError, one_line_errors
-from specacts.files import write_json, write_jsonl, write_text
-from specacts.process import stage
-from specacts.proposals import load_proposals
-from specacts.router import Example, features, fit, routes
+from specacts.core.episodes import agrees, decisions, load_episodes
+from specacts.core.errors import UserError, one_line_errors
+from specacts.core.files import write_json, write_jsonl, write_text
+from specacts.core.process import stage
+from specacts.policies.router import Example, features, fit, routes
 
 DATA = Path("data")
 

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from specacts.config import load_config
-from specacts.contamination import N, overlaps
-from specacts.episodes import Episode
-from specacts.errors import UserError, one_line_errors
-from specacts.files import line_starts, published_dir, read_models, write_json
-from specacts.process import stage
-from specacts.split import Outline, missing_types, outline, split_groups, summary
+from specacts.core.episodes import Episode
+from specacts.core.errors import UserError, one_line_errors
+from specacts.core.files import line_starts, published_dir, read_models, write_json
+from specacts.core.process import stage
+from specacts.traces.contamination import N, overlaps
+from specacts.traces.split import Outline, missing_types, outline, split_groups, summary
 
 SOURCES = (Path("data/episodes.jsonl"), Path("data/own/episodes.jsonl"))
 SPLIT = Path("data/split")

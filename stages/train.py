@@ -1,54 +1,79 @@
-"""Train one role's LoRA adapter.
+"""Train a proposer's LoRA adapter on the train split.
 
     python -m stages.train cheap
     python -m stages.train strong       # with recipe key strong: frozen, nothing is trained, and that is recorded
-    python -m stages.train verifier     # needs data/proposals.jsonl
 
-Writes `models/<role>/` (safetensors adapter and model card) and `metrics/train/<role>.json` with the loss curve
-in `<role>_loss.csv` beside it. A frozen model gets a card, counts of zero and an empty curve. Ctrl-C and start again:
-it goes on from its latest checkpoint.
+Writes `models/<role>/` (a safetensors adapter) and `metrics/train/<role>.json` with the loss curve in
+`<role>_loss.csv` beside it. Of a frozen model there is no adapter, counts are zero and the curve is empty. Ctrl-C and
+start again: it goes on from its latest checkpoint. The verifier has a stage of its own (`stages/train_verifier.py`).
 """
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from specacts.config import ROLES, Config, Role, load_config
-from specacts.errors import UserError, one_line_errors
-from specacts.files import published_dir, write_json, write_text
-from specacts.process import SCRATCH, stage
+from specacts.config import Config, load_config
+from specacts.core.errors import UserError, one_line_errors
+from specacts.core.files import published_dir, write_json, write_text
+from specacts.core.process import SCRATCH, stage
+from specacts.core.words import Form, Role
+from specacts.recipe import freezes, training_form
+
+if TYPE_CHECKING:
+    from specacts.training.rows import Row
+    from specacts.training.train import TrainResult
+    from specacts.transcripts.render import Renderer
 
 MODELS, DATA, METRICS = Path("models"), Path("data"), Path("metrics/train")
+PROPOSERS: tuple[Role, ...] = ("cheap", "strong")
 RECORDED = ("steps", "rows", "episodes", "tokens", "supervised_tokens", "seen_tokens", "trainable_parameters")
 RECORDED += ("seconds", "peak_memory_gib", "verdicts")
 """What `metrics/train/<role>.json` holds: what can be said of a training that took no step too. Losses: the curve."""
+FROZEN = "The recipe uses this model as it comes, zero-shot and in its own chat template: there is no adapter.\n"
+
+
+class Lesson(NamedTuple):
+    """What a training learns from: its rows, and what `metrics/train/` says of where they came from."""
+
+    rows: "list[Row]"
+    facts: dict[str, Any]
 
 
 def main(role: Role) -> None:
     config = load_config(Path("."))
-    from specacts.card import frozen_card, model_card
-
-    if config.recipe.freezes(role):
-        measured, losses = dict.fromkeys(RECORDED, 0) | {"verdicts": None}, []
+    if freezes(config.recipe, role):
         with published_dir(MODELS / role) as folder:  # whatever adapter stood there is none of this recipe's
-            write_text(folder / "README.md", frozen_card(role, config))
-    else:
-        measured, losses = trained(role, config)
-        write_text(MODELS / role / "README.md", model_card(role, config, measured))
-    write_json(METRICS / f"{role}.json", {key: measured[key] for key in RECORDED if measured.get(key) is not None})
-    lines = [f"{step},{loss:.4f},{rate:.6g}" for step, loss, rate in losses]
-    write_text(METRICS / f"{role}_loss.csv", "\n".join(["step,loss,learning_rate", *lines]) + "\n")
+            write_text(folder / "frozen.txt", FROZEN)
+        record(role, dict.fromkeys(RECORDED, 0) | {"verdicts": None}, [])
+        return
+    lesson = proposer_lesson(config, renderer_of(role, config))
+    result = fit(role, config, lesson.rows)
+    record(role, {**result._asdict(), **lesson.facts}, result.losses)
 
 
-def trained(role: Role, config: Config) -> tuple[dict[str, Any], list]:
-    """Train and publish an adapter; what was measured, and the losses."""
+def proposer_lesson(config: Config, renderer: "Renderer") -> Lesson:
+    """The train split's episodes: their actions."""
+    from specacts.core.episodes import load_episodes
+    from specacts.traces.split import training_order
+    from specacts.training.rows import proposer_rows
+
+    episodes = training_order(load_episodes(DATA / "split" / "train.jsonl"), config.seed)
+    return Lesson(proposer_rows(renderer, episodes, config.train.type_weight), {"episodes": len(episodes)})
+
+
+def renderer_of(role: Role, config: Config) -> "Renderer":
+    """The renderer of a role's base, in the form that it is trained in."""
     # Imported here: torch takes seconds, and a wrong configuration should not have to wait for it.
-    from specacts.render import load_renderer
-    from specacts.train import Settings, train
+    from specacts.transcripts.render import load_renderer
 
-    base = MODELS / "base" / role
-    renderer = load_renderer(base, config.scale.render, config.recipe.training_form)
-    rows, facts = verifier_data(config, renderer) if role == "verifier" else proposer_data(config, renderer)
+    form: Form = training_form(config.recipe)
+    return load_renderer(MODELS / "base" / role, config.scale.render, form)
+
+
+def fit(role: Role, config: Config, rows: "list[Row]", warm_start: Path | None = None) -> "TrainResult":
+    """Train on the rows, from scratch or from an adapter, and publish `models/<role>/`."""
+    from specacts.training.train import Settings, train
+
     scale = config.scale.role(role)
     settings = Settings(
         seed=config.seed,
@@ -61,57 +86,19 @@ def trained(role: Role, config: Config) -> tuple[dict[str, Any], list]:
         gradient_checkpointing=config.scale.gradient_checkpointing,
         train_layers=scale.train_layers,
     )
-    result = train(base, rows, MODELS / role, SCRATCH / "train" / role, settings, warm_start(role, config))
-    return {**result._asdict(), **facts}, result.losses
+    return train(MODELS / "base" / role, rows, MODELS / role, SCRATCH / "train" / role, settings, warm_start)
 
 
-def warm_start(role: Role, config: Config) -> Path | None:
-    """The adapter a training starts from: for the verifier the recipe's, where it was made for the same base."""
-    source = config.recipe.verifier.warm_start
-    if role != "verifier" or source == "none":
-        return None
-    theirs, ours = config.scale.role(source), config.scale.verifier
-    if (theirs.base, theirs.layers) != (ours.base, ours.layers):
-        print(f"note: the verifier's base or layers are not those of {source}; it starts without an adapter")
-        return None
-    return MODELS / source
-
-
-def proposer_data(config: Config, renderer) -> tuple[list, dict]:
-    """Rows for a proposer: the train split's episodes."""
-    from specacts.episodes import load_episodes
-    from specacts.rows import proposer_rows
-    from specacts.split import training_order
-
-    episodes = training_order(load_episodes(DATA / "split" / "train.jsonl"), config.seed)
-    return proposer_rows(renderer, episodes, config.train.type_weight), {"episodes": len(episodes)}
-
-
-def verifier_data(config: Config, renderer) -> tuple[list, dict]:
-    """Rows for the verifier: the verify split's episodes with right and wrong actions, as the recipe makes them."""
-    from specacts.episodes import load_episodes
-    from specacts.proposals import load_proposals
-    from specacts.rows import on_policy, reward_rows, synthetic, verifier_rows
-    from specacts.split import training_order
-
-    recipe, level = config.recipe.verifier, config.acceptance.level
-    episodes = training_order(load_episodes(DATA / "split" / "verify.jsonl"), config.seed)
-    if recipe.negatives == "synthetic":
-        judged = synthetic(episodes, level, config.seed)
-    else:  # episodes without proposals teach their actions
-        judged = on_policy(load_proposals(DATA / "proposals.jsonl"), level)
-    if recipe.objective == "reward":
-        rows, verdicts = reward_rows(renderer, episodes, judged)
-    else:
-        shown = config.recipe.shows_confidence
-        weights = recipe.verdict_weight, config.train.type_weight
-        rows, verdicts = verifier_rows(renderer, episodes, judged, *weights, shown)
-    return rows, {"episodes": len(episodes), "verdicts": verdicts._asdict()}
+def record(role: Role, measured: dict[str, Any], losses: list[tuple[int, float, float]]) -> None:
+    """Write what was measured, and the loss curve."""
+    write_json(METRICS / f"{role}.json", {key: measured[key] for key in RECORDED if measured.get(key) is not None})
+    lines = [f"{step},{loss:.4f},{rate:.6g}" for step, loss, rate in losses]
+    write_text(METRICS / f"{role}_loss.csv", "\n".join(["step,loss,learning_rate", *lines]) + "\n")
 
 
 if __name__ == "__main__":
     with one_line_errors():
-        if len(sys.argv) != 2 or sys.argv[1] not in ROLES:
-            raise UserError(f"usage: python -m stages.train {'|'.join(ROLES)}")
+        if len(sys.argv) != 2 or sys.argv[1] not in PROPOSERS:
+            raise UserError(f"usage: python -m stages.train {'|'.join(PROPOSERS)}")
         with stage(f"train-{sys.argv[1]}"):
-            main(sys.argv[1])
+            main("cheap" if sys.argv[1] == "cheap" else "strong")

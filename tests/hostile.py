@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from specacts.action_types import TypeMap
-from specacts.chat import LONGEST, Conversation
-from specacts.ingest import Duplicate, Reader, Reject
-from specacts.sources import Place
+from specacts.traces.formats.openai_chat import LONGEST, Conversation
+from specacts.traces.reader import Duplicate, Reader, Reject
+from specacts.traces.stream import Place
+from specacts.traces.tool_types import TypeMap
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "get_order", "arguments": '{"order": 7}'}}
 USER = {"role": "user", "content": "Where is my order?"}

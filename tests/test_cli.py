@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from places import ROOT
 from toys import compact_tokenizer, llama, save_base
 
-from specacts.action_types import load_type_map
 from specacts.cli import main, printable
 from specacts.config import load_config
+from specacts.traces.tool_types import load_type_map
 
-ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples/helpdesk.jsonl"
 
 

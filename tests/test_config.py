@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
+from places import ROOT
 
-from specacts.config import ROLES, load_config
-from specacts.errors import UserError
+from specacts.config import load_config
+from specacts.core.errors import UserError
+from specacts.core.words import ROLES
+from specacts.recipe import asking_form, freezes, judge_score, shows_confidence, training_form
 
-ROOT = Path(__file__).parent.parent
 SCALES = sorted(path.stem for path in (ROOT / "configs/scale").glob("*.yaml"))
 RECIPES = sorted(path.stem for path in (ROOT / "configs/recipe").glob("*.yaml"))
 SCALE, RECIPE = Path("configs/scale/cpu.yaml"), Path("configs/recipe/v3.yaml")
@@ -229,31 +231,33 @@ def recipe(root: Path, edit: Edit, **changes: Any):
 
 def test_v3_trains_and_asks_everyone_in_one_form(root, edit):
     found = recipe(root, edit)
-    assert {found.training_form, *(found.asking_form(role) for role in ROLES)} == {"words"}
-    assert not any(found.freezes(role) for role in ROLES)
+    assert {training_form(found), *(asking_form(found, role) for role in ROLES)} == {"words"}
+    assert not any(freezes(found, role) for role in ROLES)
 
 
 def test_a_mismatched_format_trains_on_lines_and_asks_in_natural_chat(root, edit):
     found = recipe(root, edit, format="mismatched")
-    assert found.training_form == "lines" and {found.asking_form(role) for role in ROLES} == {"natural"}
+    assert training_form(found) == "lines" and {asking_form(found, role) for role in ROLES} == {"natural"}
 
 
 def test_a_frozen_strong_model_alone_is_asked_in_natural_chat(root, edit):
     found = recipe(root, edit, strong="frozen")
-    assert [found.asking_form(role) for role in ROLES] == ["words", "words", "natural"]
-    assert [found.freezes(role) for role in ROLES] == [False, False, True]
+    assert [asking_form(found, role) for role in ROLES] == ["words", "words", "natural"]
+    assert [freezes(found, role) for role in ROLES] == [False, False, True]
 
 
 @pytest.mark.parametrize("change", [{"verifier__negatives": "synthetic"}, {"verifier__objective": "reward"}])
 def test_confidence_is_shown_only_where_there_is_a_proposer_and_a_question(root, edit, change):
-    assert recipe(root, edit).shows_confidence
-    assert not recipe(root, edit, **change).shows_confidence
+    assert shows_confidence(recipe(root, edit))
+    assert not shows_confidence(recipe(root, edit, **change))
 
 
 def test_a_reward_model_is_gone_by_its_reward_whatever_params_say(root, edit):
-    assert load_config(root).judge_score == "likelihood"
+    before = load_config(root)
+    assert judge_score(before.recipe, before.acceptance) == "likelihood"
     edit(RECIPE, {"verifier.objective": "reward"})
-    assert load_config(root).judge_score == "reward"
+    after = load_config(root)
+    assert judge_score(after.recipe, after.acceptance) == "reward"
 
 
 def test_shares_that_do_not_sum_to_one_are_refused(root, edit):

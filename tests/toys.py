@@ -13,6 +13,7 @@ from transformers import (
     AutoTokenizer,
     LlamaConfig,
     LlamaForCausalLM,
+    LlamaForSequenceClassification,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Tokenizer,
@@ -21,11 +22,13 @@ from transformers import (
     set_seed,
 )
 
+from specacts.answering.session import Session
 from specacts.config import Lora, Render, Train
-from specacts.episodes import Act, Action, Episode, Observation, Tool, User
-from specacts.infer import Session
-from specacts.render import COMPACT_TOKENS, VERBS, Renderer
-from specacts.train import Settings
+from specacts.core.episodes import Act, Action, Episode, Observation, Tool, User
+from specacts.training.train import Settings
+from specacts.transcripts.frames import COMPACT_TOKENS
+from specacts.transcripts.parse import VERBS
+from specacts.transcripts.render import Renderer
 
 TEMPLATE = Path(__file__).parent / "qwen3_template.jinja"
 QWEN3_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|vision_start|>")
@@ -217,3 +220,12 @@ def reading(model, ids: list[int] = TRUNK) -> Session:
     session = Session(model)
     session.extend(ids, [len(ids) - 1])
     return session
+
+
+def reward_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForSequenceClassification:
+    """A tiny random-weight reward model."""
+    config = llama(tokenizer).config
+    # Another token than the one that ends an action, which the model's own pooling would skip.
+    config.num_labels, config.pad_token_id = 1, tokenizer.convert_tokens_to_ids("<|endoftext|>")
+    torch.manual_seed(0)
+    return LlamaForSequenceClassification(config).eval()

@@ -1,0 +1,1 @@
+"""Asking models, and what they said: proposals and verdicts, recorded once."""

@@ -1,0 +1,242 @@
+"""Asking models: proposals and verdicts at every decision of several windows, from one reading of their trunks."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+
+from specacts.answering.decode import Generated, Prefix, generate
+from specacts.answering.records import Candidate, Verdict
+from specacts.answering.session import Session
+from specacts.core.episodes import Action, Episode, decisions
+from specacts.core.seeds import decision_seed
+from specacts.core.words import ACTION_TYPES, Level
+from specacts.transcripts.render import Point, Renderer, Window
+
+
+class Reading(NamedTuple):
+    """Windows that have been read: a session each, and for each decision, in order, its place among them.
+
+    first: first-token log-probabilities [decisions, V]; of a reward model, which has no tokens to offer, nothing.
+    seconds_per_token: by window.
+    """
+
+    sessions: list[Session]
+    prefixes: list[Prefix]
+    first: torch.Tensor
+    seconds_per_token: list[float]
+
+
+def read(model: torch.nn.Module, windows: list[Window]) -> Reading:
+    """Read each window's trunk once, so that all their decisions can be answered side by side."""
+    sessions, prefixes, first, seconds = [], [], [], []
+    for number, window in enumerate(windows):
+        session = Session(model)
+        started = time.perf_counter()
+        # The last label is never context; neither policy nor cost should see it read.
+        ids = window.ids[: window.points[-1].start]
+        points = [] if session.gives_rewards else window.points
+        first.append(session.extend(ids, [point.start - 1 for point in points]))
+        seconds.append((time.perf_counter() - started) / len(ids))
+        prefixes += [Prefix(number, point.start) for point in window.points]
+        sessions.append(session)
+    return Reading(sessions, prefixes, torch.cat(first), seconds)
+
+
+def propose(
+    reading: Reading, renderer: Renderer, count: int, temperature: float, seeds: list[int]
+) -> list[list[Candidate]]:
+    """`count` candidates at each decision: one greedy, the others sampled, each from its decision's own seed."""
+    temperatures = ([0.0] + [temperature] * (count - 1)) * len(seeds)
+    generators = [g for seed in seeds for g in _generators(seed, count, reading.first.device)]
+    started = time.perf_counter()
+    generated = generate(
+        reading.sessions,
+        [prefix for prefix in reading.prefixes for _ in range(count)],
+        reading.first.repeat_interleave(count, dim=0),
+        renderer.stop_id,
+        renderer.limits.action_tokens,
+        temperatures,
+        generators,
+    )
+    share = (time.perf_counter() - started) / sum(len(g.ids) for g in generated)
+    candidates = [_candidate(g, renderer, share) for g in generated]
+    return [candidates[n : n + count] for n in range(0, len(candidates), count)]
+
+
+def _generators(seed: int, count: int, device: torch.device) -> list[torch.Generator | None]:
+    sampled = [torch.Generator(device).manual_seed(seed + n) for n in range(1, count)]
+    return [None, *sampled]
+
+
+def _candidate(generated: Generated, renderer: Renderer, seconds_per_token: float) -> Candidate:
+    text = renderer.text(generated.ids)
+    action = renderer.parse(text, whole=generated.ids[-1] == renderer.stop_id)
+    return Candidate(
+        text=text,
+        action=action,
+        confidence=confidence(generated, renderer, action) if action else 0.0,
+        logprob=sum(generated.logprobs),
+        tokens=len(generated.ids),
+        seconds=seconds_per_token * len(generated.ids),
+    )
+
+
+def confidence(generated: Generated, renderer: Renderer, action: Action) -> float:
+    """How sure [0, 1] a proposer was of its action's type.
+
+    Its probability among the nine, where one token says the type; else that of the opening that was written: the
+    action's own, or of a reply that has none the first token.
+    """
+    if renderer.form == "words":
+        return type_probability(generated.first_logprobs, renderer, action.type)
+    opening = renderer.opening_ids(action)
+    size = len(opening) if generated.ids[: len(opening)] == opening else 1
+    return math.exp(sum(generated.logprobs[:size]))
+
+
+def type_probability(logprobs: torch.Tensor, renderer: Renderer, action_type: str) -> float:
+    """Probability [0, 1] of an action type among the nine, from the first token's log-probabilities [V]."""
+    nine = logprobs[renderer.type_ids].softmax(dim=0)
+    return nine[ACTION_TYPES.index(action_type)].item()
+
+
+def judge(
+    reading: Reading, renderer: Renderer, candidates: list[list[Candidate]], shows_confidence: bool
+) -> list[list[Verdict]]:
+    """A model's P(ACCEPT), asked whether it is right, for each candidate at each decision."""
+    accept, reject = (renderer.verdict_ids(right)[0] for right in (True, False))
+
+    def ids(candidate: Candidate) -> list[int]:
+        confidence = candidate.confidence if shows_confidence else None
+        return renderer.action_ids(candidate.action) + renderer.verdict_query_ids(confidence)
+
+    branches = _branches(reading, candidates, ids)
+    scores, share = _asked(reading, branches, lambda session, own: session.score(own, ends_only=True))
+    found = {
+        branch: _Found(torch.sigmoid(s[-1, accept] - s[-1, reject]).item(), len(branch.ids), 1)
+        for branch, s in zip(branches, scores, strict=True)
+    }
+    return _verdicts(reading, candidates, ids, found, share)
+
+
+def reward(reading: Reading, renderer: Renderer, candidates: list[list[Candidate]]) -> list[list[Verdict]]:
+    """A reward model's verdicts: the sigmoid of what it gives each candidate, so that a reward of 0 scores 0.5."""
+
+    def ids(candidate: Candidate) -> list[int]:
+        return renderer.action_ids(candidate.action)
+
+    branches = _branches(reading, candidates, ids)
+    rewards, share = _asked(reading, branches, lambda session, own: session.rewards(own))
+    found = {
+        branch: _Found(1 / (1 + math.exp(-value)), len(branch.ids), 1)
+        for branch, value in zip(branches, rewards, strict=True)
+    }
+    return _verdicts(reading, candidates, ids, found, share)
+
+
+def likelihood(
+    reading: Reading, renderer: Renderer, candidates: list[list[Candidate]], level: Level
+) -> list[list[Verdict]]:
+    """A proposer as judge: the probability it gives each candidate's type, or (level tool, call) the whole action."""
+
+    def ids(candidate: Candidate) -> list[int]:
+        return renderer.opening_ids(candidate.action) if level == "type" else renderer.action_ids(candidate.action)
+
+    branches = _branches(reading, candidates, ids)
+    row = {prefix: n for n, prefix in enumerate(reading.prefixes)}
+    first = {branch: reading.first[row[branch.prefix], branch.ids[0]].item() for branch in branches}
+    if all(len(branch.ids) == 1 for branch in branches):  # what stands behind the context answers for all candidates
+        found = {branch: _Found(math.exp(value), 0, 1) for branch, value in first.items()}
+        return _verdicts(reading, candidates, ids, found, 0.0, together=True)
+    scores, share = _asked(reading, branches, lambda session, own: session.score(own))
+    found = {}
+    for branch, s in zip(branches, scores, strict=True):
+        rest = sum(s[n, token].item() for n, token in enumerate(branch.ids[1:]))
+        found[branch] = _Found(math.exp(first[branch] + rest), len(branch.ids), len(branch.ids))
+    return _verdicts(reading, candidates, ids, found, share)
+
+
+class _Branch(NamedTuple):
+    prefix: Prefix
+    ids: tuple[int, ...]
+
+
+class _Found(NamedTuple):
+    """What a judge said of a branch, and what it read and computed for it."""
+
+    score: float
+    tokens: int
+    heads: int
+
+
+Ids = Callable[[Candidate], list[int]]
+
+
+def _branches(reading: Reading, candidates: list[list[Candidate]], ids: Ids) -> list[_Branch]:
+    """What has to be judged: each different well-formed candidate of a decision once, in order."""
+    pairs = zip(reading.prefixes, candidates, strict=True)
+    return list(dict.fromkeys(_Branch(p, tuple(ids(c))) for p, row in pairs for c in row if c.action is not None))
+
+
+def _asked(reading: Reading, branches: list[_Branch], ask: Callable[[Session, list], list]) -> tuple[list, float]:
+    """What each trunk's session says of its branches, in their order, and the seconds that one of their tokens took."""
+    started = time.perf_counter()
+    said = []
+    for number, session in enumerate(reading.sessions):  # branches come in the order of their trunks
+        own = [(branch.prefix.end, list(branch.ids)) for branch in branches if branch.prefix.trunk == number]
+        said += ask(session, own) if own else []
+    return said, (time.perf_counter() - started) / max(1, sum(len(branch.ids) for branch in branches))
+
+
+def _verdicts(
+    reading: Reading,
+    candidates: list[list[Candidate]],
+    ids: Ids,
+    found: dict[_Branch, _Found],
+    share: float,
+    together: bool = False,
+) -> list[list[Verdict]]:
+    """Verdicts in the candidates' order. Malformed candidates cost nothing.
+
+    together: whether one computation judges all of a decision's candidates, and not only equal ones.
+    """
+    result = []
+    for prefix, row in zip(reading.prefixes, candidates, strict=True):
+        verdicts, seen = [], {}
+        for number, candidate in enumerate(row):
+            branch = _Branch(prefix, tuple(ids(candidate))) if candidate.action is not None else None
+            score, tokens, heads = found[branch] if branch else _Found(0.0, 0, 0)
+            shared = seen.setdefault(together or branch, number) if branch else number
+            verdicts.append(Verdict(score=score, tokens=tokens, heads=heads, seconds=tokens * share, shared=shared))
+        result.append(verdicts)
+    return result
+
+
+class Asked(NamedTuple):
+    """A decision to be answered, and where it stands."""
+
+    episode: Episode
+    window_number: int
+    window: Window
+    point: Point
+    gold: Action
+    seed: int
+
+
+def batches(renderer: Renderer, episodes: list[Episode], seed: int, size: int = 8) -> Iterator[list[list[Asked]]]:
+    """Decisions by window, `size` windows at a time: what is read and answered together."""
+    windows = []
+    for episode in episodes:
+        due = decisions(episode)
+        for number, window in enumerate(renderer.windows(episode)):
+            windows.append(
+                [
+                    Asked(episode, number, window, p, due[p.decision].gold, decision_seed(seed, episode.id, p.decision))
+                    for p in window.points
+                ]
+            )
+    for start in range(0, len(windows), size):
+        yield windows[start : start + size]

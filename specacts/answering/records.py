@@ -1,0 +1,126 @@
+"""What the models said, recorded once: everything a policy, a threshold or a cost can be computed from.
+
+One `Answers` row a decision, one JSON line each, under `data/answers/`; `models.json` beside them holds what
+one token costs each model. Policies are replayed over these rows in seconds, without a model.
+
+    rows = load_answers(Path("data/answers/test.jsonl"))
+    sizes = load_sizes(Path("data/answers/models.json"))
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from specacts.core.episodes import Action
+from specacts.core.errors import UserError
+from specacts.core.files import read_models
+from specacts.core.words import ROLES, JudgeScore, Role
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Candidate(_Strict):
+    """An action a model generated. `action` is None where its text was malformed.
+
+    confidence: the model's probability of this action's type among the nine. logprob: of the whole text.
+    tokens: generated, the stop token included. seconds: its share of the decoding it took part in.
+    """
+
+    text: str
+    action: Action | None
+    confidence: float = Field(ge=0)
+    logprob: float
+    tokens: int = Field(ge=1)
+    seconds: float = Field(ge=0)
+
+
+class Verdict(_Strict):
+    """A model's judgement of a candidate.
+
+    score: a probability, to within rounding; of a reward, its sigmoid, so that even odds are 0.5 for every score; 0 for
+    a malformed candidate, which no model has to be asked about.
+    tokens, heads, seconds: read, next-token distributions computed, and taken, for it.
+    shared: number of the decision's first candidate that the same computation judged, its own if it is the first: who
+    asks about both pays once.
+    """
+
+    score: float = Field(ge=0)
+    tokens: int = Field(ge=0)
+    heads: int = Field(ge=0)
+    seconds: float = Field(ge=0)
+    shared: int = Field(ge=0)
+
+
+class Answers(_Strict):
+    """Every recorded answer at one decision.
+
+    cheap: candidates, the greedy one first. picks: those of them, by number, that policy E chooses among. Verdicts on
+    each, in the same order: verifier, its answer to the question ACCEPT or REJECT, or its reward; verifier_likelihood,
+    how likely it finds the candidate (of a reward model there is none); strong_verdict, how likely the strong model
+    finds it, or where that is frozen its answer to the question.
+    window, context: by role, as each reads transcripts of its own form: the number of the window the decision is in,
+    and the tokens before it there; a model that answered earlier in the same window has part of them cached.
+    seconds_per_token: what reading one context token took each model.
+
+    Made of these and of the context afterwards, without a model, and not recorded: route, the router's probability
+    that the cheap model's action will be right (router.py); combined, all scores in one (combine.py).
+    """
+
+    episode: str
+    group: str
+    source: str
+    decision: int
+    window: dict[Role, int]
+    context: dict[Role, Annotated[int, Field(ge=1)]]
+    gold: Action
+    cheap: tuple[Candidate, ...] = Field(min_length=1)
+    picks: tuple[int, ...] = Field(min_length=1)
+    strong: Candidate
+    verifier: tuple[Verdict, ...]
+    verifier_likelihood: tuple[Verdict, ...]
+    strong_verdict: tuple[Verdict, ...]
+    seconds_per_token: dict[Role, float]
+    route: float | None = None
+    combined: float | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Answers":
+        for field in ("verifier", "verifier_likelihood", "strong_verdict"):
+            count = len(getattr(self, field))
+            if count != len(self.cheap) and not (field == "verifier_likelihood" and count == 0):
+                raise ValueError(f"{field} holds {count} verdicts on {len(self.cheap)} candidates")
+        if not all(0 <= n < len(self.cheap) for n in self.picks):
+            raise ValueError(f"picks names candidates that are not there: {list(self.picks)}")
+        for field in ("window", "context", "seconds_per_token"):
+            missing = sorted(set(ROLES) - set(getattr(self, field)))
+            if missing:
+                raise ValueError(f"{field} lacks {', '.join(missing)}")
+        return self
+
+
+def judged_by(rows: list[Answers], score: JudgeScore) -> list[Answers]:
+    """The rows with the verifier's verdicts that policies are to go by."""
+    if score != "likelihood":
+        return rows
+    return [row.model_copy(update={"verifier": row.verifier_likelihood}) for row in rows]
+
+
+def load_answers(path: Path) -> list[Answers]:
+    """Read recorded answers, or say which line and field is wrong.
+
+    An episode's rows have to stand together and in order: what a model has cached at a row depends on it.
+    """
+    rows: list[Answers] = []
+    seen: set[str] = set()
+    for number, row in read_models(path, Answers):
+        follows = bool(rows) and row.episode == rows[-1].episode and row.decision > rows[-1].decision
+        if row.episode in seen and not follows:
+            raise UserError(f"{path}:{number}: decision: {row.episode}: decisions are out of order")
+        seen.add(row.episode)
+        rows.append(row)
+    if not rows:
+        raise UserError(f"{path}: no answers in it; the split is empty")
+    return rows

@@ -1,0 +1,1 @@
+"""What everything else speaks of: words, episodes, files, seeds, errors, processes. Imports no other room."""

@@ -1,0 +1,160 @@
+"""What an agent did: episodes, steps, actions, and the decisions a model has to make.
+
+An `Episode` is one conversation. Its steps are user messages, actions and observations; a step that is a
+supervised action is a `Decision`: the place where a model has to say what to do next, knowing everything
+before it. Stored as JSON lines, one episode a line:
+
+    episodes = load_episodes(Path("data/episodes.jsonl"))
+    for decision in decisions(episodes[0]): ...
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from specacts.core.files import read_models, write_jsonl
+from specacts.core.words import SPEAKING, ActionType
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tool(_Strict):
+    """A tool as offered to the agent; `parameters` is a JSON Schema object."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class Action(_Strict):
+    """One of nine action types; it calls `tool` with `arguments`, or it speaks `content`.
+
+    The content of a call is what was said beside it; nobody reads it.
+    """
+
+    type: ActionType
+    tool: str | None = None
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    content: str = ""
+
+    @model_validator(mode="after")
+    def _calls_or_speaks(self) -> "Action":
+        if (self.type in SPEAKING) != (self.tool is None):
+            raise ValueError(f"type {self.type!r} with tool {self.tool!r}: only {sorted(SPEAKING)} go without one")
+        if self.tool is None and self.arguments:
+            raise ValueError(f"type {self.type!r} takes no arguments")
+        return self
+
+
+class User(_Strict):
+    """A user message; `new_tools` names tools that become available with it."""
+
+    role: Literal["user"] = "user"
+    content: str
+    new_tools: tuple[str, ...] = ()
+
+
+class Act(_Strict):
+    """An action that was taken. Unsupervised ones (a fault, injected or mended later) are context, never a label.
+
+    parallel: decided in one go with the action before it, whose result was not known.
+    """
+
+    role: Literal["action"] = "action"
+    action: Action
+    supervised: bool = True
+    parallel: bool = False
+
+
+class Observation(_Strict):
+    """What a tool returned."""
+
+    role: Literal["observation"] = "observation"
+    content: str
+
+
+Step = Annotated[User | Act | Observation, Field(discriminator="role")]
+
+
+class Episode(_Strict):
+    """One conversation; `group` is what a split must keep together; `withheld` tools are not offered at first.
+
+    system: standing instructions.
+    """
+
+    id: str
+    group: str
+    source: str
+    system: str = ""
+    tools: tuple[Tool, ...]
+    withheld: tuple[str, ...] = ()
+    steps: tuple[Step, ...]
+
+
+class Decision(NamedTuple):
+    """The `index`-th decision of an episode: its gold action stands at `steps[step]`."""
+
+    episode: str
+    index: int
+    step: int
+    gold: Action
+
+
+def decisions(episode: Episode) -> list[Decision]:
+    """Every place in the episode where an action was due, in order."""
+    places = [n for n, step in enumerate(episode.steps) if isinstance(step, Act) and step.supervised]
+    return [Decision(episode.id, index, n, episode.steps[n].action) for index, n in enumerate(places)]
+
+
+def canonical(value: Any) -> Any:
+    """Arguments in a form where equal calls compare equal: 1.0 is 1, keys in any order, text stripped."""
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, dict):
+        return {key: canonical(value[key]) for key in sorted(value)}
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    return value
+
+
+def agrees(proposed: Action | None, gold: Action, level: str) -> bool:
+    """Whether `proposed` (None: malformed output) agrees with `gold` at a level of `LEVELS`.
+
+    What a speaking action says is not compared: the traces hold no reference text for it.
+    """
+    if proposed is None or proposed.type != gold.type:
+        return False
+    if level == "type":
+        return True
+    if proposed.tool != gold.tool:
+        return False
+    return level == "tool" or _same(canonical(proposed.arguments), canonical(gold.arguments))
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Deep equality in which True is not 1 (Python says it is; a tool that takes both does not)."""
+    if isinstance(a, bool) != isinstance(b, bool):
+        return False
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return a == b
+
+
+def load_episodes(path: Path) -> list[Episode]:
+    """Read episodes, or say at which line and field one is wrong."""
+    return [episode for _, episode in read_models(path, Episode)]
+
+
+def save_episodes(path: Path, episodes: Iterable[Episode]) -> None:
+    """Write one episode a line."""
+    write_jsonl(path, (episode.model_dump(mode="json") for episode in episodes))

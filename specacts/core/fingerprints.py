@@ -1,0 +1,118 @@
+"""What of our code decides a stage's bytes: the modules it imports, each with a hash of what in it can matter.
+
+    fingerprints(["stages.train"], Path("."))      # {"stages.train": {"specacts/training/rows.py": "3f2a…", …}}
+
+DVC reruns a stage whose fingerprints changed (stages/modules.py). Not hashed, because no output depends on it:
+comments, docstrings, blank lines, what errors and progress bars say, what is printed; and the modules of `IGNORED`.
+"""
+
+import ast
+import hashlib
+import io
+import tokenize
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import grimp
+
+PACKAGES = ("specacts", "stages")
+
+IGNORED = {
+    "specacts.config": "only checks: what it reads is tracked key by key, as parameters",
+    "specacts.core.errors": "what errors say is in no output",
+    "specacts.core.fingerprints": "says what changed, and changes nothing",
+    "specacts.core.process": "locks and signals",
+}
+"""Modules that decide no byte of any output, and why."""
+
+SAYING = ("UserError", "print")
+"""Calls that only say something to a person: nothing of their arguments is hashed."""
+SHOWING = ("tqdm",)
+"""Calls whose texts are for a person: other arguments are hashed."""
+
+
+class Place(NamedTuple):
+    """A position in a source file: line from 1, column in bytes."""
+
+    line: int
+    column: int
+
+
+def fingerprints(modules: Iterable[str], root: Path) -> dict[str, dict[str, str]]:
+    """For each module, the path from `root` to the hash of every module of ours that it imports, and of itself.
+
+    What is imported indirectly or inside functions counts. `root` has to be first on Python's path.
+    """
+    graph = grimp.build_graph(*PACKAGES, cache_dir=None)
+    hashes: dict[str, str] = {}
+    found = {}
+    for module in modules:
+        names = {module, *graph.find_upstream_modules(module)} - set(IGNORED)
+        paths = sorted(Path(*name.split(".")).with_suffix(".py").as_posix() for name in names)
+        paths = [path for path in paths if (root / path).is_file()]  # the others are packages, which hold no code
+        for path in paths:
+            if path not in hashes:
+                hashes[path] = hash_of((root / path).read_text(encoding="utf-8"))
+        found[module] = {path: hashes[path] for path in paths}
+    return found
+
+
+def hash_of(source: str) -> str:
+    """SHA-256 of what can matter of a module's source: equal for sources that differ in words to people alone."""
+    return hashlib.sha256(essence(source).encode()).hexdigest()
+
+
+def essence(source: str) -> str:
+    """The source without what cannot matter; no longer Python, but the same for every version of Python."""
+    lines = [line.encode() for line in source.splitlines(keepends=True)]
+    for start, end in _outermost([*_comments(source), *_words(ast.parse(source))]):
+        first, last = lines[start.line - 1][: start.column], lines[end.line - 1][end.column :]
+        lines[start.line - 1 : end.line] = [first + last]
+    kept = (line.rstrip() for line in b"".join(lines).decode().splitlines())
+    return "".join(f"{line}\n" for line in kept if line)
+
+
+def _outermost(spans: list[tuple[Place, Place]]) -> Iterator[tuple[Place, Place]]:
+    """The spans that lie in no other one, the last first, so that cutting one leaves the others where they are."""
+    kept: list[tuple[Place, Place]] = []
+    for start, end in sorted(spans, key=lambda span: (span[0], Place(-span[1].line, -span[1].column))):
+        if not kept or kept[-1][1] <= start:
+            kept.append((start, end))
+    yield from reversed(kept)
+
+
+def _comments(source: str) -> Iterator[tuple[Place, Place]]:
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            before = len(token.line[: token.start[1]].encode())  # tokenize counts characters, ast bytes
+            yield Place(token.start[0], before), Place(token.end[0], before + len(token.string.encode()))
+
+
+def _words(tree: ast.AST) -> Iterator[tuple[Place, Place]]:
+    """Where docstrings stand, and what is only said or shown to a person."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Expr) and _is_text(node.value):
+            yield _span(node)
+        elif isinstance(node, ast.Call) and _name(node) in SAYING:
+            yield Place(node.func.end_lineno, node.func.end_col_offset), _span(node)[1]
+        elif isinstance(node, ast.Call) and _name(node) in SHOWING:
+            given = [*node.args, *(keyword.value for keyword in node.keywords)]
+            yield from (_span(value) for value in given if _is_text(value))
+            for value in given:
+                if not _is_text(value):
+                    yield from _words(value)
+        else:
+            yield from _words(node)
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def _name(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def _span(node: ast.expr | ast.stmt) -> tuple[Place, Place]:
+    return Place(node.lineno, node.col_offset), Place(node.end_lineno, node.end_col_offset)

@@ -1,0 +1,42 @@
+"""A stage alone at its work: one instance at a time, and none that outlives the `dvc repro` that started it."""
+
+import ctypes
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from specacts.core.errors import UserError
+
+SCRATCH = Path(".work")
+"""Git- and DVC-ignored folder for locks, caches and training checkpoints."""
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Hold the stage's lock and die with the parent process.
+
+    A killed `dvc repro` leaves its child running and frees DVC's own lock; without this the next `repro` would
+    run a second copy beside it. Raises `UserError` where another copy is at work.
+    """
+    _die_with_parent()
+    path = SCRATCH / "locks" / f"{name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"stage {name}: another copy is running here; wait for it or stop it") from error
+        yield
+
+
+def _die_with_parent() -> None:
+    """On Linux, ask for SIGTERM when the parent goes. Elsewhere the lock alone has to do."""
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM)  # 1 = PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            sys.exit("the parent process is gone")

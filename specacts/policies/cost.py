@@ -1,0 +1,230 @@
+"""What a policy's calls cost: in FLOPs, in measured seconds, in money, and in upstream's fixed figures.
+
+    tariff = Tariff(sizes, config.prices, config.cost.upstream)
+    charged = charges(rows, outcomes, tariff)      # one Charge a decision
+    total(charged).flops
+
+Every call that ran is charged, the fallback included. Within a window a model keeps a cache: context it has read and
+the tokens of its own action, where that was the one taken. Cached tokens cost attention, not a pass through the
+weights; whatever else it missed it reads when it is next called. `flops_no_cache` charges the whole context every
+time, for stateless serving.
+
+FLOPs of t tokens through a decoder (multiply and add count as two): 2·body·t, plus 2·head for each next-token
+distribution computed, plus 4·layers·attention for each pair of a token and one it attends to (Kaplan et al. 2020,
+table 1). Not counted: norms, softmax, embedding look-ups, sampling. Money is tokens times a price table's: read anew,
+cached, or generated.
+
+Recorded contexts hold the gold actions. Where a policy took another action, its tokens stand for the gold ones in
+the cache; the lengths differ by a few tokens in either direction, also where an executed action is spelled otherwise
+than it was proposed (recipe v2).
+"""
+
+from collections.abc import Iterable, Sequence
+from math import fsum
+from typing import NamedTuple
+
+from specacts.answering.records import Answers
+from specacts.config import Prices, UpstreamCost
+from specacts.models.sizes import ModelSize
+from specacts.policies.decide import ALWAYS, NEVER, TIE, Call, Choice, Outcome, choices, score
+
+COST_MODELS = ("flops", "flops_no_cache", "seconds", "money", "upstream")
+PARTS = ("new", "cached", "generated")
+"""What tokens are to a call: read for the first time (context and what is judged), read before, or its own."""
+MARGIN = 5 * TIE
+"""Scores this close, counted like `TIE`, are one score: a threshold between two others lies further from both."""
+
+Cached = dict[str, tuple[int, int]]
+"""What each model has in its cache, by role: the number of the window, and how many of its context tokens."""
+
+
+class Tariff(NamedTuple):
+    """What calls are charged by: each model's size by role, the price table, upstream's fixed figures."""
+
+    sizes: dict[str, ModelSize]
+    prices: Prices
+    upstream: UpstreamCost
+
+
+class Charge(NamedTuple):
+    """What one decision cost, by cost model: FLOPs, seconds, the price table's currency, upstream's strong models.
+
+    Then the same FLOPs in parts (attending to cached tokens is all that those cost), and the tokens of each part.
+    """
+
+    flops: float
+    flops_no_cache: float
+    seconds: float
+    money: float
+    upstream: float
+    new_flops: float
+    cached_flops: float
+    generated_flops: float
+    new_tokens: float
+    cached_tokens: float
+    generated_tokens: float
+
+
+class Swept(NamedTuple):
+    """A judging policy at one threshold: which decisions it accepts [rows], what all and what each episode's cost."""
+
+    threshold: float
+    accepted: tuple[bool, ...]
+    charge: Charge
+    by_episode: dict[str, Charge]
+
+
+def charges(rows: Sequence[Answers], outcomes: Sequence[Outcome], tariff: Tariff) -> list[Charge]:
+    """The charge of each decision. `rows` are in order within an episode; a new window starts with an empty cache."""
+    result: list[Charge] = []
+    cached: Cached = {}
+    episode = None
+    for row, outcome in zip(rows, outcomes, strict=True):
+        if row.episode != episode:
+            episode, cached = row.episode, {}
+        charged, cached = step(row, outcome, cached, tariff)
+        result.append(charged)
+    return result
+
+
+def expected_charges(rows: Sequence[Answers], both: Sequence[Choice], rate: float, tariff: Tariff) -> list[Charge]:
+    """The expected charge of each decision where a coin accepts with probability `rate`, exactly.
+
+    What a call costs depends on what is cached, hence on earlier tosses: all cache states an episode can be in are
+    followed with their probabilities. There are few, because a call makes a model forget its history.
+    """
+    result: list[Charge] = []
+    states: dict[tuple[tuple[str, tuple[int, int]], ...], float] = {}
+    episode = None
+    for row, choice in zip(rows, both, strict=True):
+        if row.episode != episode:
+            episode, states = row.episode, {(): 1.0}
+        parts, following = [], {}
+        for state, probability in states.items():
+            for outcome, share in ((choice.accept, rate), (choice.reject, 1 - rate)):
+                charged, cached = step(row, outcome, dict(state), tariff)
+                parts.append(Charge(*(probability * share * value for value in charged)))
+                key = tuple(sorted(cached.items()))
+                following[key] = following.get(key, 0.0) + probability * share
+        result.append(total(parts))
+        states = following
+    return result
+
+
+def step(row: Answers, outcome: Outcome, cached: Cached, tariff: Tariff) -> tuple[Charge, Cached]:
+    """The charge of one decision, and what is cached after it."""
+    parts, after = itemized(row, outcome, cached, tariff)
+    return total(parts), after
+
+
+def itemized(row: Answers, outcome: Outcome, cached: Cached, tariff: Tariff) -> tuple[list[Charge], Cached]:
+    """The charge of each of a decision's calls, in their order, and what is cached after them."""
+    after, parts = dict(cached), []
+    for call in outcome.calls:
+        window, held = after.get(call.role, (-1, 0))
+        context = row.context[call.role]
+        # An action longer than the gold one must not make more of the context cached than there is.
+        new = max(0, context - held) if window == row.window[call.role] else context
+        after[call.role] = (row.window[call.role], context)
+        parts.append(_charge(row, call, new, tariff))
+    window, held = after[outcome.actor]
+    after[outcome.actor] = (window, held + outcome.tokens)
+    return parts, after
+
+
+def _charge(row: Answers, call: Call, new: int, tariff: Tariff) -> Charge:
+    context, own = row.context[call.role], sum(call.branches)
+    size, rate = tariff.sizes[call.role], getattr(tariff.prices, call.role)
+    parts = flops(size, context - new, new, call)
+    made = own if call.answers else 0  # what is judged is read, not generated
+    tokens = (new + own - made, context - new, made)
+    rates = (rate.input, rate.cached_input, rate.output)
+    return Charge(
+        flops=fsum(parts),
+        flops_no_cache=fsum(flops(size, 0, context, call)),
+        seconds=new * row.seconds_per_token[call.role] + call.seconds,
+        money=fsum(count * each for count, each in zip(tokens, rates, strict=True)) / 1e6,
+        upstream=price(call, tariff.upstream),
+        **dict(zip((f"{part}_flops" for part in PARTS), parts, strict=True)),
+        **dict(zip((f"{part}_tokens" for part in PARTS), map(float, tokens), strict=True)),
+    )
+
+
+def price(call: Call, upstream: UpstreamCost) -> float:
+    """Upstream's fixed price of a call."""
+    answer = {"strong": upstream.strong, "cheap": upstream.cheap}
+    return call.verdicts * upstream.verdict + (call.answers * answer[call.role] if call.answers else 0.0)
+
+
+def without_fallback(outcome: Outcome, upstream: UpstreamCost) -> float:
+    """Upstream's price of a decision where nobody pays for what the strong model does itself: how its table reads."""
+    return sum(price(call, upstream) for call in outcome.calls if call.role != "strong" or not call.answers)
+
+
+def flops(size: ModelSize, cached: int, new: int, call: Call) -> tuple[float, float, float]:
+    """FLOPs of one call by `PARTS`: `new` context tokens behind `cached` ones, then its branches behind all of them."""
+    own, pair = sum(call.branches), 4 * size.layers * size.attention
+    reading = 2 * size.body * new + pair * _triangle(new)
+    answering = 2 * size.body * own + 2 * size.head * call.heads
+    answering += pair * (own * new + sum(map(_triangle, call.branches)))
+    looking_back = pair * cached * (new + own)
+    if call.answers:
+        return reading, looking_back, answering
+    return reading + answering, looking_back, 0
+
+
+def _triangle(tokens: int) -> int:
+    """Pairs within a causal sequence: each token attends to itself and all before it."""
+    return tokens * (tokens + 1) // 2
+
+
+def total(charged: Iterable[Charge]) -> Charge:
+    """The sum of charges, by cost model; of none, zero."""
+    zero = Charge(*(0.0 for _ in Charge._fields))
+    return Charge(*map(fsum, zip(zero, *charged, strict=True)))
+
+
+def thresholds(scores: Sequence[float]) -> list[float]:
+    """One that accepts everything, one between each two distinct neighbours among `scores`, one that accepts nothing.
+
+    Midpoints, to as many digits as it takes, so that no score is within rounding of a threshold. Scores closer than
+    `MARGIN` are one score.
+    """
+    ordered = sorted(scores)
+    pairs = zip(ordered, ordered[1:], strict=False)
+    apart = [(low, high) for low, high in pairs if high - low > MARGIN * min(high, 1 - low)]
+    return [ALWAYS, *(_between(low, high) for low, high in apart), NEVER]
+
+
+def _between(low: float, high: float) -> float:
+    """The shortest number in the middle half of (low, high)."""
+    middle, reach = (low + high) / 2, (high - low) / 4
+    rounded = (float(f"{middle:.{digits}g}") for digits in range(2, 18))
+    return next(value for value in rounded if abs(value - middle) <= reach)
+
+
+def sweep(rows: Sequence[Answers], name: str, tariff: Tariff) -> list[Swept]:
+    """Judging policy `name` at every threshold worth trying (`thresholds`), from the lowest up.
+
+    A higher threshold turns some acceptances into rejections and changes the cost of their episodes only: those alone
+    are charged anew, which makes the sweep about as dear as charging each episode once a decision.
+    """
+    both, scores = choices(list(rows), name), [score(row, name) for row in rows]
+    episodes: dict[str, list[int]] = {}
+    for number, row in enumerate(rows):
+        episodes.setdefault(row.episode, []).append(number)
+    accepted = [True] * len(rows)
+    ascending = sorted(range(len(rows)), key=lambda n: scores[n])
+    stale, costs, at, result = set(episodes), {}, 0, []
+    for threshold in thresholds(scores):
+        while at < len(ascending) and scores[ascending[at]] < threshold:
+            accepted[ascending[at]] = False
+            stale.add(rows[ascending[at]].episode)
+            at += 1
+        for key in stale:
+            members = episodes[key]
+            taken = [both[n].accept if accepted[n] else both[n].reject for n in members]
+            costs[key] = total(charges([rows[n] for n in members], taken, tariff))
+        stale = set()
+        result.append(Swept(threshold, tuple(accepted), total(costs.values()), dict(costs)))
+    return result

@@ -1,0 +1,122 @@
+"""Accept thresholds with a finite-sample guarantee: Learn-then-Test (Angelopoulos et al. 2021, arXiv 2110.01052).
+
+    evidence = Evidence(scores, losses, groups)
+    certified(evidence, risk=0.1, error=0.1)      # the lowest safe threshold, or None
+
+With probability at least 1 - `error` over the calibrate sample, a policy that accepts at the returned threshold loses
+at most `risk` of accuracy to always asking the strong model. The loss of a decision is 1 where the strong model was
+right and the accepted proposal wrong, -1 the other way round, 0 otherwise and wherever nothing was accepted.
+
+What it rests on: groups (tasks) are drawn independently from the distribution that the policy will meet; decisions
+inside a group may depend on each other in any way, so a group counts once, with the mean loss of its decisions, and
+accuracy means the average over groups of a group's accuracy. Thresholds are tried on a grid fixed beforehand, from
+accepting nothing downwards, until one cannot be shown to be safe (fixed-sequence testing: no correction is needed). The
+p-value is that of a bet against the threshold being unsafe (Waudby-Smith and Ramdas 2023, arXiv 2010.09686): valid for
+every bounded loss and every sample size, and sharp where losses vary little. It depends on the order of the groups,
+which is that of the data.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit
+
+from specacts.policies.decide import lowest_accepted
+
+GRID: tuple[float, ...] = tuple(float(value) for value in np.round(expit(np.linspace(12, -12, 241)), 12))
+"""Thresholds worth trying on a probability, from the strictest down: even steps of log-odds, seen by no data."""
+
+
+class Evidence(NamedTuple):
+    """What is known of each decision, [decisions] each.
+
+    scores: of the proposal. losses: of accepting it, strong right minus proposal right. groups: what it depends on.
+    kinds: the proposal's action type, for guarantees by type; "" where there is no action.
+    """
+
+    scores: np.ndarray
+    losses: np.ndarray
+    groups: np.ndarray
+    kinds: np.ndarray
+
+
+def certified(evidence: Evidence, risk: float, error: float, scope: np.ndarray | None = None) -> float | None:
+    """The lowest threshold of `GRID` that is safe at `risk`, wrongly with probability at most `error`; None if none is.
+
+    scope: boolean [decisions]; the loss is then counted over those decisions alone, per decision of theirs.
+    """
+    found = None
+    for threshold, p in zip(GRID, p_values(excess(evidence, risk, scope), risk, error), strict=True):
+        if p > error:
+            break
+        found = threshold
+    return found
+
+
+def certified_by_kind(evidence: Evidence, risks: Mapping[str, float], error: float) -> dict[str, float | None]:
+    """A threshold for each action type with a risk of its own; together they all hold with probability 1 - `error`.
+
+    Bonferroni: each of the k types is tested at error / k. A type's risk is per decision at which it is proposed.
+    """
+    share = error / max(1, len(risks))
+    return {kind: certified(evidence, risk, share, evidence.kinds == kind) for kind, risk in risks.items()}
+
+
+def excess(evidence: Evidence, risk: float, scope: np.ndarray | None = None) -> np.ndarray:
+    """Mean over a group's decisions of (loss - risk) within the scope, at each threshold: [thresholds, groups].
+
+    Safe means an expectation of at most 0. Values lie in [-1 - risk, 1 - risk].
+    """
+    inside = np.ones(len(evidence.scores), dtype=bool) if scope is None else scope
+    _, first, index = np.unique(evidence.groups, return_index=True, return_inverse=True)
+    place = np.argsort(np.argsort(first))[index]  # groups numbered in the data's order, not their names'
+    together = np.argsort(place, kind="stable")
+    starts = np.flatnonzero(np.diff(place[together], prepend=-1))
+    sizes = np.diff(starts, append=len(place))
+    accepted = evidence.scores[None, together] >= np.array([lowest_accepted(t) for t in GRID])[:, None]
+    terms = (accepted * evidence.losses[together] - risk) * inside[together]
+    return np.add.reduceat(terms, starts, axis=1) / sizes
+
+
+def p_values(excesses: np.ndarray, risk: float, error: float) -> np.ndarray:
+    """P-values of "the expected excess is above 0" for each row of [thresholds, groups], columns being independent.
+
+    A gambler bets against it group by group, with stakes that depend on earlier groups alone; under the hypothesis his
+    capital is a supermartingale, so it exceeds 1/p at any time with probability at most p (Ville's inequality).
+    """
+    values = (excesses + 1 + risk) / 2  # in [0, 1]; the hypothesis is that their mean is above `fair`
+    fair = (1 + risk) / 2
+    count = np.arange(1, values.shape[1] + 1)
+    means = (0.5 + np.cumsum(values, axis=1)) / (count + 1)
+    variances = (0.25 + np.cumsum((values - means) ** 2, axis=1)) / (count + 1)
+    before = np.hstack([np.full((len(values), 1), 0.25), variances[:, :-1]])
+    stakes = np.minimum(np.sqrt(2 * np.log(1 / error) / (values.shape[1] * before)), 0.9 / (1 - fair))
+    capital = np.cumsum(np.log1p(stakes * (fair - values)), axis=1)
+    return np.minimum(1.0, np.exp(-np.maximum(0.0, capital.max(axis=1))))
+
+
+def groups_needed(risk: float, error: float, most: int = 100_000) -> int:
+    """How many groups it takes to certify anything at all: so many without any loss just pass."""
+    low, high = 1, most
+    while low < high:
+        middle = (low + high) // 2
+        passes = p_values(np.full((1, middle), -risk), risk, error)[0] <= error
+        low, high = (low, middle) if passes else (middle + 1, high)
+    return low
+
+
+def evidence_of(
+    scores: Sequence[float], losses: Sequence[float], groups: Sequence[str], kinds: Sequence[str]
+) -> Evidence:
+    """Evidence from plain sequences, one entry a decision."""
+    return Evidence(
+        np.asarray(scores, dtype=float), np.asarray(losses, dtype=float), np.asarray(groups), np.asarray(kinds)
+    )
+
+
+def repeated(evidence: Evidence, times: int) -> Evidence:
+    """As if every group had been met `times` times, as different groups."""
+    names = np.concatenate([np.char.add(evidence.groups.astype(str), f"/{n}") for n in range(times)])
+    scores, losses, kinds = (np.tile(part, times) for part in (evidence.scores, evidence.losses, evidence.kinds))
+    return Evidence(scores, losses, names, kinds)

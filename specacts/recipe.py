@@ -1,0 +1,43 @@
+"""What a recipe and a setting come to: in which form a model is trained and asked, and by what the verifier goes.
+
+    asking_form(config.recipe, "strong")
+
+config.py only checks what is written down; what follows from it stands here, because it decides what models read.
+"""
+
+from specacts.config import Acceptance, Recipe
+from specacts.core.words import Form, JudgeScore, Role
+
+
+def training_form(recipe: Recipe) -> Form:
+    """How transcripts spell actions in every training."""
+    return "words" if recipe.format == "same" else "lines"
+
+
+def freezes(recipe: Recipe, role: Role) -> bool:
+    """Whether this role's model is used as it comes, without an adapter."""
+    return role == "strong" and recipe.strong == "frozen"
+
+
+def asking_form(recipe: Recipe, role: Role) -> Form:
+    """How transcripts spell actions where this role is asked."""
+    return "natural" if freezes(recipe, role) or recipe.format == "mismatched" else "words"
+
+
+def shows_confidence(recipe: Recipe) -> bool:
+    """Whether the verifier reads the proposer's confidence.
+
+    Synthetic negatives have no proposer, hence no confidence; a reward model reads the action alone.
+    """
+    verifier = recipe.verifier
+    return verifier.shows_confidence and verifier.negatives == "on_policy" and verifier.objective == "verdict"
+
+
+def gives_rewards(recipe: Recipe, role: Role) -> bool:
+    """Whether this role's model gives a reward, and no next tokens."""
+    return role == "verifier" and recipe.verifier.objective == "reward"
+
+
+def judge_score(recipe: Recipe, acceptance: Acceptance) -> JudgeScore:
+    """What D and E go by: of a reward model its reward, which is all it has."""
+    return "reward" if gives_rewards(recipe, "verifier") else acceptance.score

@@ -1,0 +1,281 @@
+"""The report's figures: plain functions from plot data to a PNG file, the same bytes for the same numbers.
+
+    frontier(read_csv("reports/plots/frontier.csv"), "FLOPs", "type", Path("reports/figures/frontier.png"))
+
+Rows are dictionaries of strings, as `csv.DictReader` gives them; an empty cell is a number that does not exist.
+"""
+
+import os
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from specacts.core.words import ACTION_TYPES
+
+Rows = list[dict[str, str]]
+
+# Okabe and Ito's palette: told apart with any colour vision.
+COLOURS = {
+    "A": "#000000",
+    "B": "#D55E00",
+    "C": "#0072B2",
+    "D": "#009E73",
+    "E": "#CC79A7",
+    "F": "#E69F00",
+    "G": "#56B4E9",
+    "H": "#7B4B94",
+}
+ROLES = {"cheap": ("#D55E00", "-"), "verifier": ("#009E73", "--"), "strong": ("#000000", "-.")}
+BASELINES = {
+    "majority": "s",
+    "random": "v",
+    "random_accept_D": "X",
+    "oracle": "*",
+    "oracle_picks": "P",
+    "oracle_routes": "D",
+}
+GREY = "#777777"
+NAMES = {
+    "A": "A: strong alone",
+    "B": "B: cheap alone",
+    "C": "C: strong judges",
+    "D": "D: verifier judges",
+    "E": "E: verifier picks",
+    "F": "F: own confidence",
+    "G": "G: router",
+    "H": "H: all combined",
+    "majority": "commonest type",
+    "random": "random type",
+    "random_accept_D": "D with a coin",
+    "oracle": "D, perfect verifier",
+    "oracle_picks": "E, perfect verifier",
+    "oracle_routes": "G, perfect router",
+}
+
+
+def frontier(rows: Rows, cost_label: str, level: str, path: Path) -> None:
+    """Accuracy against relative cost: policies and baselines with intervals, threshold sweeps and A to B as lines."""
+    figure, axes = _figure(9.5, 5.6)
+    handles = []
+    for name in sorted({row["name"] for row in rows if row["kind"] == "sweep"}):
+        mine = [row for row in rows if (row["name"], row["kind"]) == (name, "sweep")]
+        swept = sorted((float(row["cost"]), float(row["accuracy"])) for row in mine)
+        axes.plot(*zip(*swept, strict=True), color=COLOURS[name], alpha=0.45, linewidth=1.4)
+    ends = [
+        (float(row["cost"]), float(row["accuracy"]))
+        for row in rows
+        if row["name"] in ("A", "B") and not row["threshold"]
+    ]
+    if len(ends) == 2:
+        coin = {"color": GREY, "linestyle": "--", "linewidth": 1.2, "label": "a coin between A and B"}
+        handles += axes.plot(*zip(*ends, strict=True), **coin)
+    for row in rows:
+        if row["kind"] == "policies":
+            handles.append(_mark(axes, row, COLOURS[row["name"]], "o", 13))
+            where = (float(row["cost"]), float(row["accuracy"]))
+            letter = {"color": "white", "weight": "bold", "fontsize": 9, "zorder": 4}
+            axes.annotate(row["name"], where, ha="center", va="center_baseline", **letter)
+        elif row["kind"] == "baselines":
+            handles.append(_mark(axes, row, GREY, BASELINES[row["name"]], 10 if row["name"] != "oracle" else 14))
+    axes.axvline(1, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
+    axes.set_xlabel(f"cost relative to always asking the strong model ({cost_label})")
+    axes.set_ylabel(f"{level} accuracy on the test split")
+    axes.set_title("Accuracy and cost with 95 % intervals; lines: every threshold")
+    axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, labelspacing=0.7)
+    _save(figure, path)
+
+
+def _mark(axes: Axes, row: dict[str, str], colour: str, marker: str, size: float) -> Line2D:
+    """A point with its intervals; returns what stands for it in the legend."""
+    cost, accuracy = float(row["cost"]), float(row["accuracy"])
+    reach = {"xerr": _reach(row, "cost"), "yerr": _reach(row, "accuracy")}
+    order = 3 if row["kind"] == "policies" else 2
+    axes.errorbar(cost, accuracy, **reach, fmt="none", ecolor=colour, elinewidth=1.3, capsize=4, zorder=order)
+    style = {"color": colour, "marker": marker, "markersize": size, "linestyle": "none", "zorder": order}
+    (mark,) = axes.plot(cost, accuracy, **style, label=NAMES.get(row["name"], row["name"]))
+    return mark
+
+
+def _reach(row: dict[str, str], key: str) -> list[list[float]] | None:
+    """Distances below and above, as matplotlib wants error bars; None where there is no interval."""
+    if not row[f"{key}_low"] or not row[f"{key}_high"]:
+        return None
+    value, low, high = (float(row[f"{key}{end}"]) for end in ("", "_low", "_high"))
+    return [[max(0.0, value - low)], [max(0.0, high - value)]]
+
+
+def confusion(tables: dict[str, Rows], path: Path) -> None:
+    """Confusion matrices side by side, by title: rows are what was due, columns what was done, counts in the cells."""
+    figure = Figure(figsize=(6.8 * len(tables), 6.2), layout="constrained")
+    all_axes = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
+    columns = [*ACTION_TYPES, "malformed"]
+    for axes, (title, rows) in zip(all_axes, tables.items(), strict=True):
+        counts = Counter((row["actual"], row["predicted"]) for row in rows)
+        table = np.array([[counts[actual, predicted] for predicted in columns] for actual in ACTION_TYPES])
+        shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        for (row, column), count in np.ndenumerate(table):
+            if count:
+                colour = "white" if shares[row, column] > 0.55 else "black"
+                axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=10)
+        axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor", fontsize=10)
+        axes.set_yticks(range(len(ACTION_TYPES)), ACTION_TYPES, fontsize=10)
+        axes.set_xlabel("what the policy did")
+        axes.set_title(title)
+    all_axes[0].set_ylabel("what was due")
+    figure.colorbar(image, ax=list(all_axes), label="share of the decisions of this type", fraction=0.04, pad=0.02)
+    _save(figure, path)
+
+
+def training_loss(curves: dict[str, Rows], path: Path) -> None:
+    """Loss against step of every role's training, as logged (thin) and as a running mean (bold)."""
+    figure, axes = _figure(9, 4.6)
+    for role, rows in curves.items():
+        if not rows:
+            continue
+        colour, style = ROLES[role]
+        steps, losses = [int(row["step"]) for row in rows], [float(row["loss"]) for row in rows]
+        axes.plot(steps, losses, color=colour, alpha=0.3, linewidth=1)
+        axes.plot(steps, _running_mean(losses), color=colour, linestyle=style, linewidth=2, label=role)
+    _empty_or_legend(axes, any(curves.values()), "no training curve was recorded")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("optimiser step")
+    axes.set_ylabel("weighted cross-entropy (nats)")
+    axes.set_title("Training loss of the three roles; bold: running mean")
+    _save(figure, path)
+
+
+def _running_mean(values: list[float]) -> list[float]:
+    """Mean of the latest tenth of what came before and itself."""
+    width = max(1, len(values) // 10)
+    return [float(np.mean(values[max(0, n + 1 - width) : n + 1])) for n in range(len(values))]
+
+
+def accept_rate(rows: Rows, path: Path) -> None:
+    """How often each judging policy let the proposal through, by the action type that was due, with intervals."""
+    figure, axes = _figure(11, 5)
+    counts = {row["action_type"]: row["decisions"] for row in rows}
+    types = [action_type for action_type in ACTION_TYPES if action_type in counts]
+    names = sorted({row["policy"] for row in rows})
+    width, line_break = 0.82 / max(1, len(names)), "_\n"
+    for n, name in enumerate(names):
+        mine = [row for row in rows if row["policy"] == name]
+        places = [types.index(row["action_type"]) + (n - (len(names) - 1) / 2) * width for row in mine]
+        heights = [float(row["accept_rate"]) for row in mine]
+        reach = [_reach(row, "accept_rate") or [[0.0], [0.0]] for row in mine]
+        errors = np.array([[below[0] for below, _ in reach], [above[0] for _, above in reach]])
+        axes.bar(places, heights, width=width * 0.92, color=COLOURS[name], label=_label(name, heights), zorder=2)
+        axes.errorbar(places, heights, yerr=errors, fmt="none", ecolor="#333333", elinewidth=1, capsize=2, zorder=3)
+    labels = [f"{t.replace('_', line_break)}\nn = {counts[t]}" for t in types]
+    axes.set_xticks(range(len(types)), labels, fontsize=10)
+    axes.set_ylim(0, 1.02)
+    axes.set_ylabel("share accepted")
+    axes.set_title("Proposals accepted, by the action type that was due (95 % intervals)")
+    _empty_or_legend(axes, bool(rows), "no decisions", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    _save(figure, path)
+
+
+def reliability(rows: Rows, path: Path) -> None:
+    """Share of right proposals against the mean score, in bins of equal mass: raw scores, and calibrated ones."""
+    figure, axes = _figure(7.5, 6)
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":", zorder=0)
+    for name in sorted({row["policy"] for row in rows}):
+        for kind, style in (("raw", {"linestyle": ":", "alpha": 0.55}), ("calibrated", {"linestyle": "-"})):
+            mine = [row for row in rows if (row["policy"], row["kind"]) == (name, kind)]
+            x, y = ([float(row[key]) for row in mine] for key in ("mean_score", "right"))
+            reach = [_reach(row, "right") or [[0.0], [0.0]] for row in mine]
+            errors = np.array([[below[0] for below, _ in reach], [above[0] for _, above in reach]])
+            axes.plot(x, y, marker="o", color=COLOURS[name], label=f"{NAMES[name]}, {kind}", **style)
+            if kind == "calibrated":
+                axes.errorbar(x, y, yerr=errors, fmt="none", ecolor=COLOURS[name], elinewidth=1, capsize=2)
+    axes.set_xlabel("mean score of the proposals in a bin")
+    axes.set_ylabel("share of them that is right (95 % intervals)")
+    axes.set_title("Can the scores be read as probabilities?")
+    _empty_or_legend(axes, bool(rows), "no decisions", loc="lower right", fontsize=9)
+    _save(figure, path)
+
+
+def risk_coverage(rows: Rows, path: Path) -> None:
+    """Share of wrong proposals among those accepted, best scores first, against how many are accepted."""
+    figure, axes = _figure(8.5, 5)
+    for name in sorted({row["policy"] for row in rows}):
+        mine = [row for row in rows if row["policy"] == name]
+        x, y, low, high = (
+            [float(row[key]) for row in mine] for key in ("coverage", "error", "error_low", "error_high")
+        )
+        axes.plot(x, y, color=COLOURS[name], label=NAMES[name])
+        axes.fill_between(x, low, high, color=COLOURS[name], alpha=0.12, linewidth=0)
+    axes.set_xlabel("share of the cheap model's proposals accepted")
+    axes.set_ylabel("share of those that is wrong")
+    axes.set_title("What accepting more costs (95 % intervals)")
+    _empty_or_legend(axes, bool(rows), "no decisions", loc="upper left")
+    _save(figure, path)
+
+
+def _label(name: str, heights: list[float]) -> str:
+    return name if any(heights) else f"{name} (accepts nothing)"
+
+
+def _empty_or_legend(axes: Axes, any_data: bool, otherwise: str, **legend: object) -> None:
+    if any_data:
+        axes.legend(frameon=False, **legend)
+    else:
+        axes.text(0.5, 0.5, otherwise, ha="center", va="center", transform=axes.transAxes)
+
+
+def ablation(found: dict[str, Any], path: Path) -> None:
+    """Each experiment's effect on every policy's accuracy, with intervals; says so where there is no experiment."""
+    experiments = found.get("experiments", {})
+    figure, axes = _figure(9.5, 1.6 + 0.62 * max(1, len(experiments)))
+    for place, experiment in enumerate(experiments.values()):
+        for n, (policy, entry) in enumerate(experiment["policies"].items()):
+            value, low, high = (entry[f"accuracy_effect{end}"] * 100 for end in ("", "_low", "_high"))
+            spread = [[max(0, value - low)], [max(0, high - value)]]
+            style = {
+                "color": COLOURS[policy],
+                "fmt": "o",
+                "markersize": 5,
+                "label": NAMES[policy] if not place else None,
+            }
+            axes.errorbar(value, place + (n - 2.5) * 0.13, xerr=spread, **style)
+    axes.axvline(0, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
+    axes.set_yticks(range(len(experiments)), [e["what"] for e in experiments.values()])
+    axes.invert_yaxis()
+    axes.set_xlabel("effect on accuracy against recipe v3, percentage points")
+    axes.set_title("Undoing one change at a time" if experiments else "No ablation was run (make ablation)")
+    if experiments:
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    _save(figure, path)
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.grid(alpha=0.3, zorder=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.title.set_size(13)
+    axes.xaxis.label.set_size(12)
+    axes.yaxis.label.set_size(12)
+    return figure, axes
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Replace `path` in one step. No software version or time goes into the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    FigureCanvasAgg(figure)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".png", dir=path.parent)
+    os.close(handle)
+    try:
+        figure.savefig(name, dpi=120, metadata={"Software": None})
+        os.chmod(name, 0o644)  # mkstemp makes it 0600
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

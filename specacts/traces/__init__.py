@@ -1,0 +1,1 @@
+"""Conversations of any agent: read, typed, redacted, grouped, shared out into splits."""

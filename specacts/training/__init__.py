@@ -1,0 +1,1 @@
+"""LoRA training: which tokens are labels, and how much each weighs."""

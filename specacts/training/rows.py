@@ -1,0 +1,102 @@
+"""Training rows: which tokens of a transcript are labels, and how much each weighs."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from specacts.core.episodes import Episode, decisions
+from specacts.training.judged import Judged, Place
+from specacts.transcripts.render import Renderer, Window
+
+
+class Row(NamedTuple):
+    """A training sequence.
+
+    ids: tokens. weights: the loss weight of each token as a label (0 for context).
+    branches: (start, end, prefix) of each branch: `ids[start:end]` sees `ids[:prefix]` and itself.
+    pairs: for a reward model, (chosen, rejected) positions: the last tokens of two branches.
+    """
+
+    ids: list[int]
+    weights: list[float]
+    branches: list[tuple[int, int, int]]
+    pairs: Sequence[tuple[int, int]] = ()
+
+
+class Verdicts(NamedTuple):
+    """How many right and wrong actions a verifier learns from."""
+
+    accept: int
+    reject: int
+
+
+def proposer_rows(renderer: Renderer, episodes: list[Episode], type_weight: float) -> list[Row]:
+    """One row a window: loss on the actions alone, the tokens that say a type weighing `type_weight`."""
+    windows = (window for episode in episodes for window in renderer.windows(episode))
+    return [Row(window.ids, action_weights(window, type_weight), []) for window in windows]
+
+
+def action_weights(window: Window, type_weight: float) -> list[float]:
+    """A loss weight a token: 0 for context, 1 for an action's tokens, `type_weight` for those that say its type."""
+    weights = [0.0] * len(window.ids)
+    for point in window.points:
+        weights[point.start : point.end] = [1.0] * (point.end - point.start)
+        weights[point.start : point.typed] = [type_weight] * (point.typed - point.start)
+    return weights
+
+
+def verifier_rows(
+    renderer: Renderer,
+    episodes: list[Episode],
+    judged: dict[Place, list[Judged]],
+    verdict_weight: float,
+    type_weight: float,
+    shows_confidence: bool,
+) -> tuple[list[Row], Verdicts]:
+    """Trunk rows with a branch for every judged action: loss on the trunk's actions and on the verdicts.
+
+    Classes are balanced: each gets half of the verdicts' total weight.
+    """
+    counts = Counter(one.right for found in judged.values() for one in found)
+    half = counts.total() / 2
+    weight = {right: verdict_weight * half / count for right, count in counts.items()}
+    rows = []
+    for episode in episodes:
+        for window in renderer.windows(episode):
+            ids, weights, branches = list(window.ids), action_weights(window, type_weight), []
+            for point in window.points:
+                for one in judged.get((episode.id, point.decision), []):
+                    confidence = one.confidence if shows_confidence else None
+                    question = renderer.action_ids(one.action) + renderer.verdict_query_ids(confidence)
+                    verdict = renderer.verdict_ids(one.right)[:1]  # the first token decides; the rest is spelling
+                    branches.append((len(ids), len(ids) + len(question) + 1, point.start))
+                    ids += question + verdict
+                    weights += [0.0] * len(question) + [weight[one.right]]
+            rows.append(Row(ids, weights, branches))
+    return rows, Verdicts(counts[True], counts[False])
+
+
+def reward_rows(
+    renderer: Renderer, episodes: list[Episode], judged: dict[Place, list[Judged]]
+) -> tuple[list[Row], Verdicts]:
+    """Trunk rows with a branch for the gold action and for each wrong one, and the pairs of their last tokens.
+
+    Windows without a wrong action teach nothing and are left out.
+    """
+    rows, chosen, rejected = [], 0, 0
+    for episode in episodes:
+        gold = [decision.gold for decision in decisions(episode)]
+        for window in renderer.windows(episode):
+            ids, branches, pairs = list(window.ids), [], []
+            for point in window.points:
+                found = [one.action for one in judged.get((episode.id, point.decision), []) if not one.right]
+                ends = []
+                for action in [gold[point.decision], *found] if found else []:
+                    branches.append((len(ids), len(ids) + len(renderer.action_ids(action)), point.start))
+                    ids += renderer.action_ids(action)
+                    ends.append(len(ids) - 1)
+                pairs += [(ends[0], end) for end in ends[1:]]
+                chosen, rejected = chosen + bool(found), rejected + len(found)
+            if pairs:
+                rows.append(Row(ids, [0.0] * len(ids), branches, pairs))
+    return rows, Verdicts(chosen, rejected)

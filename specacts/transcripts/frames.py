@@ -1,0 +1,155 @@
+"""The literal text around each kind of content: one special token each, or cut out of a model's chat template."""
+
+from typing import NamedTuple
+
+from transformers import PreTrainedTokenizerFast
+
+from specacts.core.errors import UserError
+
+COMPACT_TOKENS = {
+    "system": "<jupyter_start>",
+    "user": "<jupyter_text>",
+    "action": "<jupyter_code>",
+    "observation": "<jupyter_output>",
+    "verdict": "<issue_comment>",
+    "stop": "<|im_end|>",
+}
+"""SmolLM2 was pretrained on notebooks in which text, code and output alternate: just an agent's rhythm."""
+
+INSTRUCTIONS = (
+    "You act for a user, one action a reply. Begin each reply with one word: "
+    "call, search, read, write, fix or check before a tool call; ask if something is missing; "
+    "done when the request is fulfilled; blocked if no tool can do it."
+)
+LINE_INSTRUCTIONS = (
+    "You act for a user, one action a reply. Begin each reply with a line `Action: <type>`, the type being one of: "
+    "tool_call (act on a service or compute), retrieval (look something up), file_read, file_write, repair (mend a "
+    "call that failed), verifier (check something), ask_clarification, final_answer, BLOCKED (no tool can do it). On "
+    "the next line give the tool and its arguments as JSON, or say what you have to say."
+)
+QUESTION = "Was that the right action? Reply ACCEPT or REJECT."
+
+
+class Frames(NamedTuple):
+    """Literal text (special tokens allowed) around content: (before, after).
+
+    `action` has no after: an action ends with `stop`. `verdict` stands around the proposer's confidence and
+    ends where the verdict begins; `question` is the same without a confidence. `call` stands before, between and
+    after a call's name and arguments. signatures: whether tools are listed as signatures or as JSON definitions.
+    """
+
+    system: tuple[str, str]
+    user: tuple[str, str]
+    action: str
+    observation: tuple[str, str]
+    verdict: tuple[str, str]
+    question: str
+    call: tuple[str, str, str]
+    stop: str
+    signatures: bool
+
+
+def compact_frames(tokenizer: PreTrainedTokenizerFast) -> Frames:
+    """One special token a frame. Raises `UserError` naming a token that the tokenizer lacks."""
+    known = set(tokenizer.get_added_vocab())
+    for use, token in COMPACT_TOKENS.items():
+        if token not in known:
+            raise UserError(
+                f"{tokenizer.name_or_path}: the tokenizer has no token {token} ({use}), which render.template: "
+                "compact needs; use render.template: chat for this model"
+            )
+    tokens = COMPACT_TOKENS
+    return Frames(
+        system=(tokens["system"], ""),
+        user=(tokens["user"], ""),
+        action=tokens["action"],
+        observation=(tokens["observation"], ""),
+        verdict=("", tokens["verdict"]),
+        question=tokens["verdict"],
+        call=(" ", " ", ""),
+        stop=tokens["stop"],
+        signatures=True,
+    )
+
+
+def chat_frames(tokenizer: PreTrainedTokenizerFast, instructions: str) -> Frames:
+    """Frames cut out of the model's own chat template, with its tool-calling convention where it has one.
+
+    A conversation of marks is rendered once and taken apart again. The final user message keeps templates
+    that treat the latest assistant message differently (Qwen3 adds an empty thinking block there) from doing
+    so: transcripts stay linear. A template that knows no tools gets them in its system message, and calls in its
+    assistant messages as JSON. Raises `UserError` where the template cannot be taken apart.
+    """
+    call = {"type": "function", "function": {"name": "MARKNAME", "arguments": {"MARKARGUMENTS": 0}}}
+    own = [
+        {"role": "system", "content": instructions},
+        {"role": "assistant", "content": "MARKVERB", "tool_calls": [call]},
+    ]
+    spelled = [
+        {"role": "system", "content": f'{instructions}\n\nTools:\n{{"MARKTOOL": 0}}'},
+        {"role": "assistant", "content": 'MARKVERB {"name": "MARKNAME", "arguments": {"MARKARGUMENTS": 0}}'},
+    ]
+    frames, missing = _cut_frames(tokenizer, *own, tools=[{"MARKTOOL": 0}])
+    if frames is None and missing in (TOOL_MARK, "MARKNAME", ARGUMENTS_MARK):
+        frames, missing = _cut_frames(tokenizer, *spelled, tools=None)
+    if frames is None:
+        raise UserError(f"{tokenizer.name_or_path}: its chat template drops or reorders {missing}; use another model")
+    return frames
+
+
+TOOL_MARK, ARGUMENTS_MARK = '{"MARKTOOL": 0}', '{"MARKARGUMENTS": 0}'
+
+
+def _cut_frames(
+    tokenizer: PreTrainedTokenizerFast, system: dict, call: dict, tools: list | None
+) -> tuple[Frames | None, str]:
+    """The frames, or None and the first mark that the rendered conversation lacks in its place."""
+    name = tokenizer.name_or_path
+    messages = [
+        system,
+        {"role": "user", "content": "MARKUSER"},
+        call,
+        {"role": "tool", "name": "MARKNAME", "content": "MARKOBSERVATION"},
+        {"role": "assistant", "content": "MARKDONE"},
+        {"role": "user", "content": f"Confidence MARKCONFIDENCE. {QUESTION}"},
+        {"role": "assistant", "content": "MARKVERDICT"},
+        {"role": "user", "content": "MARKEND"},
+    ]
+    try:
+        text = tokenizer.apply_chat_template(messages, tools=tools, tokenize=False)
+    except Exception as error:  # templates raise whatever they like
+        raise UserError(f"{name}: its chat template does not render a tool-calling conversation ({error})") from error
+    marks = [TOOL_MARK, "MARKUSER", "MARKVERB", "MARKNAME", ARGUMENTS_MARK]
+    marks += ["MARKOBSERVATION", "MARKDONE", "MARKCONFIDENCE", "MARKVERDICT", "MARKEND"]
+    pieces, rest = [], text
+    for mark in marks:
+        before, found, rest = rest.partition(mark)
+        if not found:
+            return None, mark
+        pieces.append(before)
+    stop = tokenizer.eos_token
+
+    def around_stop(number: int) -> tuple[str, str]:
+        """A piece between two marks, parted behind the token that ends the first one's message."""
+        before, found, after = pieces[number].partition(stop)
+        if not found:
+            raise UserError(f"{name}: its chat template does not end a message with {stop} before {marks[number]}")
+        return before, after
+
+    system_after, user_before = around_stop(1)
+    user_after, action_before = around_stop(2)
+    call_after, observation_before = around_stop(5)
+    observation_after, _ = around_stop(6)
+    _, question_before = around_stop(7)
+    frames = Frames(
+        system=(pieces[0], system_after + stop),
+        user=(user_before, user_after + stop),
+        action=action_before,
+        observation=(observation_before, observation_after + stop),
+        verdict=(question_before, pieces[8]),
+        question=question_before.removesuffix("Confidence ") + pieces[8].removeprefix(". "),
+        call=(pieces[3], pieces[4], call_after),
+        stop=stop,
+        signatures=tools is None,
+    )
+    return frames, ""

@@ -1,0 +1,358 @@
+"""The one renderer: episodes to token sequences, the same for every role, in training and inference.
+
+A transcript is a *trunk* and *branches*. The trunk is what was executed, in order:
+
+    system(tools)  user  [action]  observation  [action]  ...  user  [action] ...
+
+with one supervised span a decision (in brackets). A branch leaves the trunk where a decision is due and
+holds a proposal, then the question whether it is right, then the verdict:
+
+    ... observation ─┬─ [action] observation ...            the trunk goes on with what was executed
+                     └─ proposal  confidence?  [verdict]    never part of any later context
+
+So a proposer and a verifier read the same trunk, a verdict never depends on earlier verdicts (a threshold
+can be chosen after the answers were recorded), and any number of proposals can be judged at one decision.
+See docs/decisions/0001-branches.md.
+
+Two templates, one code path. A template is a set of `Frames`: the literal text around each kind of content.
+`compact` spends one token a frame; `chat` takes its frames from the model's own chat template. Frames may
+hold special tokens; content is encoded by a tokenizer that knows none, so no text can become one.
+
+Three forms say how actions are spelled (recipe v2 trains in one and asks in another; v3 knows the first alone):
+
+    form      what was executed                         a proposal, a label
+    words     read cat {"file_name":"a"}                the same
+    lines     Action: file_read, then cat {...}         the same; always in the chat template
+    natural   what a chat model would have written      as in `lines`, but replies are read leniently
+
+    renderer = Renderer.load(tokenizer, config.scale.render)
+    for window in renderer.windows(episode): window.ids, window.points
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from specacts.config import Render
+from specacts.core.episodes import Act, Action, Episode, Tool, User
+from specacts.core.errors import UserError
+from specacts.core.words import ACTION_TYPES, SPEAKING, Form
+from specacts.transcripts.frames import INSTRUCTIONS, LINE_INSTRUCTIONS, Frames, chat_frames, compact_frames
+from specacts.transcripts.parse import SPOKEN, TYPES, VERBS, _read_call, dump_arguments, read_line, read_reply
+
+VERDICTS = {True: "ACCEPT", False: "REJECT"}
+
+
+class Point(NamedTuple):
+    """A decision in a window: `ids[:start]` is its context, `ids[start:end]` its gold action with the stop token.
+
+    `ids[start:typed]` says the action's type (meaningless in the form `natural`, which nobody is trained on).
+    """
+
+    decision: int
+    start: int
+    typed: int
+    end: int
+
+
+class Window(NamedTuple):
+    """A token sequence no longer than the limit, and the decisions it supervises."""
+
+    episode: str
+    ids: list[int]
+    points: list[Point]
+
+
+class _Block(NamedTuple):
+    """A step's tokens; a supervised action has a `decision`, its label stands at `ids[label_at:label_end]`.
+
+    `opening`: how many of the label's tokens say its type.
+    """
+
+    ids: list[int]
+    opens_turn: bool = False
+    decision: int | None = None
+    label_at: int = 0
+    label_end: int = 0
+    opening: int = 0
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """Frames encoded once, content encoded without special tokens."""
+
+    tokenizer: PreTrainedTokenizerFast
+    plain: Tokenizer
+    frames: Frames
+    limits: Render
+    form: Form = "words"
+
+    @classmethod
+    def load(cls, tokenizer: PreTrainedTokenizerFast, limits: Render, form: Form = "words") -> "Renderer":
+        """Build the renderer for a tokenizer; raises `UserError` where it lacks what the template needs."""
+        if form != "words":
+            frames = chat_frames(tokenizer, LINE_INSTRUCTIONS)
+        else:
+            frames = compact_frames(tokenizer) if limits.template == "compact" else chat_frames(tokenizer, INSTRUCTIONS)
+        renderer = cls(tokenizer, without_added_tokens(tokenizer), frames, limits, form)
+        first = {action_type: renderer.content(verb)[0] for action_type, verb in VERBS.items()}
+        if len(set(first.values())) < len(first):
+            raise UserError(f"{tokenizer.name_or_path}: two action words begin with the same token: {first}")
+        if renderer.verdict_ids(True)[0] == renderer.verdict_ids(False)[0]:
+            raise UserError(f"{tokenizer.name_or_path}: ACCEPT and REJECT begin with the same token")
+        return renderer
+
+    # -- tokens ---------------------------------------------------------------------------------------------
+
+    def frame(self, text: str) -> list[int]:
+        """Encode a template's own literal text, special tokens included."""
+        return self.tokenizer.encode(text, add_special_tokens=False) if text else []
+
+    def content(self, text: str) -> list[int]:
+        """Encode text from a trace or a model as plain text: no token id in it is a special or added one."""
+        # Lone surrogates are not text to the tokenizer; they become "?".
+        text = text.encode("utf-8", "replace").decode("utf-8")
+        return self.plain.encode(text, add_special_tokens=False).ids if text else []
+
+    def framed(self, frame: tuple[str, str], content: list[int]) -> list[int]:
+        return self.frame(frame[0]) + content + self.frame(frame[1])
+
+    @property
+    def stop_id(self) -> int:
+        """The token that ends an action."""
+        return self.frame(self.frames.stop)[0]
+
+    @property
+    def type_ids(self) -> list[int]:
+        """First token of each action type, in the order of ACTION_TYPES."""
+        return [self.content(VERBS[action_type])[0] for action_type in ACTION_TYPES]
+
+    # -- parts ----------------------------------------------------------------------------------------------
+
+    def system_ids(self, episode: Episode) -> list[int]:
+        """The episode's standing instructions, cut to `system_tokens`, and the tools on offer."""
+        offered = [tool for tool in episode.tools if tool.name not in episode.withheld]
+        standing = self.content(f"{episode.system}\n") if episode.system else []
+        standing = cut_middle(standing, self.limits.system_tokens)
+        return self.framed(self.frames.system, standing + self.content(self.listing(offered)))
+
+    def listing(self, tools: list[Tool]) -> str:
+        """The richest listing of the tools that fits `tools_tokens`; the poorest where none does."""
+        levels = _signature_listings if self.frames.signatures else _json_listings
+        texts = list(levels(tools))
+        return next((t for t in texts if len(self.content(t)) <= self.limits.tools_tokens), texts[-1])
+
+    def user_ids(self, step: User) -> list[int]:
+        text = step.content + (f"\nnew tools: {' '.join(step.new_tools)}" if step.new_tools else "")
+        return self.framed(self.frames.user, cut_middle(self.content(text), self.limits.user_tokens))
+
+    def observation_ids(self, text: str) -> list[int]:
+        return self.framed(self.frames.observation, cut_middle(self.content(text), self.limits.observation_tokens))
+
+    def action_ids(self, action: Action) -> list[int]:
+        """A proposal's or label's tokens as a model has to produce them, the stop token included."""
+        if self.form == "words":
+            return self._worded(action) + [self.stop_id]
+        rest = action.content or SPOKEN.get(action.type, "")
+        if action.tool is not None:
+            rest = f"{_name(action.tool)} {dump_arguments(action.arguments)}"
+        return self.opening_ids(action) + self.content(rest) + [self.stop_id]
+
+    def executed_ids(self, action: Action) -> list[int]:
+        """An action's tokens where it was executed and is context to what follows, the stop token included."""
+        if self.form != "natural":
+            return self.action_ids(action)
+        if action.tool is None:
+            return self.content(action.content or SPOKEN[action.type]) + [self.stop_id]
+        before, between, after = self.frames.call
+        parts = [self.frame(before.lstrip()), self.content(_name(action.tool)), self.frame(between)]
+        return sum([*parts, self.content(dump_arguments(action.arguments)), self.frame(after)], []) + [self.stop_id]
+
+    def opening_ids(self, action: Action) -> list[int]:
+        """The tokens an action begins with that say its type; of a word the first, which no other word begins with."""
+        if self.form == "words":
+            return self.content(VERBS[action.type])[:1]
+        return self.content(f"Action: {action.type}\n")
+
+    def _worded(self, action: Action) -> list[int]:
+        verb = VERBS[action.type]
+        if action.tool is None:
+            return self.content(f"{verb} {action.content}" if action.content else verb)
+        name, arguments = _name(action.tool), dump_arguments(action.arguments)
+        before, between, after = self.frames.call
+        if self.limits.template == "compact":  # no special tokens inside: one natural piece of text
+            return self.content(f"{verb}{before}{name}{between}{arguments}{after}")
+        parts = [self.content(verb), self.frame(before), self.content(name), self.frame(between)]
+        return sum([*parts, self.content(arguments), self.frame(after)], [])
+
+    def verdict_query_ids(self, confidence: float | None) -> list[int]:
+        """What follows a proposal: the proposer's confidence (0 to 1) as a digit, and the question."""
+        if confidence is None:
+            return self.frame(self.frames.question)
+        return self.framed(self.frames.verdict, self.content(str(min(9, int(confidence * 10)))))
+
+    def verdict_ids(self, accept: bool) -> list[int]:
+        return self.content(VERDICTS[accept])
+
+    # -- back to actions ------------------------------------------------------------------------------------
+
+    def text(self, ids: list[int]) -> str:
+        """Generated tokens as text, without the stop token."""
+        ids = ids[: ids.index(self.stop_id)] if self.stop_id in ids else ids
+        return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+    def parse(self, text: str, whole: bool = True) -> Action | None:
+        """The action a model's text stands for; None for anything malformed. Never raises on any text.
+
+        whole: whether the model ended its text itself. Only the natural form reads a text that was cut.
+        """
+        if self.form == "natural":
+            return read_reply(text)
+        if not whole:
+            return None
+        return read_line(text) if self.form == "lines" else self._read_words(text)
+
+    def _read_words(self, text: str) -> Action | None:
+        verb = re.match(r"[a-z]+", text)
+        action_type = TYPES.get(verb.group()) if verb else None
+        if action_type is None:
+            return None
+        rest = text[verb.end() :]
+        if action_type in SPEAKING:
+            return Action(type=action_type, content=rest[1:]) if rest[:1] in ("", " ") else None
+        before, between, after = self.frames.call
+        if not (rest.startswith(before) and rest.endswith(after)):
+            return None
+        name, found, arguments = rest[len(before) : len(rest) - len(after)].partition(between)
+        if not found or not name:
+            return None
+        found = _read_call(f'"{name}"', arguments)
+        return Action(type=action_type, tool=found[0], arguments=found[1]) if found else None
+
+    # -- whole episodes -------------------------------------------------------------------------------------
+
+    def windows(self, episode: Episode) -> list[Window]:
+        """The episode as one sequence, or as several where it is longer than `max_tokens`.
+
+        Where the next action might not fit, a new window begins at the current turn's user message (and where
+        that turn alone is too long, without its oldest steps). The rule looks only at what came before, so an
+        agent at work and a trainer cut at the same places. Every decision is supervised in exactly one window
+        and no label is ever cut. Raises `UserError` where not even one step fits.
+        """
+        system, blocks = self.system_ids(episode), self._blocks(episode)
+        windows: list[Window] = []
+        kept: list[_Block] = []
+        turn = 0
+        for number, block in enumerate(blocks):
+            turn = number if block.opens_turn else turn
+            if block.decision is not None and self._length(system, kept, block) > self.limits.max_tokens:
+                windows.append(_window(episode.id, system, kept))
+                kept = self._reopened(system, blocks[turn:number], block)
+                if self._length(system, kept, block) > self.limits.max_tokens:
+                    raise UserError(
+                        f"episode {episode.id}, decision {block.decision}: does not fit render.max_tokens = "
+                        f"{self.limits.max_tokens}; raise it, or lower tools_, user_ or observation_tokens"
+                    )
+            kept.append(block)
+        return [w for w in [*windows, _window(episode.id, system, kept)] if w.points]
+
+    def _reopened(self, system: list[int], turn: list[_Block], block: _Block) -> list[_Block]:
+        """Of the current turn its first step, and of the others the latest, as many as fit before `block`."""
+        room = self.limits.max_tokens - self._length(system, turn[:1], block)
+        start = len(turn)
+        while start > 1 and len(turn[start - 1].ids) <= room:
+            start -= 1
+            room -= len(turn[start].ids)
+        return [b._replace(decision=None) for b in (*turn[:1], *turn[max(1, start) :])]
+
+    def _length(self, system: list[int], kept: list[_Block], block: _Block) -> int:
+        """Tokens of a window with the blocks kept and the next action, as long as it may become."""
+        label = max(len(block.ids) - block.label_at, self.limits.action_tokens)
+        return len(system) + sum(len(b.ids) for b in kept) + block.label_at + label
+
+    def _blocks(self, episode: Episode) -> list[_Block]:
+        blocks, decision = [], 0
+        before = self.frame(self.frames.action)
+        for step in episode.steps:
+            if isinstance(step, User):
+                blocks.append(_Block(self.user_ids(step), opens_turn=True))
+            elif isinstance(step, Act):
+                label = self.executed_ids(step.action)
+                if step.supervised:
+                    start, opening = len(before), len(self.opening_ids(step.action))
+                    blocks.append(_Block(before + label, False, decision, start, start + len(label), opening))
+                    decision += 1
+                else:
+                    blocks.append(_Block(before + label))
+            else:
+                blocks.append(_Block(self.observation_ids(step.content)))
+        return blocks
+
+
+def _window(episode: str, system: list[int], blocks: list[_Block]) -> Window:
+    ids, points = list(system), []
+    for block in blocks:
+        if block.decision is not None:
+            start = len(ids) + block.label_at
+            points.append(Point(block.decision, start, start + block.opening, len(ids) + block.label_end))
+        ids += block.ids
+    # What follows the last label teaches nothing and is never needed as context.
+    return Window(episode, ids[: points[-1].end] if points else ids, points)
+
+
+def cut_middle(ids: list[int], limit: int) -> list[int]:
+    """At most `limit` tokens: the first three quarters and the last quarter of what fits."""
+    if len(ids) <= limit:
+        return ids
+    tail = limit // 4
+    return ids[: limit - tail] + ids[len(ids) - tail :]
+
+
+def _name(tool: str) -> str:
+    """A tool's name as JSON spells it, spaces escaped: the first one written ends the name."""
+    return json.dumps(tool, ensure_ascii=False)[1:-1].replace(" ", "\\u0020")
+
+
+def without_added_tokens(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
+    """The same byte-level tokenizer without its special and added tokens: their spelling is plain text to it."""
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    state["added_tokens"], state["post_processor"] = [], None
+    return Tokenizer.from_str(json.dumps(state))
+
+
+def _signature_listings(tools: list[Tool]) -> list[str]:
+    """Signatures, or names only."""
+    return [
+        "\n".join(f"{tool.name}({', '.join(tool.parameters.get('properties', {}))})" for tool in tools),
+        " ".join(tool.name for tool in tools),
+    ]
+
+
+def _json_listings(tools: list[Tool]) -> list[str]:
+    """Full definitions, then without descriptions, then without parameters; one a line, as templates do."""
+
+    def definition(tool: Tool, **kept: object) -> str:
+        return json.dumps({"type": "function", "function": {"name": tool.name, **kept}}, ensure_ascii=False)
+
+    return [
+        "\n".join(definition(t, description=t.description, parameters=t.parameters) for t in tools),
+        "\n".join(definition(t, parameters=_bare(t.parameters)) for t in tools),
+        "\n".join(definition(t) for t in tools),
+    ]
+
+
+def _bare(schema: dict) -> dict:
+    """A JSON Schema without the descriptions of its top-level properties."""
+    properties = schema.get("properties", {})
+    short = {name: {"type": value.get("type")} for name, value in properties.items() if isinstance(value, dict)}
+    return {"type": "object", "properties": short, "required": schema.get("required", [])}
+
+
+def load_renderer(base: Path, limits: Render, form: Form = "words") -> Renderer:
+    """The renderer for a base model's folder."""
+    return Renderer.load(AutoTokenizer.from_pretrained(base, trust_remote_code=False), limits, form)

@@ -1,0 +1,67 @@
+"""Train the verifier's LoRA adapter on the verify split, where the cheap model has proposed.
+
+    python -m stages.train_verifier
+
+Reads `data/split/verify.jsonl`, `data/proposals.jsonl` and the adapter that it starts from, if any; writes
+`models/verifier/` and `metrics/train/verifier.json` with the loss curve in `verifier_loss.csv`, as `stages/train.py`
+does. Ctrl-C and start again: it goes on from its latest checkpoint.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from specacts.config import Config, load_config
+from specacts.core.errors import one_line_errors
+from specacts.core.process import stage
+from specacts.recipe import shows_confidence
+from stages.train import DATA, MODELS, Lesson, fit, record, renderer_of
+
+if TYPE_CHECKING:
+    from specacts.transcripts.render import Renderer
+
+
+def main() -> None:
+    config = load_config(Path("."))
+    lesson = verifier_lesson(config, renderer_of("verifier", config))
+    result = fit("verifier", config, lesson.rows, warm_start(config))
+    record("verifier", {**result._asdict(), **lesson.facts}, result.losses)
+
+
+def verifier_lesson(config: Config, renderer: "Renderer") -> Lesson:
+    """The verify split's episodes with right and wrong actions, as the recipe makes them."""
+    from specacts.answering.proposals import load_proposals, on_policy
+    from specacts.core.episodes import load_episodes
+    from specacts.traces.split import training_order
+    from specacts.training.judged import synthetic
+    from specacts.training.rows import reward_rows, verifier_rows
+
+    recipe, level = config.recipe.verifier, config.acceptance.level
+    episodes = training_order(load_episodes(DATA / "split" / "verify.jsonl"), config.seed)
+    if recipe.negatives == "synthetic":
+        judged = synthetic(episodes, level, config.seed)
+    else:  # episodes without proposals teach their actions
+        judged = on_policy(load_proposals(DATA / "proposals.jsonl"), level)
+    if recipe.objective == "reward":
+        rows, verdicts = reward_rows(renderer, episodes, judged)
+    else:
+        shown = shows_confidence(config.recipe)
+        weights = recipe.verdict_weight, config.train.type_weight
+        rows, verdicts = verifier_rows(renderer, episodes, judged, *weights, shown)
+    return Lesson(rows, {"episodes": len(episodes), "verdicts": verdicts._asdict()})
+
+
+def warm_start(config: Config) -> Path | None:
+    """The adapter that the recipe lets the verifier start from, where it was made for the same base."""
+    source = config.recipe.verifier.warm_start
+    if source == "none":
+        return None
+    theirs, ours = config.scale.role(source), config.scale.verifier
+    if (theirs.base, theirs.layers) != (ours.base, ours.layers):
+        print(f"note: the verifier's base or layers are not those of {source}; it starts without an adapter")
+        return None
+    return MODELS / source
+
+
+if __name__ == "__main__":
+    with one_line_errors(), stage("train-verifier"):
+        main()

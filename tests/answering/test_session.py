@@ -1,0 +1,111 @@
+"""Branches off one cache answer as fresh runs without any cache do."""
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from toys import TRUNK, compact_tokenizer, fresh, llama, reading, rows_equal, save_base
+
+from specacts.answering.session import Session
+from specacts.models.load import device_of, load_model, model_size
+from specacts.training.train import branch_mask
+
+BRANCHES = [(3, [10, 11, 12]), (7, [20]), (7, [21, 22, 10, 5]), (12, [30, 31]), (1, [9, 9])]
+
+
+def test_reading_a_trunk_in_parts_equals_reading_it_at_once(model):
+    session, expected = Session(model), fresh(model, TRUNK)
+    first = session.extend(TRUNK[:5], [0, 4])
+    second = session.extend(TRUNK[5:], [5, 8, 11])
+    assert rows_equal(torch.cat([first, second]), expected[[0, 4, 5, 8, 11]])
+
+
+def test_every_branch_scores_as_its_own_sequence(model):
+    for (prefix, ids), scores in zip(BRANCHES, reading(model).score(BRANCHES), strict=True):
+        assert rows_equal(scores, fresh(model, TRUNK[:prefix] + ids)[prefix:])
+
+
+def test_the_ends_alone_are_the_ends_of_the_whole_scores(model):
+    session = reading(model)
+    whole, ends = session.score(BRANCHES), session.score(BRANCHES, ends_only=True)
+    for rows, end in zip(whole, ends, strict=True):
+        assert rows_equal(end, rows[-1:])
+
+
+def test_scoring_leaves_the_trunk_as_it_was(model):
+    session = reading(model)
+    before = session.score(BRANCHES)
+    for a, b in zip(before, session.score(BRANCHES), strict=True):
+        assert torch.equal(a, b)
+    assert rows_equal(session.extend([40, 41], [12, 13]), fresh(model, [*TRUNK, 40, 41])[12:])
+
+
+@pytest.mark.parametrize("length", [12, 11, 5, 1])
+def test_going_on_after_a_cut_equals_a_fresh_run(model, length):
+    session = reading(model)
+    session.cut(length)
+    more = [50, 51, 52]
+    found = session.extend(more, [length, length + 1, length + 2])
+    assert rows_equal(found, fresh(model, TRUNK[:length] + more)[length:])
+    assert rows_equal(session.score([(length + 2, [7])])[0], fresh(model, [*TRUNK[:length], *more[:2], 7])[-1:])
+
+
+def test_an_agent_at_work_may_cut_to_the_start(model):
+    session = reading(model)
+    session.cut(0)
+    assert rows_equal(session.extend(TRUNK, [11]), fresh(model, TRUNK)[-1:])
+
+
+def test_the_training_mask_and_the_cache_agree_about_branches(model):
+    """One forward pass with `branch_mask`, as in training, equals the branches scored off the cache."""
+    ids, place, spans = list(TRUNK), list(range(len(TRUNK))), []
+    for prefix, branch in BRANCHES:
+        spans.append((len(ids), len(ids) + len(branch), prefix))
+        ids, place = ids + branch, place + list(range(prefix, prefix + len(branch)))
+    with torch.inference_mode():
+        logits = model(
+            input_ids=torch.tensor([ids]),
+            position_ids=torch.tensor([place]),
+            attention_mask=branch_mask(len(ids), spans)[None, None],
+            use_cache=False,
+        ).logits[0]
+    trained = torch.log_softmax(logits, dim=-1)
+    for (start, end, _), scores in zip(spans, reading(model).score(BRANCHES), strict=True):
+        assert rows_equal(trained[start:end], scores)
+    assert rows_equal(trained[: len(TRUNK)], fresh(model, TRUNK))
+
+
+def test_a_branch_sees_its_prefix_and_itself():
+    mask = branch_mask(7, [(4, 6, 2), (6, 7, 4)])
+    assert mask[4].tolist() == [True, True, False, False, True, False, False]
+    assert mask[5].tolist() == [True, True, False, False, True, True, False]
+    assert mask[6].tolist() == [True, True, True, True, False, False, True]
+    assert torch.equal(mask[:4, :4], torch.ones(4, 4, dtype=torch.bool).tril())
+
+
+def test_the_model_size_is_counted_from_the_weights(model):
+    size, config = model_size(model), model.config
+    total = sum(p.numel() for p in model.parameters())  # tied: the embedding is the head
+    assert size.body + size.head == total
+    assert size.head == config.vocab_size * config.hidden_size
+    assert size.layers == 2
+    assert size.attention == 4 * (getattr(config, "head_dim", None) or 8)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_loaded_model_has_its_adapter_merged_and_its_dtype(tmp_path, dtype):
+    tokenizer = compact_tokenizer()
+    base = save_base(tmp_path / "base", tokenizer, llama(tokenizer))
+    adapted = get_peft_model(llama(tokenizer), LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False))
+    adapted.save_pretrained(tmp_path / "adapter")
+    loaded = load_model(base, tmp_path / "adapter", "cpu", dtype)
+    assert loaded.dtype == getattr(torch, dtype)
+    assert not any("lora" in name for name, _ in loaded.named_parameters())
+    with torch.inference_mode():
+        expected = torch.log_softmax(adapted.eval()(input_ids=torch.tensor([TRUNK])).logits[0], dim=-1)
+    assert rows_equal(fresh(loaded, TRUNK), expected, 1e-5 if dtype == "float32" else 0.5)
+    assert not rows_equal(fresh(load_model(base, None, "cpu", "float32"), TRUNK), expected, 1e-2)
+
+
+def test_auto_is_some_device():
+    assert device_of("auto").type in ("cpu", "cuda")
+    assert device_of("cpu").type == "cpu"

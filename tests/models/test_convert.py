@@ -1,0 +1,268 @@
+"""Base models: pruned, copied and converted ones are ordinary models that answer as they should."""
+
+import json
+from copy import deepcopy
+from pathlib import Path
+from types import SimpleNamespace
+
+import gguf
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GPT2Config,
+    LlamaConfig,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+)
+
+from specacts.core.errors import UserError
+from specacts.models.convert import convert_gguf, copy_model, count_parameters, kept_layers, prune
+from stages import fetch
+
+SHAPE = {
+    "vocab_size": 40,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 8,
+    "max_position_embeddings": 64,
+}
+LAYERS = (0, 3, -1)
+CONFIGS = {
+    "llama, tied": LlamaConfig(**SHAPE, tie_word_embeddings=True),
+    "llama, untied": LlamaConfig(**SHAPE, tie_word_embeddings=False),
+    "qwen3, sliding": Qwen3Config(
+        **SHAPE, tie_word_embeddings=False, use_sliding_window=True, sliding_window=4, max_window_layers=3
+    ),
+}
+
+
+def make_model(config, folder: Path, shard: str | None = None):
+    """Save a random model with a tokenizer; returns the model. `shard`: the largest file, as transformers writes it."""
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(deepcopy(config), dtype=torch.float32).eval()
+    model.save_pretrained(folder, **({"max_shard_size": shard} if shard else {}))
+    backend = Tokenizer(models.WordLevel({f"w{n}": n for n in range(40)}, unk_token="w0"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="w0").save_pretrained(folder)
+    return model
+
+
+def load(folder: Path):
+    model, report = AutoModelForCausalLM.from_pretrained(
+        folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+    )
+    assert not any(report.values()), report
+    return model.eval()
+
+
+def logits(model) -> torch.Tensor:
+    with torch.inference_mode():
+        return model(torch.arange(12).unsqueeze(0), use_cache=False).logits  # a cache counts the layers by number
+
+
+def cut_in_memory(model, layers):
+    """What pruning should come to: the same model with its list of layers cut."""
+    config = model.config
+    if getattr(config, "layer_types", None):
+        config.layer_types = [config.layer_types[layer] for layer in layers]
+    model.model.layers = torch.nn.ModuleList([model.model.layers[layer] for layer in layers])
+    config.num_hidden_layers = len(layers)
+    return model
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+@pytest.mark.parametrize("shard", [None, "8KB"])
+def test_a_pruned_model_answers_as_the_original_with_its_layers_cut(tmp_path, config, shard):
+    original = make_model(config, tmp_path / "base", shard)
+    assert (tmp_path / "base/model.safetensors.index.json").exists() == bool(shard)
+    assert prune(tmp_path / "base", LAYERS, tmp_path / "cut") == (0, 3, 5)
+    pruned = load(tmp_path / "cut")
+    assert pruned.config.num_hidden_layers == 3 and type(pruned) is type(original)
+    assert torch.equal(logits(pruned), logits(cut_in_memory(original, (0, 3, 5))))
+
+
+def test_pruning_cuts_settings_that_are_listed_by_layer(tmp_path):
+    original = make_model(CONFIGS["qwen3, sliding"], tmp_path / "base")
+    prune(tmp_path / "base", (4, 0), tmp_path / "cut")
+    assert original.config.layer_types[0] != original.config.layer_types[4]
+    written = json.loads((tmp_path / "cut/config.json").read_text())["layer_types"]
+    assert written == [original.config.layer_types[4], original.config.layer_types[0]]
+
+
+def test_a_pruned_model_keeps_its_tokenizer_and_licence(tmp_path):
+    make_model(CONFIGS["llama, tied"], tmp_path / "base")
+    (tmp_path / "base/LICENSE").write_text("the licence")
+    prune(tmp_path / "base", LAYERS, tmp_path / "cut")
+    assert AutoTokenizer.from_pretrained(tmp_path / "cut")("w3 w7").input_ids == [3, 7]
+    assert (tmp_path / "cut/LICENSE").read_text() == "the licence"
+
+
+def test_pruning_twice_gives_the_same_bytes(tmp_path):
+    make_model(CONFIGS["llama, tied"], tmp_path / "base")
+    for out in ("one", "two"):
+        prune(tmp_path / "base", LAYERS, tmp_path / out)
+    names = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "two").iterdir())
+    assert all((tmp_path / "one" / n).read_bytes() == (tmp_path / "two" / n).read_bytes() for n in names)
+
+
+def test_tied_embeddings_are_written_and_counted_once(tmp_path):
+    make_model(CONFIGS["llama, tied"], tmp_path / "base")
+    prune(tmp_path / "base", LAYERS, tmp_path / "cut")
+    with safe_open(tmp_path / "cut/model.safetensors", framework="pt") as file:
+        assert "lm_head.weight" not in file.keys()  # noqa: SIM118
+    model = load(tmp_path / "cut")
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+    counted = count_parameters(tmp_path / "cut")
+    assert counted.total == sum(p.numel() for p in model.parameters())
+    assert counted.total - counted.without_embedding == 40 * 16
+
+
+def test_both_embeddings_of_an_untied_model_are_left_out_of_the_count(tmp_path):
+    make_model(CONFIGS["llama, untied"], tmp_path / "base", shard="8KB")
+    counted = count_parameters(tmp_path / "base")
+    assert counted.total - counted.without_embedding == 2 * 40 * 16
+
+
+@pytest.mark.parametrize(
+    ("layers", "problem"),
+    [
+        ((), "no layer is kept"),
+        ((0, 6), r"\[6\] is out of range: the base has 6 layers, -6 to 5"),
+        ((-7,), r"\[-7\] is out of range"),
+        ((0, 5, -1), r"layers \[5\] are listed more than once"),
+    ],
+)
+def test_an_impossible_layer_list_is_refused_by_field(layers, problem):
+    with pytest.raises(UserError, match=rf"toy\.yaml: cheap\.layers: .*{problem}"):
+        kept_layers(layers, 6, "toy.yaml: cheap.layers")
+
+
+def test_an_architecture_with_other_layer_names_is_refused(tmp_path):
+    make_model(GPT2Config(vocab_size=40, n_embd=8, n_layer=2, n_head=1), tmp_path / "base")
+    with pytest.raises(UserError, match="GPT2LMHeadModel: cannot be pruned"):
+        prune(tmp_path / "base", (0,), tmp_path / "cut")
+
+
+def test_a_lost_tensor_is_named(tmp_path):
+    make_model(CONFIGS["llama, tied"], tmp_path / "base")
+    config = json.loads((tmp_path / "base/config.json").read_text())
+    (tmp_path / "base/config.json").write_text(json.dumps({**config, "num_hidden_layers": 7}))
+    with pytest.raises(UserError, match=r"tensor model\.layers\.6\.\S+ is missing"):
+        prune(tmp_path / "base", (0, 6), tmp_path / "cut")
+
+
+def test_damaged_weights_are_a_readable_error(tmp_path):
+    make_model(CONFIGS["llama, tied"], tmp_path / "base")
+    (tmp_path / "base/model.safetensors").write_bytes(b"half a file")
+    with pytest.raises(UserError, match="unreadable safetensors"):
+        prune(tmp_path / "base", (0,), tmp_path / "cut")
+
+
+def test_pickled_weights_are_never_read_or_copied(tmp_path):
+    make_model(CONFIGS["llama, tied"], tmp_path / "base")
+    (tmp_path / "base/extra.bin").write_bytes(b"pickle")
+    (tmp_path / "base/modeling_evil.py").write_text("raise SystemExit")
+    copy_model(tmp_path / "base", tmp_path / "copy")
+    assert not {"extra.bin", "modeling_evil.py"} & {path.name for path in (tmp_path / "copy").iterdir()}
+    (tmp_path / "base/model.safetensors").rename(tmp_path / "base/pytorch_model.bin")
+    for make in (lambda out: copy_model(tmp_path / "base", out), lambda out: prune(tmp_path / "base", (0,), out)):
+        with pytest.raises(UserError, match="only safetensors weights are read"):
+            make(tmp_path / "out")
+
+
+def test_a_model_that_brings_its_own_code_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "evil", "auto_map": {"AutoConfig": "code.Config"}}')
+    (tmp_path / "code.py").write_text("raise SystemExit('was run')")
+    with pytest.raises(UserError, match=r"config\.json: not usable"):
+        copy_model(tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("shard", [None, "8KB"])
+def test_a_copied_model_answers_alike(tmp_path, shard):
+    original = make_model(CONFIGS["llama, tied"], tmp_path / "base", shard)
+    assert copy_model(tmp_path / "base", tmp_path / "copy") == tuple(range(6))
+    assert torch.equal(logits(load(tmp_path / "copy")), logits(original))
+
+
+def write_gguf(path: Path, tied: bool) -> None:
+    """A random two-layer Llama with a byte-pair tokenizer."""
+    random = np.random.default_rng(0)
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(2)
+    writer.add_context_length(64)
+    writer.add_embedding_length(16)
+    writer.add_feed_forward_length(24)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_vocab_size(8)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(["<|end|>", "a", "b", "c", "ab", "d", "e", "f"])
+    writer.add_token_types([3, 1, 1, 1, 1, 1, 1, 1])
+    writer.add_token_merges(["a b"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(0)
+    shapes = {"token_embd": (8, 16), "output_norm": (16,)} | ({} if tied else {"output": (8, 16)})
+    for n in range(2):
+        shapes |= {f"blk.{n}.attn_q": (16, 16), f"blk.{n}.attn_k": (8, 16), f"blk.{n}.attn_v": (8, 16)}
+        shapes |= {f"blk.{n}.attn_output": (16, 16), f"blk.{n}.attn_norm": (16,), f"blk.{n}.ffn_norm": (16,)}
+        shapes |= {f"blk.{n}.ffn_gate": (24, 16), f"blk.{n}.ffn_up": (24, 16), f"blk.{n}.ffn_down": (16, 24)}
+    for name, shape in shapes.items():
+        writer.add_tensor(f"{name}.weight", random.normal(size=shape).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_gguf_file_becomes_an_ordinary_folder(tmp_path, tied):
+    write_gguf(tmp_path / "toy.gguf", tied)
+    convert_gguf(tmp_path / "toy.gguf", tmp_path / "out")
+    reference = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="toy.gguf", dtype=torch.float32).eval()
+    model, ids = load(tmp_path / "out"), torch.arange(8).unsqueeze(0)
+    assert torch.equal(model(ids).logits, reference(ids).logits)
+    assert (model.lm_head.weight is model.model.embed_tokens.weight) == tied
+    config = json.loads((tmp_path / "out/config.json").read_text())
+    assert "quantization_config" not in config and str(tmp_path) not in json.dumps(config)
+    assert AutoTokenizer.from_pretrained(tmp_path / "out")("abc").input_ids == [4, 3]
+    assert prune(tmp_path / "out", (-1,), tmp_path / "cut") == (1,)
+
+
+def test_a_broken_gguf_file_is_one_readable_line(tmp_path):
+    (tmp_path / "toy.gguf").write_bytes(b"GGUF and nothing more")
+    with pytest.raises(UserError, match=r"^toy\.gguf: transformers cannot read this GGUF file .*$"):
+        convert_gguf(tmp_path / "toy.gguf", tmp_path / "out")
+
+
+def test_each_role_gets_its_base_and_roles_alike_share_one_making(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_model(CONFIGS["llama, tied"], Path("toy"))
+    cut, full = SimpleNamespace(base="toy", layers=(0, -1)), SimpleNamespace(base="toy", layers=None)
+    roles = {"cheap": cut, "verifier": cut, "strong": full}
+    records = fetch.make_roles(SimpleNamespace(role=roles.get), {"toy": Path("toy")}, "toy.yaml")
+    assert records["cheap"] == records["verifier"] and records["cheap"]["layers"] == [0, 5]
+    assert records["strong"]["parameters"] > records["cheap"]["parameters"]
+    for role, layers in (("cheap", 2), ("verifier", 2), ("strong", 6)):
+        assert load(fetch.BASES / role).config.num_hidden_layers == layers
+        assert records[role]["bytes"] == fetch.folder_bytes(fetch.BASES / role)
+
+
+def test_a_refused_layer_list_leaves_the_published_base(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_model(CONFIGS["llama, tied"], Path("toy"))
+    fetch.publish_base(Path("toy"), (0, 1), Path("models/base/cheap"), "toy.yaml: cheap.layers")
+    with pytest.raises(UserError, match=r"cheap\.layers"):
+        fetch.publish_base(Path("toy"), (0, 99), Path("models/base/cheap"), "toy.yaml: cheap.layers")
+    assert load(Path("models/base/cheap")).config.num_hidden_layers == 2
+    assert [path.name for path in Path("models/base").iterdir()] == ["cheap"]

@@ -1,0 +1,121 @@
+"""A file of conversations in the shape that agent frameworks write, from import to report by docs/own-traces.md."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from places import ROOT
+from workspace import Workspace
+
+from specacts.core.episodes import load_episodes
+from specacts.traces.tool_types import load_type_map
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+DOCUMENT = (ROOT / "docs/own-traces.md").read_text(encoding="utf-8")
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL) for line in block.splitlines()]
+PLANTED = ("correct-horse-battery", "api_key=")
+"""Beginnings of the secrets that the example's users give away."""
+
+
+def shell(workspace: Workspace, command: str) -> subprocess.CompletedProcess:
+    return workspace.run("bash", "-c", command)
+
+
+@pytest.fixture(scope="module")
+def said() -> dict[str, str]:
+    """What each command of the document printed."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory, said) -> Iterator[Workspace]:
+    """A copy in which every command of the document has run, in its order."""
+    made = Workspace(tmp_path_factory.mktemp("own") / "work space", tmp_path_factory.mktemp("home"))
+    subprocess.run([str(ROOT / "scripts/copy_workspace.sh"), str(made.path)], env=made.environment, check=True)
+    for command in COMMANDS:
+        done = shell(made, command)
+        said[command] = done.stdout
+        assert done.returncode == 0, f"{command}\n{done.stdout[-5000:]}"
+    yield made
+
+
+def test_the_document_goes_from_checking_to_a_run(workspace, said):
+    kinds = [" ".join(command.split()[:2]) for command in said]
+    assert kinds == ["specacts validate", "specacts types", "specacts use", "dvc exp", "specacts inspect"]
+    assert "72 valid" in said[COMMANDS[0]]
+    draft = (workspace.path / "configs/action_types/mine.yaml").read_text(encoding="utf-8")
+    for line in re.findall(r"^\w+: \w+   # .*$", DOCUMENT, re.MULTILINE):
+        assert line in draft
+    assert "tokens a conversation: median" in said[COMMANDS[-1]] and "<jupyter_code>" in said[COMMANDS[-1]]
+
+
+def test_the_run_is_about_these_traces_and_no_others(workspace):
+    for split in ("train", "verify", "calibrate", "test"):
+        episodes = load_episodes(workspace.path / f"data/split/{split}.jsonl")
+        assert episodes and {episode.source for episode in episodes} == {"own"}
+    found = workspace.json("metrics/ingest.json")
+    assert found["conversations"] == 72 and found["left_out"]["failed"] == 3 and found["undecided_texts"] == 2
+    assert found["typed_by"]["mapping"] > 300 and found["typed_by"]["repair"] > 30
+    data = workspace.json("metrics/data.json")
+    assert data["total"]["episodes"] == found["taken"] and data["contamination"]["ngram"] == 13
+    assert not any(data[split]["decisions_by_type"]["BLOCKED"] == 0 for split in ("train", "test"))
+    assert list(workspace.json("metrics/eval.json")["policies"]) == list("ABCDEFGH")
+
+
+def test_the_report_tells_of_them(workspace):
+    report = (workspace.path / "reports/report.md").read_text(encoding="utf-8")
+    assert "### Your own traces" in report and "Of 72 conversations" in report and "secrets were redacted" in report
+    assert "At work on the simulators" not in report and "What each change of the recipe does" not in report
+
+
+def test_no_planted_secret_is_anywhere_but_in_the_users_file(workspace, said):
+    example = (workspace.path / "examples/helpdesk.jsonl").read_text(encoding="utf-8")
+    given = re.findall(r"password: ([\w-]+)|api_key=(\w+)", example)
+    secrets = {a or b for a, b in given}
+    assert len(secrets) == 2
+    texts = {command: text for command, text in said.items()}
+    for folder in ("data", "models", "metrics", "reports", ".work/locks", ".dvc/tmp"):
+        for path in (workspace.path / folder).rglob("*"):
+            if path.is_file() and path.stat().st_size < 5_000_000:
+                texts[str(path)] = path.read_bytes().decode("utf-8", "replace")
+    for secret in secrets:
+        assert [name for name, text in texts.items() if secret in text] == []
+
+
+def test_a_second_run_does_nothing_and_a_new_line_is_noticed(workspace):
+    assert workspace.ran(workspace.dvc("repro").stdout) == []
+    path = workspace.path / "examples/helpdesk.jsonl"
+    text = path.read_text(encoding="utf-8")
+    try:
+        path.write_text(text + '{"messages": [{"role": "robot"}]}\n', encoding="utf-8")
+        before = workspace.hashes()
+        done = workspace.dvc("repro")
+        assert done.returncode != 0 and workspace.ran(done.stdout) == ["ingest"]
+        assert "examples/helpdesk.jsonl:73: messages.0.role: Input should be 'system'" in done.stdout
+        assert "error: examples/helpdesk.jsonl: 1 problem in 1 of 73 conversations" in done.stdout
+        assert "Traceback" not in done.stdout and workspace.hashes() == before
+        skipping = shell(workspace, "specacts use examples/helpdesk.jsonl --skip-invalid")
+        assert skipping.returncode == 0
+        done = workspace.dvc("repro", "ingest")
+        assert done.returncode == 0, done.stdout
+        (reject,) = (workspace.path / "data/own/rejects.jsonl").read_text(encoding="utf-8").splitlines()
+        assert json.loads(reject)["line"] == '{"messages": [{"role": "robot"}]}'
+    finally:
+        path.write_text(text, encoding="utf-8")
+
+
+def test_own_traces_and_bfcls_can_be_mixed(workspace):
+    assert shell(workspace, "specacts use examples/helpdesk.jsonl --mix").returncode == 0
+    done = workspace.dvc("repro", "split")
+    assert done.returncode == 0, done.stdout
+    episodes = load_episodes(workspace.path / "data/split/train.jsonl")
+    assert {episode.source for episode in episodes} >= {"own", "multi_turn_base"}
+
+
+def test_the_mapping_that_ships_is_a_reviewed_draft(workspace):
+    mine = load_type_map(workspace.path / "configs/action_types/mine.yaml").names
+    shipped = load_type_map(ROOT / "configs/action_types/helpdesk.yaml").names
+    assert {name for name in mine if mine[name] != shipped[name]} == {"list_notes"}

@@ -1,0 +1,129 @@
+"""A certified threshold keeps its promise as often as it says, where one tuned on the same data does not."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from specacts.policies.guarantee import (
+    GRID,
+    Evidence,
+    certified,
+    certified_by_kind,
+    evidence_of,
+    excess,
+    groups_needed,
+    p_values,
+)
+
+RISK, ERROR, GROUPS = 0.1, 0.1, 60
+
+
+def drawn(rng: np.random.Generator, groups: int = GROUPS, offset: float = 0.3) -> Evidence:
+    """Synthetic decisions whose rightness is dependent inside a group, through how hard the group is."""
+    sizes = rng.integers(1, 16, size=groups)
+    hardness = np.repeat(rng.normal(0, 0.8, size=groups), sizes)
+    count = len(hardness)
+    chance = 1 / (1 + np.exp(-(hardness + rng.normal(offset, 1.3, size=count))))
+    scores = 1 / (1 + np.exp(-(np.log(chance / (1 - chance)) + rng.normal(0, 0.7, size=count))))
+    losses = (rng.random(count) < 0.8).astype(float) - (rng.random(count) < chance)
+    kinds = np.where(rng.random(count) < 0.3, "file_write", "file_read")
+    return evidence_of(scores, losses, np.repeat(np.arange(groups), sizes), kinds)
+
+
+@pytest.fixture(scope="module")
+def safe() -> dict[float, bool]:
+    """Whether each threshold is safe in truth: from 40,000 groups."""
+    parts = [excess(drawn(np.random.default_rng(10_000 + n), 1_000), RISK).mean(axis=1) for n in range(40)]
+    return dict(zip(GRID, np.mean(parts, axis=0) <= 0, strict=True))
+
+
+def test_violations_are_no_more_frequent_than_promised_and_naive_tuning_breaks_the_promise(safe):
+    assert not all(safe.values()) and any(safe.values())
+    draws, violated, tuned, silent = 1_000, 0, 0, 0
+    for seed in range(draws):
+        evidence = drawn(np.random.default_rng(seed))
+        found = certified(evidence, RISK, ERROR)
+        silent += found is None
+        violated += found is not None and not safe[found]
+        means = excess(evidence, RISK).mean(axis=1)
+        tuned += not safe[min(threshold for threshold, mean in zip(GRID, means, strict=True) if mean <= 0)]
+    assert binomtest(violated, draws).proportion_ci().low <= ERROR  # no evidence against the promise ...
+    assert violated / draws <= ERROR
+    assert binomtest(tuned, draws).proportion_ci().low > ERROR  # ... and much against tuning
+    assert silent < draws / 20  # the promise is not kept by saying nothing
+
+
+def test_a_p_value_is_valid_where_the_hypothesis_just_holds():
+    """Mean loss exactly at the risk, in a few shapes: small p-values are no more frequent than they may be."""
+    rng, draws = np.random.default_rng(0), 4_000
+    for values, chances in (
+        ([0.9, -0.1], [0.1, 0.9]),
+        ([0.4, -0.4], [0.5, 0.5]),
+        ([0.0], [1.0]),
+        ([0.9, -1.1], [0.55, 0.45]),
+    ):
+        assert np.dot(values, chances) == pytest.approx(0)
+        found = p_values(rng.choice(values, p=chances, size=(draws, 50)), RISK, ERROR)
+        for level in (0.01, 0.05, 0.1, 0.3):
+            count = int((found <= level).sum())
+            assert binomtest(count, draws).proportion_ci().low <= level
+
+
+def test_without_any_loss_the_groups_needed_are_just_enough():
+    for risk, error in ((0.05, 0.1), (0.1, 0.1), (0.1, 0.01), (0.3, 0.2)):
+        needed = groups_needed(risk, error)
+        scores = [0.5] * needed
+        enough = evidence_of(scores, [0] * needed, [str(n) for n in range(needed)], [""] * needed)
+        assert certified(enough, risk, error) == min(GRID)
+        fewer = Evidence(*(part[1:] for part in enough))
+        assert certified(fewer, risk, error) is None
+
+
+def test_a_proposal_that_is_always_worse_is_accepted_by_no_threshold():
+    count = 200
+    rng = np.random.default_rng(0)
+    bad = evidence_of(rng.random(count), [1.0] * count, [str(n) for n in range(count)], [""] * count)
+    found = certified(bad, RISK, ERROR)
+    assert found is not None and (bad.scores >= found).mean() <= RISK
+
+
+def test_a_larger_risk_and_a_larger_error_accept_no_less():
+    evidence = drawn(np.random.default_rng(3), 100)
+    by_risk = [certified(evidence, risk, ERROR) for risk in (0.05, 0.1, 0.2, 0.4)]
+    assert by_risk == sorted(by_risk, reverse=True)
+
+
+def test_a_group_counts_once_however_many_decisions_it_holds():
+    evidence = drawn(np.random.default_rng(4))
+    doubled = Evidence(*(np.repeat(part, 2) for part in evidence))
+    assert np.allclose(excess(evidence, RISK), excess(doubled, RISK))
+
+
+def test_types_have_risks_of_their_own_and_share_the_error():
+    evidence = drawn(np.random.default_rng(5), 400, offset=1.5)
+    found = certified_by_kind(evidence, {"file_write": 0.05, "file_read": 0.3}, ERROR)
+    alone = certified(evidence, 0.3, ERROR / 2, evidence.kinds == "file_read")
+    assert found["file_read"] == alone and found["file_read"] is not None
+    assert found["file_write"] is None or found["file_write"] > found["file_read"]
+    assert certified_by_kind(evidence, {"repair": 0.05}, ERROR) == {"repair": None}
+
+
+@pytest.mark.slow
+def test_both_types_keep_their_promises_together():
+    risks = {"file_write": 0.1, "file_read": 0.2}
+    truth = {
+        kind: np.mean(
+            [
+                excess(e, risk, e.kinds == kind).mean(axis=1)
+                for e in (drawn(np.random.default_rng(20_000 + n), 1_000, 1.0) for n in range(20))
+            ],
+            axis=0,
+        )
+        for kind, risk in risks.items()
+    }
+    safe = {kind: dict(zip(GRID, values <= 0, strict=True)) for kind, values in truth.items()}
+    broken = 0
+    for seed in range(200):
+        found = certified_by_kind(drawn(np.random.default_rng(seed), 150, 1.0), risks, ERROR)
+        broken += any(threshold is not None and not safe[kind][threshold] for kind, threshold in found.items())
+    assert broken / 200 <= ERROR

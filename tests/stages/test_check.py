@@ -1,0 +1,35 @@
+"""The first stage refuses before DVC has cleared anything."""
+
+import subprocess
+import sys
+
+import pytest
+from places import ROOT
+
+from specacts.core.errors import UserError
+from stages import check
+
+RUN = f"import runpy, sys; sys.path.insert(0, {str(ROOT)!r}); runpy.run_module('stages.check', run_name='__main__')"
+
+
+def test_a_python_without_the_projects_packages_is_told_what_to_do(tmp_path):
+    # -I -S: no site-packages, as under a python that is not the environment's
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", RUN], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and "make setup" in done.stderr and "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("field", ["path", "types"])
+def test_traces_that_are_not_there_are_refused_before_anything_runs(tmp_path, monkeypatch, config, field):
+    monkeypatch.chdir(tmp_path)
+    for name in ("configs", "examples"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    check.main()
+    text = (
+        (ROOT / "params.yaml").read_text().replace(f"  {field}: {getattr(config.sources, field)}", f"  {field}: gone")
+    )
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(UserError, match=f"params.yaml: sources.{field}: 'gone': no such file or folder"):
+        check.main()

@@ -1,0 +1,477 @@
+"""One renderer: training and inference read the same tokens, labels are whole, text never becomes structure.
+
+Every property holds for the compact template, for a chat template in Qwen3's style, and for `Action:` lines in chat
+templates with and without tools of their own.
+"""
+
+import json
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from toys import CHAT, COMPACT, TOOLS, call, compact_tokenizer, episode, qwen3_tokenizer, say, tool
+
+from specacts.core.episodes import Act, Action, Episode, Observation, User, decisions
+from specacts.core.errors import UserError
+from specacts.core.words import SPEAKING
+from specacts.transcripts.frames import COMPACT_TOKENS
+from specacts.transcripts.parse import UNNAMED, VERBS, read_line, read_reply
+from specacts.transcripts.render import Renderer, cut_middle
+
+LINES = CHAT.model_copy(update={"max_tokens": 2_000})
+PLAIN_LINES = CHAT.model_copy(update={"max_tokens": 1_500})
+"""The instructions of the forms without words are longer."""
+thorough = hypothesis_settings(max_examples=75, deadline=None, derandomize=True, database=None)
+EPISODES = [episode("long", 6), episode("short", 1)]
+
+
+CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+"""A chat template that knows no tools, like SmolLM2's."""
+
+
+@pytest.fixture(scope="module", params=["compact", "chat", "lines", "lines without tools"])
+def renderer(request, tmp_path_factory) -> Renderer:
+    if request.param == "compact":
+        return Renderer.load(compact_tokenizer(), COMPACT)
+    tokenizer = qwen3_tokenizer(tmp_path_factory.mktemp("qwen3"))
+    if request.param == "chat":
+        return Renderer.load(tokenizer, CHAT)
+    return in_lines(tokenizer, "lines", tools=request.param == "lines")
+
+
+@pytest.fixture(scope="module", params=["tools", "no tools"])
+def natural(request, tmp_path_factory) -> Renderer:
+    return in_lines(qwen3_tokenizer(tmp_path_factory.mktemp("qwen3")), "natural", tools=request.param == "tools")
+
+
+def in_lines(tokenizer, form: str, tools: bool) -> Renderer:
+    """A renderer of recipe v2, for a chat template with or without tools of its own."""
+    if not tools:
+        tokenizer.chat_template = CHATML
+    return Renderer.load(tokenizer, LINES if tools else PLAIN_LINES, form)
+
+
+def again(renderer: Renderer, **limits: int) -> Renderer:
+    """The same renderer with other limits."""
+    return Renderer.load(renderer.tokenizer, renderer.limits.model_copy(update=limits), renderer.form)
+
+
+def until(whole: Episode, number: int) -> Episode:
+    """What an agent knows at a decision: the steps before it, then some other action than the gold one."""
+    step = decisions(whole)[number].step
+    return whole.model_copy(update={"steps": (*whole.steps[:step], say("BLOCKED", "?"))})
+
+
+# -- training and inference -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("whole", EPISODES, ids=lambda e: e.id)
+def test_an_agent_at_work_reads_the_tokens_that_were_trained_on(renderer, whole):
+    trained = {point.decision: w.ids[: point.start] for w in renderer.windows(whole) for point in w.points}
+    for number in trained:
+        at_work = {p.decision: w.ids[: p.start] for w in renderer.windows(until(whole, number)) for p in w.points}
+        assert at_work[number] == trained[number]
+
+
+@pytest.mark.parametrize("whole", EPISODES, ids=lambda e: e.id)
+def test_every_label_is_whole_and_in_exactly_one_window(renderer, whole):
+    windows = renderer.windows(whole)
+    points = [(w, point) for w in windows for point in w.points]
+    due = decisions(whole)
+    assert [point.decision for _, point in points] == list(range(len(due)))
+    for window, point in points:
+        assert window.ids[point.start : point.end] == renderer.action_ids(due[point.decision].gold)
+        assert window.ids[point.end - 1] == renderer.stop_id
+
+
+@pytest.mark.parametrize("shrink", [1.0, 0.9, 0.8])
+def test_a_window_is_no_longer_than_the_limit_and_starts_with_the_system_part(renderer, shrink):
+    smaller = again(renderer, max_tokens=int(renderer.limits.max_tokens * shrink))
+    windows = smaller.windows(EPISODES[0])
+    assert len(windows) > 1
+    system = smaller.system_ids(EPISODES[0])
+    for window in windows:
+        assert len(window.ids) <= smaller.limits.max_tokens
+        assert window.ids[: len(system)] == system
+
+
+def test_a_later_window_begins_with_the_user_message_of_its_turn(renderer):
+    system = renderer.system_ids(EPISODES[0])
+    users = [renderer.user_ids(step) for step in EPISODES[0].steps if isinstance(step, User)]
+    for window in renderer.windows(EPISODES[0]):
+        assert any(window.ids[len(system) :][: len(ids)] == ids for ids in users)
+
+
+def test_standing_instructions_come_first_and_are_cut_to_their_limit(renderer):
+    plain, told = EPISODES[1], EPISODES[1].model_copy(update={"system": "be brief " * 50})
+    before, after = renderer.system_ids(plain), renderer.system_ids(told)
+    assert len(after) == len(before) + renderer.limits.system_tokens
+    wide = again(renderer, system_tokens=10_000)
+    assert "be brief be brief" in renderer.tokenizer.decode(wide.system_ids(told))
+    assert wide.system_ids(plain) == before
+
+
+def test_a_turn_of_thousands_of_steps_is_cut_like_a_short_one(renderer):
+    """Windows hold what fits, however much there was before it."""
+    calls = [s for n in range(1_500) for s in (call("look", "file_read", n=n % 10), Observation(content="{}"))]
+    long = Episode(id="x", group="x", source="toy", tools=TOOLS, steps=(User(content="go"), *calls[:-2], say()))
+    only = [
+        step.model_copy(update={"supervised": False}) if isinstance(step, Act) else step for step in long.steps[:-1]
+    ]
+    last = long.model_copy(update={"steps": (*only, long.steps[-1])})
+    (window,) = renderer.windows(last)
+    one_more = len(renderer.observation_ids("{}")) + len(renderer.executed_ids(calls[0].action))
+    fits = window.points[0].start + renderer.limits.action_tokens
+    assert renderer.limits.max_tokens - one_more - 8 < fits <= renderer.limits.max_tokens
+    assert len(renderer.windows(long)) > 50
+
+
+def test_a_turn_too_long_for_a_window_loses_its_oldest_steps_and_keeps_its_user_message(renderer):
+    steps = [User(content="go on")]
+    for n in range(40):
+        steps += [call("look", "file_read"), Observation(content=f"seen {n}")]
+    windows = renderer.windows(Episode(id="e", group="e", source="toy", tools=TOOLS, steps=tuple(steps)))
+    assert [p.decision for w in windows for p in w.points] == list(range(40))
+    start = renderer.system_ids(EPISODES[0].model_copy(update={"withheld": ()})) + renderer.user_ids(steps[0])
+    assert len(windows) > 1 and all(w.ids[: len(start)] == start for w in windows)
+
+
+def test_what_can_never_fit_is_refused_with_episode_and_decision(renderer):
+    with pytest.raises(UserError, match=r"episode long, decision 0: does not fit render\.max_tokens = 64"):
+        again(renderer, max_tokens=64).windows(EPISODES[0])
+
+
+def test_an_injected_fault_is_context_and_never_a_label(renderer):
+    fault = renderer.action_ids(next(s.action for s in EPISODES[1].steps if isinstance(s, Act) and not s.supervised))
+    (window,) = renderer.windows(EPISODES[1])
+    assert contains(window.ids, fault)
+    assert not any(contains(window.ids[p.start : p.end], fault) for p in window.points)
+
+
+def contains(ids: list[int], part: list[int]) -> bool:
+    return any(ids[n : n + len(part)] == part for n in range(len(ids)))
+
+
+# -- tools and limits -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_the_tool_listing_fits_its_budget(renderer, count):
+    tools = [tool(f"tool{n}", *(f"parameter{k}" for k in range(6))) for n in range(count)]
+    budget = renderer.limits.tools_tokens
+    listing = renderer.listing(tools)
+    assert len(renderer.content(listing)) <= budget
+    assert all(f"tool{n}" in listing for n in range(count))
+
+
+def test_a_roomy_budget_lists_more_about_each_tool(renderer):
+    roomy, poor = again(renderer, tools_tokens=10_000), again(renderer, tools_tokens=0)
+    assert len(roomy.listing(list(TOOLS))) > len(poor.listing(list(TOOLS)))
+    assert "source" in roomy.listing(list(TOOLS)) and "source" not in poor.listing(list(TOOLS))
+
+
+def test_a_withheld_tool_is_not_offered_until_its_message(renderer):
+    text = renderer.tokenizer.decode(renderer.system_ids(EPISODES[1]))
+    assert "move" in text and "send" not in text
+    assert "new tools: send" in renderer.tokenizer.decode(renderer.windows(EPISODES[0])[0].ids)
+
+
+def test_long_text_is_cut_in_the_middle():
+    assert cut_middle(list(range(8)), 8) == list(range(8))
+    assert cut_middle(list(range(100)), 8) == [0, 1, 2, 3, 4, 5, 98, 99]
+    assert cut_middle(list(range(100)), 3) == [0, 1, 2]
+
+
+# -- actions and back -----------------------------------------------------------------------------------------
+
+names = st.text(min_size=1, max_size=12)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+calls = st.builds(
+    Action,
+    type=st.sampled_from([t for t in VERBS if t not in SPEAKING]),
+    tool=names,
+    arguments=st.dictionaries(st.text(max_size=8), values, max_size=4),
+)
+speech = st.builds(Action, type=st.sampled_from(sorted(SPEAKING)), content=st.text(max_size=20))
+
+
+def normalized(renderer: Renderer, action: Action) -> Action:
+    """Qwen3's tokenizer composes characters (NFC): that is all that may change on the way."""
+    if renderer.tokenizer.backend_tokenizer.normalizer is None:
+        return action
+    return Action.model_validate_json(unicodedata.normalize("NFC", action.model_dump_json()))
+
+
+@thorough
+@given(action=calls | speech)
+@example(action=Action(type="tool_call", tool="two words", arguments={" {": "} "}))
+@example(action=Action(type="tool_call", tool='", "arguments": ', arguments={"<|im_end|>": "</tool_call>"}))
+@example(action=Action(type="final_answer", content=" <|im_end|>\n<tool_call>"))
+def test_an_action_survives_tokens_and_text(renderer, action):
+    ids = renderer.action_ids(action)
+    assert ids.index(renderer.stop_id) == len(ids) - 1
+    assert renderer.parse(renderer.text(ids)) == normalized(renderer, action)
+
+
+@thorough
+@given(verb=st.sampled_from(["", *VERBS.values()]), text=st.text(max_size=60))
+def test_the_parser_never_raises_on_any_text(renderer, verb, text):
+    call = f"{renderer.frames.call[0]}{text}{renderer.frames.call[2]}"
+    for candidate in (text, f"{verb} {text}", f"{verb}{call}", f"Action: repair\n{text}"):
+        for found in (
+            renderer.parse(candidate),
+            read_reply(candidate),
+            read_reply(f'{{"name": "f", "arguments": {text}'),
+        ):
+            assert found is None or isinstance(found, Action)
+
+
+MALFORMED = ["x", "", "f", "f {", "f {}}", "f []", "f 1", 'f {"a":NaN}', 'f {"a":-Infinity}', 'f {"a":1e999}', " {}"]
+
+
+@pytest.mark.parametrize("rest", [*MALFORMED, "f " + "[" * 50_000, 'f {"a":' + "9" * 5_000 + "}"])
+def test_a_malformed_call_is_no_action(rest):
+    renderer = Renderer.load(compact_tokenizer(), COMPACT)
+    assert renderer.parse(f"call {rest}") is None
+
+
+@pytest.mark.parametrize("rest", [r"\ud800 {}", r'f {"a":"\ud800"}', r'f {"\udfff":1}', r'f {"a":[{"b":"\ud83d"}]}'])
+def test_half_a_surrogate_pair_is_malformed_because_no_file_can_hold_it(rest):
+    renderer = Renderer.load(compact_tokenizer(), COMPACT)
+    assert renderer.parse(f"call {rest}") is None
+    assert renderer.parse('call f {"a":"\\ud83d\\ude00"}').arguments == {"a": "\U0001f600"}
+
+
+@pytest.mark.parametrize(
+    "text", ["", " call f {}", "Call f {}", "run f {}", "callf {}", "done{}", "donee", "call", "7"]
+)
+def test_what_does_not_begin_with_an_action_word_is_no_action(text):
+    assert Renderer.load(compact_tokenizer(), COMPACT).parse(text) is None
+
+
+@pytest.mark.parametrize("word", ["done", "ask", "blocked"])
+def test_a_speaking_action_may_say_nothing(word):
+    assert Renderer.load(compact_tokenizer(), COMPACT).parse(word).content == ""
+
+
+@thorough
+@given(ids=st.lists(st.integers(0, 330), max_size=20))
+def test_any_tokens_are_text(renderer, ids):
+    found = renderer.parse(renderer.text(ids))
+    assert found is None or json.dumps(found.model_dump(mode="json"), allow_nan=False).encode()
+
+
+def test_an_action_begins_with_what_says_its_type(renderer):
+    for e in EPISODES:
+        for window in renderer.windows(e):
+            for point in window.points:
+                gold = decisions(e)[point.decision].gold
+                assert window.ids[point.start : point.typed] == renderer.opening_ids(gold)
+                assert 0 < point.typed - point.start < point.end - point.start
+
+
+def test_each_action_type_begins_with_a_token_of_its_own():
+    renderer = Renderer.load(compact_tokenizer(), COMPACT)
+    assert len(set(renderer.type_ids)) == 9
+    for action_type, first in zip(VERBS, renderer.type_ids, strict=True):
+        action = Action(type=action_type, tool=None if action_type in SPEAKING else "f", arguments={})
+        assert renderer.action_ids(action)[0] == first
+
+
+# -- recipe v2: trained in one form, asked in another ---------------------------------------------------------
+
+
+def test_natural_transcripts_name_no_type_and_lines_name_every_one(natural):
+    lines = Renderer.load(natural.tokenizer, natural.limits, "lines")
+    instructions = len(natural.system_ids(EPISODES[0]))
+    assert lines.system_ids(EPISODES[0]) == natural.system_ids(EPISODES[0])
+    for e in EPISODES:
+        for window in natural.windows(e):
+            assert "Action:" not in natural.tokenizer.decode(window.ids[instructions:])
+        for window in lines.windows(e):
+            text = lines.tokenizer.decode(window.ids[instructions:])
+            assert text.count("Action: ") >= len(window.points) > 0
+
+
+def test_natural_context_is_what_the_chat_template_writes(natural):
+    small = Episode(
+        id="e",
+        group="e",
+        source="toy",
+        tools=TOOLS[:1],
+        steps=(
+            User(content="please"),
+            call("move", "file_write", source="a"),
+            Observation(content="moved"),
+            say("final_answer"),
+        ),
+    )
+    (window,) = natural.windows(small)
+    text = natural.tokenizer.decode(window.ids)
+    called = '{"name": "move", "arguments": {"source":"a"}}'
+    called = f"<tool_call>\n{called}\n</tool_call>" if not natural.frames.signatures else called
+    assert f"<|im_start|>assistant\n{called}<|im_end|>" in text
+    assert text.endswith("<|im_start|>assistant\nDone.<|im_end|>")
+
+
+@thorough
+@given(action=calls | speech)
+def test_a_proposal_is_a_line_and_is_read_back_from_it(natural, action):
+    text = natural.text(natural.action_ids(action))
+    assert text.startswith(f"Action: {action.type}\n")
+    assert read_line(text) == normalized(natural, action)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('Action: file_read\ncat {"file":"a"}', Action(type="file_read", tool="cat", arguments={"file": "a"})),
+        ('Action: file_read\n{"name": "cat", "arguments": {}}', Action(type="file_read", tool="cat")),
+        ("Action: file_read\nI will look at it", Action(type="file_read", tool=UNNAMED)),
+        ("Sure. Action: verifier", Action(type="verifier", tool=UNNAMED)),
+        ("Action: final_answer\nIt is 3.", Action(type="final_answer", content="It is 3.")),
+        ("Action: BLOCKED", Action(type="BLOCKED")),
+        ('{"name": "cat", "arguments": {"file": "a"}}', Action(type="tool_call", tool="cat", arguments={"file": "a"})),
+        ('I call <tool_call>{"name": "cat"}</tool_call>', Action(type="tool_call", tool="cat")),
+        ("Which file do you mean?", Action(type="ask_clarification", content="Which file do you mean?")),
+        ("It is done {really}.", Action(type="final_answer", content="It is done {really}.")),
+        ("Action: dance\nnow", Action(type="final_answer", content="Action: dance\nnow")),
+        ('{"name": 3}', Action(type="final_answer", content='{"name": 3}')),
+        ("  \n", None),
+    ],
+)
+def test_a_free_reply_is_read_by_rule(natural, text, expected):
+    assert natural.parse(text, whole=False) == expected
+
+
+def test_only_free_replies_may_be_cut_short(renderer):
+    text = renderer.text(renderer.action_ids(say("final_answer", "so far").action))
+    assert renderer.parse(text) and renderer.parse(text, whole=False) is None
+
+
+def test_a_question_without_a_confidence_does_not_speak_of_one(natural):
+    asked = natural.tokenizer.decode(natural.verdict_query_ids(None))
+    assert "ACCEPT or REJECT" in asked and "onfidence" not in asked
+    assert "Confidence 4. Was" in natural.tokenizer.decode(natural.verdict_query_ids(0.42))
+
+
+# -- text is never structure ----------------------------------------------------------------------------------
+
+
+def spelled(text: str) -> Episode:
+    """An episode with a text in every place that comes from outside."""
+    steps = (
+        User(content=text, new_tools=(text,)),
+        call(text, "retrieval", **{text: [text]}),
+        Observation(content=text),
+        say("final_answer", text),
+    )
+    return Episode(id="e", group="e", source="toy", tools=(tool(text, text),), steps=steps)
+
+
+def added(renderer: Renderer, ids: list[int]) -> list[int]:
+    special = set(renderer.tokenizer.get_added_vocab().values()) | set(renderer.tokenizer.all_special_ids)
+    return [token for token in ids if token in special]
+
+
+def transcript(renderer: Renderer, text: str) -> list[int]:
+    roomy = {"max_tokens": 20_000, "tools_tokens": 5_000, "user_tokens": 2_000, "observation_tokens": 2_000}
+    (window,) = again(renderer, **roomy).windows(spelled(text))
+    return window.ids
+
+
+def test_the_spelling_of_a_special_token_stays_text_wherever_it_stands(renderer):
+    plain = added(renderer, transcript(renderer, "harmless"))
+    for token in renderer.tokenizer.get_added_vocab():
+        for text in (token, f"x{token}assistant\n{token * 3}", f" {token} "):
+            assert added(renderer, renderer.content(text)) == []
+            assert added(renderer, transcript(renderer, text)) == plain
+
+
+@thorough
+@given(parts=st.lists(st.sampled_from(["<|im_start|>", "<|im_end|>", "<tool_call>", "a", " ", "\n", "<|", "|>"])))
+def test_no_mixture_of_spellings_becomes_a_special_token(renderer, parts):
+    assert added(renderer, renderer.content("".join(parts))) == []
+
+
+# -- tokenizers that will not do ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("token", COMPACT_TOKENS.values())
+def test_a_tokenizer_without_a_needed_token_is_refused_by_its_name(token):
+    tokenizer = compact_tokenizer()
+    known = tokenizer.get_added_vocab()
+    tokenizer.get_added_vocab = lambda: {name: number for name, number in known.items() if name != token}
+    with pytest.raises(UserError, match=rf"no token {token.replace('|', '.')} .*use render.template: chat"):
+        Renderer.load(tokenizer, COMPACT)
+
+
+def test_a_chat_tokenizer_is_refused_by_the_compact_template(tmp_path):
+    with pytest.raises(UserError, match="no token <jupyter_start>"):
+        Renderer.load(qwen3_tokenizer(tmp_path), COMPACT)
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("{% for m in messages if m.role != 'tool' %}{{ m.content }}<|im_end|>{% endfor %}", "drops .*MARKOBSERVATION"),
+        ("{{ raise_exception('no tools here') }}", "does not render a tool-calling conversation .no tools here"),
+    ],
+)
+def test_a_chat_template_that_cannot_hold_a_tool_call_is_refused(tmp_path, template, reason):
+    tokenizer = qwen3_tokenizer(tmp_path)
+    tokenizer.chat_template = template
+    with pytest.raises(UserError, match=reason):
+        Renderer.load(tokenizer, CHAT)
+
+
+def test_a_tokenizer_without_a_chat_template_is_refused(tmp_path):
+    tokenizer = qwen3_tokenizer(tmp_path)
+    tokenizer.chat_template = None
+    with pytest.raises(UserError, match="chat template"):
+        Renderer.load(tokenizer, CHAT)
+
+
+def test_the_chat_frames_are_what_the_models_own_template_writes(tmp_path):
+    """A transcript equals the template's rendering of the same conversation, character by character."""
+    tokenizer = qwen3_tokenizer(tmp_path)
+    renderer = Renderer.load(tokenizer, CHAT.model_copy(update={"tools_tokens": 2_000, "max_tokens": 4_000}))
+    small = Episode(
+        id="e",
+        group="e",
+        source="toy",
+        tools=TOOLS[:1],
+        steps=(
+            User(content="please"),
+            call("move", "file_write", source="a", target="b"),
+            Observation(content="moved"),
+            say("final_answer", "it is done"),
+            User(content="again"),
+            say("BLOCKED"),
+        ),
+    )
+    from specacts.transcripts.frames import INSTRUCTIONS
+
+    function = {"name": TOOLS[0].name, "description": TOOLS[0].description, "parameters": TOOLS[0].parameters}
+    made = {"name": "move", "arguments": '{"source":"a","target":"b"}'}
+    messages = [
+        {"role": "system", "content": INSTRUCTIONS},
+        {"role": "user", "content": "please"},
+        {"role": "assistant", "content": "write", "tool_calls": [{"type": "function", "function": made}]},
+        {"role": "tool", "name": "move", "content": "moved"},
+        {"role": "assistant", "content": "done it is done"},
+        {"role": "user", "content": "again"},
+        {"role": "assistant", "content": "blocked"},
+        {"role": "user", "content": "the last assistant message of a conversation would get a thinking block"},
+    ]
+    tools = [{"type": "function", "function": function}]
+    expected = tokenizer.apply_chat_template(messages, tools=tools, tokenize=False)
+    (window,) = renderer.windows(small)
+    text = tokenizer.decode(window.ids)
+    assert expected.startswith(text) and expected[len(text) :].startswith("\n<|im_start|>user\nthe last assistant")

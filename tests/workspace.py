@@ -1,0 +1,50 @@
+"""A throw-away repository for tests that drive the real commands: nobody's Git identity or home folder is touched."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+OUTPUTS = ("data", "models", "metrics", "reports")
+
+
+class Workspace:
+    """A throw-away repository and the commands that run in it."""
+
+    def __init__(self, path: Path, home: Path):
+        self.path = path
+        quiet = {"DVC_NO_ANALYTICS": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
+        nobody = {"HOME": str(home), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+        tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self.environment = os.environ | quiet | nobody | {"PATH": tools}
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess:
+        """Run a command; stdout and stderr together in `.stdout`."""
+        return subprocess.run(
+            command,
+            cwd=self.path,
+            env=self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def dvc(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        return self.run(sys.executable, "-m", "dvc", *arguments, **environment)
+
+    def python(self, *arguments: str) -> subprocess.CompletedProcess:
+        return self.run(sys.executable, *arguments)
+
+    def ran(self, output: str) -> list[str]:
+        """The stages that dvc says it runs."""
+        return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage '")]
+
+    def hashes(self) -> dict[str, str]:
+        """Every output file with its hash."""
+        files = (f for folder in OUTPUTS for f in (self.path / folder).rglob("*") if f.is_file())
+        return {str(f.relative_to(self.path)): hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(files)}
+
+    def json(self, name: str) -> dict:
+        return json.loads((self.path / name).read_text())
