@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from places import ROOT
+from places import CONFIGURATION, ROOT
 from toys import compact_tokenizer, llama, qwen3, qwen3_tokenizer
 
 from specacts.bfcl.simulator import SOURCE_CODE, Simulator
@@ -24,8 +24,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side would fight for th
 
 @pytest.fixture(scope="session")
 def config() -> Config:
-    """The repository's own configuration."""
-    return load_config(ROOT)
+    """The configuration that tests work with."""
+    return load_config(CONFIGURATION)
 
 
 @pytest.fixture(scope="session")

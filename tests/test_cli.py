@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from places import ROOT
+from places import ROOT, copy_configuration
 from toys import compact_tokenizer, llama, save_base
 
 from specacts.cli import main, printable
@@ -21,10 +21,8 @@ EXAMPLE = ROOT / "examples/helpdesk.jsonl"
 @pytest.fixture
 def here(tmp_path, monkeypatch) -> Path:
     """A folder with the configuration and the example; its path holds a space."""
-    folder = tmp_path / "work space"
-    shutil.copytree(ROOT / "configs", folder / "configs")
+    folder = copy_configuration(tmp_path / "work space")
     shutil.copytree(ROOT / "examples", folder / "examples")
-    shutil.copy(ROOT / "params.yaml", folder)
     monkeypatch.chdir(folder)
     return folder
 

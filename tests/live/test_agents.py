@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 import torch
 from factories import SIZES, TARIFF, candidate
 from peft import LoraConfig, get_peft_model
-from places import ROOT
+from places import ROOT, copy_configuration
 from toys import (
     CHAT,
     call,
@@ -654,10 +653,10 @@ def test_a_line_can_be_read_as_an_episode_again(task, simulator):
 @pytest.fixture
 def workspace(tmp_path, monkeypatch, bfcl, config, traces) -> Path:
     """What the stage reads, on the smoke scale, with random models."""
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    smoke, params = tmp_path / "configs/scale/smoke.yaml", (ROOT / "params.yaml").read_text(encoding="utf-8")
+    copy_configuration(tmp_path)
+    smoke, params = tmp_path / "configs/scale/smoke.yaml", tmp_path / "params.yaml"
     smoke.write_text(re.sub(r"action_tokens: \d+", "action_tokens: 8", smoke.read_text(encoding="utf-8")))
-    (tmp_path / "params.yaml").write_text(re.sub(r"\nscale: \w+", "\nscale: smoke", params), encoding="utf-8")
+    params.write_text(params.read_text(encoding="utf-8").replace("scale: cpu", "scale: smoke"), encoding="utf-8")
     raw = tmp_path / "data/raw/bfcl"
     raw.mkdir(parents=True)
     (raw / config.scale.traces.path).symlink_to(bfcl)

@@ -6,7 +6,6 @@ What it does not show: memory, speed and numbers at full size, and a GPU.
 import json
 import math
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from places import ROOT
+from places import ROOT, copy_configuration
 from safetensors.torch import load_file
 from toys import CHAT, TOOLS, call, episode, qwen3, qwen3_tokenizer, save_base, say, settings
 
@@ -131,17 +130,16 @@ def toy_split(folder: Path, name: str, count: int) -> None:
 
 @pytest.fixture
 def workspace(base, tmp_path, monkeypatch) -> Path:
-    """A workspace in front of its trainings: the qwen3 scale with toy limits, toy bases and toy splits."""
-    root = tmp_path / "work space"
-    shutil.copytree(ROOT / "configs", root / "configs")
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    """A workspace in front of its trainings: toy bases in Qwen3's shape, toy limits and toy splits."""
+    root = copy_configuration(tmp_path / "work space")
+    params = yaml.safe_load((root / "params.yaml").read_text())
     params["scale"], params["lora"]["r"] = "toy", 2
-    scale = yaml.safe_load((ROOT / "configs/scale/qwen3.yaml").read_text())
+    scale = yaml.safe_load((root / "configs/scale/smoke.yaml").read_text())
     scale |= {"device": "cpu", "dtype": "float32", "bases": {"toy": {"kind": "folder", "path": str(base)}}}
     scale |= {"render": CHAT.model_dump(), "bootstrap": 100}
     scale["answer"] |= {"calibrate_episodes": 3, "test_episodes": 3, "verify_episodes": 3}
     for role in ROLES:
-        scale[role] |= {"base": "toy", "epochs": 1, "learning_rate": 1e-2}
+        scale[role] |= {"base": "toy", "layers": None, "epochs": 1, "learning_rate": 1e-2}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     (root / "configs/scale/toy.yaml").write_text(yaml.safe_dump(scale))
     for name in ("train", "verify", "calibrate", "test"):
@@ -158,13 +156,13 @@ def workspace(base, tmp_path, monkeypatch) -> Path:
 
 @pytest.mark.slow
 def test_the_model_stages_run_one_after_the_other(workspace):
-    from stages import answer, calibrate, effects, evaluate, propose, route
+    from stages import answer, calibrate, effects, evaluate, propose, route, train_verifier
     from stages import train as training
 
     training.main("cheap")
     training.main("strong")
     propose.main()
-    training.main("verifier")
+    train_verifier.main()
     answer.main()
     effects.main()
     route.main()
@@ -174,7 +172,7 @@ def test_the_model_stages_run_one_after_the_other(workspace):
     assert list(found["policies"]) == list("ABCDEFGH") and found["decisions"] > 0
     for role in ROLES:
         names = {path.name for path in (workspace / "models" / role).iterdir()}
-        assert names == {"README.md", "adapter_config.json", "adapter_model.safetensors"}
+        assert names == {"adapter_config.json", "adapter_model.safetensors"}
 
 
 @pytest.mark.slow

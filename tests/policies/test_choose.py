@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from factories import ACCEPTANCE, TARIFF, make_row, make_rows
-from places import ROOT
+from places import CONFIGURATION
 
 from specacts.answering.records import Answers
 from specacts.config import Acceptance, load_config
@@ -107,7 +107,7 @@ def test_a_fixed_threshold_is_taken_as_it_is_and_its_figures_told():
 def test_a_recipe_fixes_thresholds_at_even_odds_and_never_lets_an_e_reject_that_may_not(
     threshold, may_reject, expected
 ):
-    recipe = load_config(ROOT).recipe
+    recipe = load_config(CONFIGURATION).recipe
     picks = recipe.picks.model_copy(update={"may_reject": may_reject})
     assert fixed_thresholds(recipe.model_copy(update={"threshold": threshold, "picks": picks})) == expected
 

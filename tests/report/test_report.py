@@ -2,14 +2,13 @@
 
 import copy
 import json
-import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
 from factories import ACCEPTANCE, SIZES, TARIFF, make_rows
-from places import ROOT
+from places import CONFIGURATION, copy_configuration
 
 from scripts import show
 from specacts.answering.effects import by_text
@@ -43,7 +42,7 @@ TRAINED = {
     "trainable_parameters": 2_000_000,
 }
 RECIPES = {
-    name: Recipe.model_validate(yaml.safe_load((ROOT / f"configs/recipe/{name}.yaml").read_text()))
+    name: Recipe.model_validate(yaml.safe_load((CONFIGURATION / f"configs/recipe/{name}.yaml").read_text()))
     for name in ("v2", "v3")
 }
 RATE = {"": 0.5, "_low": 0.3, "_high": 0.7}
@@ -394,9 +393,8 @@ def recorded(row: Answers) -> dict:
 
 def workspace(folder: Path) -> None:
     """What the stages before calibrate leave behind, for toy models."""
-    params = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    write_text(folder / "params.yaml", params.replace("scale: cpu", "scale: smoke"))  # fewer resamples
-    shutil.copytree(ROOT / "configs", folder / "configs")
+    copy_configuration(folder)
+    setting(folder, "scale: cpu", "scale: smoke")  # fewer resamples
     for split, seed in (("calibrate", 5), ("test", 6)):
         write_jsonl(folder / f"data/answers/{split}.jsonl", map(recorded, make_rows(9, seed)))
     effects = (by_text(row).model_dump(mode="json") for row in make_rows(9, 6))

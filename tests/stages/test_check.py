@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from places import ROOT
+from places import ROOT, copy_configuration
 
 from specacts.core.errors import UserError
 from stages import check
@@ -22,14 +22,10 @@ def test_a_python_without_the_projects_packages_is_told_what_to_do(tmp_path):
 
 @pytest.mark.parametrize("field", ["path", "types"])
 def test_traces_that_are_not_there_are_refused_before_anything_runs(tmp_path, monkeypatch, config, field):
-    monkeypatch.chdir(tmp_path)
-    for name in ("configs", "examples"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    monkeypatch.chdir(copy_configuration(tmp_path))
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     check.main()
-    text = (
-        (ROOT / "params.yaml").read_text().replace(f"  {field}: {getattr(config.sources, field)}", f"  {field}: gone")
-    )
-    (tmp_path / "params.yaml").write_text(text)
+    params = tmp_path / "params.yaml"
+    params.write_text(params.read_text().replace(f"  {field}: {getattr(config.sources, field)}", f"  {field}: gone"))
     with pytest.raises(UserError, match=f"params.yaml: sources.{field}: 'gone': no such file or folder"):
         check.main()
