@@ -51,9 +51,11 @@ smoke: setup ## the whole pipeline on the smoke scale, in a throw-away copy
 ablation: setup ## undo each change of recipe v3 alone: nine experiments, then the report (about an hour)
 	@"$(PY)" -m scripts.ablation
 
-check: setup ## lint, format, dependencies
+check: setup ## lint, format, types, contracts between rooms, dependencies
 	@"$(PY)" -m ruff check .
 	@"$(PY)" -m ruff format --check .
+	@"$(PY)" -m mypy
+	@"$(PY)" -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-logo --no-cache
 	@"$(PY)" -m pip check
 
 clean: ## remove .venv and caches; results and the DVC cache stay
