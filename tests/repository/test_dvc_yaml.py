@@ -1,19 +1,24 @@
 """dvc.yaml says what each stage really reads: its modules, its parameters, its configuration files."""
 
 import ast
+import json
 import re
-from collections.abc import Iterator
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from places import ROOT
+from places import CONFIGURATION, ROOT
+
+from specacts.core.fingerprints import IGNORED, PACKAGES, fingerprints
 
 FILE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
-SCALES = sorted(path.stem for path in (ROOT / "configs/scale").glob("*.yaml"))
-RECIPES = sorted(path.stem for path in (ROOT / "configs/recipe").glob("*.yaml"))
+PARAMS = yaml.safe_load((CONFIGURATION / "params.yaml").read_text())
+SCALES, RECIPES = ("smoke", "cpu", "qwen3"), ("v2", "v3")
+SCALE, RECIPE = "configs/scale/cpu.yaml", "configs/recipe/v3.yaml"
 
 
 def filled(template: Any, values: dict[str, str]) -> Any:
@@ -41,57 +46,12 @@ def stages(scale: str = "cpu", recipe: str = "v3") -> dict[str, dict[str, Any]]:
 
 
 STAGES = stages()
-PARAMS_USED = {"scale": "cpu", "recipe": "v3"}
-DERIVED = {
-    "recipe.training_form": {"recipe.format"},
-    "recipe.asking_form": {"recipe.format", "recipe.strong"},
-    "recipe.freezes": {"recipe.strong"},
-    "recipe.shows_confidence": {"recipe.verifier"},
-    "judge_score": {"recipe.verifier.objective", "acceptance.score"},
-}
-"""What the configuration's own methods read."""
-UNREAD = {
-    **dict.fromkeys(("train@cheap", "train@strong"), ("acceptance.level", "scale.verifier", "recipe.verifier")),
-    "train-verifier": ("recipe.strong",),  # nobody freezes a verifier
-    "propose": ("recipe.strong",),  # it asks how the cheap model is to be asked
-    "answer": ("acceptance.score",),  # it asks whether the verifier gives rewards, which `acceptance` cannot say
-}
-"""What a stage's module reads on behalf of other stages, or of a method of which it needs a part."""
+LISTED = [name for name in STAGES if name not in ("check", "modules")]
+"""The stages whose modules `modules` writes down; the two that run before it and make it depend on whole folders."""
 
 
 def module(stage: dict[str, Any]) -> str:
     return re.fullmatch(r"python -m (stages\.\w+)( \w+)?", stage["cmd"])[1]
-
-
-def source(name: str) -> Path | None:
-    """The file of a module of ours; None for a package or anything else."""
-    path = ROOT / f"{name.replace('.', '/')}.py"
-    return path if path.is_file() else None
-
-
-def imported(path: Path) -> Iterator[Path]:
-    """The modules of ours that a file imports, inside functions too."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import"
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        yield from filter(None, map(source, names))
-
-
-def closure(path: Path) -> set[str]:
-    """A module and all of ours that it imports, and they import, as paths from the root."""
-    seen: set[Path] = set()
-    due = [path]
-    while due:
-        latest = due.pop()
-        if latest not in seen:
-            seen.add(latest)
-            due += imported(latest)
-    return {str(p.relative_to(ROOT)) for p in seen}
 
 
 def outputs(stage: dict[str, Any]) -> list[str]:
@@ -111,16 +71,94 @@ def tracked(stage: dict[str, Any]) -> dict[str, list[str]]:
     return keys
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_a_stage_depends_on_exactly_the_modules_it_imports(name):
-    listed = {dep for dep in STAGES[name]["deps"] if dep.endswith(".py")}
-    assert listed == closure(source(module(STAGES[name])))
+# -- modules ----------------------------------------------------------------------------------------------------
 
 
-def test_packages_hold_nothing_that_would_have_to_be_a_dependency():
-    for package in ("specacts", "stages"):
-        body = ast.parse((ROOT / package / "__init__.py").read_text()).body
-        assert all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body)
+def source(name: str) -> Path | None:
+    """The file of a module of ours; None for a package or anything else."""
+    path = ROOT / f"{name.replace('.', '/')}.py"
+    return path if path.is_file() else None
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
+def imported(path: Path) -> set[Path]:
+    """The modules of ours that a file imports, inside functions too."""
+    found = set()
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            found |= {source(alias.name) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            found |= set(map(source, names))
+    return found - {None}
+
+
+def closure(path: Path) -> set[Path]:
+    """A module and all of ours that it imports, and they import."""
+    seen, due = set(), [path]
+    while due:
+        latest = due.pop()
+        if latest not in seen:
+            seen.add(latest)
+            due += imported(latest)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def lists() -> dict[str, dict[str, str]]:
+    """What the stage `modules` writes, by a stage's module."""
+    return fingerprints([module(stage) for stage in STAGES.values()], ROOT)
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_a_stage_depends_on_the_list_of_its_own_modules_and_on_no_code_besides(name):
+    own = f"data/modules/{module(STAGES[name]).removeprefix('stages.')}.txt"
+    deps = STAGES[name]["deps"]
+    assert [dep for dep in deps if dep.startswith("data/modules")] == [own]
+    assert not [dep for dep in deps if dep.endswith(".py") or dep.split("/")[0] in PACKAGES]
+
+
+def test_whoever_makes_the_lists_depends_on_all_code():
+    assert set(PACKAGES) <= set(STAGES["modules"]["deps"])
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_a_list_holds_exactly_the_modules_that_the_stage_imports(name, lists):
+    ignored = {source(module) for module in IGNORED}
+    expected = closure(source(module(STAGES[name]))) - ignored
+    assert set(lists[module(STAGES[name])]) == {path.relative_to(ROOT).as_posix() for path in expected}
+
+
+LOADED = "import json, sys; from stages import {}; print(json.dumps(sorted(sys.modules)))"
+
+
+@pytest.mark.parametrize("name", ["route", "calibrate"])
+def test_a_list_holds_what_python_loads(name, lists):
+    done = subprocess.run([sys.executable, "-c", LOADED.format(name)], cwd=ROOT, capture_output=True, check=True)
+    loaded = {name for name in json.loads(done.stdout) if name.split(".")[0] in PACKAGES} - set(IGNORED)
+    files = {source(name).relative_to(ROOT).as_posix() for name in loaded if source(name)}
+    assert files <= set(lists[f"stages.{name}"])
+
+
+def test_only_modules_that_decide_no_output_are_ignored():
+    assert set(IGNORED) == {
+        "specacts.config",
+        "specacts.core.errors",
+        "specacts.core.fingerprints",
+        "specacts.core.process",
+    }
+
+
+def test_packages_hold_nothing_that_would_have_to_be_listed():
+    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("__init__.py")):
+        (only,) = parsed(path).body
+        assert isinstance(only, ast.Expr) and isinstance(only.value.value, str), path
 
 
 def test_every_stage_has_a_module_and_every_module_is_a_stage():
@@ -128,12 +166,15 @@ def test_every_stage_has_a_module_and_every_module_is_a_stage():
     assert {module(stage).removeprefix("stages.") for stage in STAGES.values()} == modules
 
 
+# -- parameters -------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_tracked_parameter_exists(scale, recipe):
     for name, stage in stages(scale, recipe).items():
         for file, keys in tracked(stage).items():
-            values = yaml.safe_load((ROOT / file).read_text())
+            values = PARAMS if file == "params.yaml" else yaml.safe_load((ROOT / file).read_text())
             for key in keys:
                 inner = values
                 for part in key.split("."):
@@ -141,54 +182,125 @@ def test_every_tracked_parameter_exists(scale, recipe):
                     inner = inner[part]
 
 
-@pytest.mark.parametrize("name", STAGES)
+class Function(NamedTuple):
+    """A function or class of ours."""
+
+    node: ast.FunctionDef | ast.ClassDef
+    path: Path
+
+
+def named(name: str, path: Path) -> Function | None:
+    """What a name means in a module, if that is a function or class of ours."""
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+            return Function(node, path)
+        if isinstance(node, ast.ImportFrom) and (target := source(node.module)):
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    return named(alias.name, target)
+    return None
+
+
+WHOLE = ("config", "config.scale", "config.recipe")
+"""Parts of the configuration that are passed on for what is in them."""
+
+
+def read_fields(function: Function, given: dict[str, str]) -> set[str]:
+    """The fields of the configuration that a function reads, and those whom it calls: `config.scale.render`.
+
+    given: which names in it are parts of the configuration. A class reads what its methods read. What is not followed:
+    calls of methods, and what a role's part of the scale is asked for (`config.scale.role(role).layers`).
+    """
+    body = list(ast.walk(function.node))
+    given = given | {name: chain for name, chain, _ in assigned(body, given)}
+    found, followed = set(), {id(value) for _, _, value in assigned(body, given)}
+    for call in (node for node in body if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+        callee = named(call.func.id, function.path)
+        passed = arguments(call, callee, given) if callee else []
+        if passed:
+            found |= read_fields(callee, {name: chain for name, chain, _ in passed})
+        is_function = callee and isinstance(callee.node, ast.FunctionDef)
+        followed |= {id(value) for _, chain, value in passed if is_function or chain in WHOLE}
+    inner = {id(node.value) for node in body if isinstance(node, ast.Attribute)}
+    for node in body:
+        if isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Load):
+            if id(node) not in inner | followed:
+                found |= {dotted(node, given)}
+    return found - {None, "config.scale.role"}
+
+
+Given = list[tuple[str, str, ast.AST]]
+"""Names, which part of the configuration each one is, and where that stands."""
+
+
+def assigned(body: list[ast.AST], given: dict[str, str]) -> Given:
+    """The names that a function gives to parts of the configuration: `scale = config.scale`."""
+    names: Given = []
+    for node in (node for node in body if isinstance(node, ast.Assign)):
+        target, value = node.targets[0], node.value
+        both = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
+        for left, right in zip(target.elts, value.elts, strict=True) if both else [(target, value)]:
+            known = given | {name: chain for name, chain, _ in names}
+            chain = "config" if ast.unparse(right).startswith("load_config(") else dotted(right, known)
+            if isinstance(left, ast.Name) and chain:
+                names.append((left.id, chain, right))
+    return names
+
+
+def arguments(call: ast.Call, callee: Function, given: dict[str, str]) -> Given:
+    """The callee's names for the parts of the configuration that a call passes."""
+    if isinstance(callee.node, ast.ClassDef):
+        names = [node.target.id for node in callee.node.body if isinstance(node, ast.AnnAssign)]
+    else:
+        names = [argument.arg for argument in callee.node.args.args]
+    values = [*zip(names, call.args, strict=False), *((keyword.arg, keyword.value) for keyword in call.keywords)]
+    prefix = "self." if isinstance(callee.node, ast.ClassDef) else ""
+    return [(f"{prefix}{name}", chain, value) for name, value in values if (chain := dotted(value, given))]
+
+
+def dotted(node: ast.AST, given: dict[str, str]) -> str | None:
+    """`config.a.b` of an attribute chain that begins in a part of the configuration; None for anything else."""
+    name = ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
+    if name in given:
+        return given[name]
+    inner = dotted(node.value, given) if isinstance(node, ast.Attribute) else None
+    return inner and f"{inner}.{node.attr}"
+
+
+def config_read(name: str) -> set[str]:
+    return read_fields(named("main", source(module(STAGES[name]))), {})
+
+
+def test_what_a_stage_reads_is_found_however_deep_it_is_passed():
+    assert "config.recipe.verifier.warm_start" in config_read("train-verifier")  # in a function of its own
+    assert "config.lora" in config_read("train-verifier")  # in another stage's, which puts it into an object
+    assert "config.recipe.strong" in config_read("answer")  # in what follows from a recipe
+    assert "config.recipe.verifier.shows_confidence" in config_read("live")  # in a method, of a class that holds it
+
+
+UNREAD = {"train@cheap": {"config.recipe.strong"}, "propose": {"config.recipe.strong"}}
+"""What is asked for on behalf of other roles: only the strong model can be frozen."""
+
+
+@pytest.mark.parametrize("name", LISTED)
 def test_a_stage_tracks_the_configuration_it_reads(name):
-    keys = tracked(STAGES[name])
-    read = read_fields(source(module(STAGES[name])))
-    for path in set().union(*(DERIVED.get(path, {path}) for path in read)):
-        file, field = "params.yaml", path
-        if path.split(".")[0] == "prices":
-            file = f"configs/prices/{PARAMS['cost']['prices']}.yaml"
-        for part in ("scale", "recipe"):
-            if path.startswith(f"{part}."):
-                file, field = f"configs/{part}/{PARAMS_USED[part]}.yaml", path.removeprefix(f"{part}.")
-        if path.startswith(UNREAD.get(name, ())) or (name, path) == ("train@cheap", "recipe.strong"):
-            continue
-        covered = file in STAGES[name]["deps"] or any(
+    stage, keys = STAGES[name], tracked(STAGES[name])
+    for chain in config_read(name) - UNREAD.get(name, set()) - {"config.scale_name", "config.recipe_name"}:
+        file, field = place_of(chain.removeprefix("config."))
+        covered = file in stage["deps"] or any(
             f"{field}.".startswith(f"{key}.") or f"{key}.".startswith(f"{field}.") for key in keys.get(file, [])
         )
         assert covered, f"{name} reads {field} of {file} and does not track it"
 
 
-def read_fields(path: Path) -> set[str]:
-    """The fields of `config` that a stage's own code names: `scale.render`, `lora`. Where they go is not followed."""
-    tree = ast.parse(path.read_text())
-    aliases = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assign):
-            target, value = node.targets[0], node.value
-            both = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
-            pairs = zip(target.elts, value.elts, strict=True) if both else [(target, value)]
-            for left, right in pairs:
-                chain = dotted(right, {})
-                if isinstance(left, ast.Name) and chain and chain.startswith("config."):
-                    aliases[left.id] = chain
-    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    whole = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and id(node) not in inner]
-    found = {dotted(node, aliases) for node in whole}
-    fields = {chain.removeprefix("config.") for chain in found if chain and chain.startswith("config.")}
-    # The names are part of every path; a role's part is asked for by a method.
-    return fields - {"scale", "recipe", "scale_name", "recipe_name", "scale.role"}
+def place_of(field: str) -> tuple[str, str]:
+    """The file that a field of the configuration comes from, and its name there."""
+    part, _, rest = field.partition(".")
+    files = {"scale": SCALE, "recipe": RECIPE, "prices": f"configs/prices/{PARAMS['cost']['prices']}.yaml"}
+    return (files[part], rest) if part in files else ("params.yaml", field)
 
 
-def dotted(node: ast.AST, aliases: dict[str, str]) -> str | None:
-    """`a.b.c` of an attribute chain, the first name resolved; None for anything else."""
-    if isinstance(node, ast.Name):
-        return aliases.get(node.id, node.id)
-    if isinstance(node, ast.Attribute):
-        inner = dotted(node.value, aliases)
-        return inner and f"{inner}.{node.attr}"
-    return None
+# -- what stages make -------------------------------------------------------------------------------------------
 
 
 def test_what_a_stage_reads_another_one_makes_or_the_repository_holds():
@@ -196,7 +308,12 @@ def test_what_a_stage_reads_another_one_makes_or_the_repository_holds():
     for name, stage in STAGES.items():
         for dep in stage["deps"]:
             of_a_stage = any(f"{dep}/".startswith(f"{out}/") or out.startswith(f"{dep}/") for out in made)
-            assert of_a_stage or (ROOT / dep).is_file(), f"{name}: nobody makes {dep}"
+            assert of_a_stage or (ROOT / dep).exists(), f"{name}: nobody makes {dep}"
+
+
+def test_a_list_of_modules_is_made_for_every_stage_that_depends_on_one():
+    (made,) = outputs(STAGES["modules"])
+    assert made == "data/modules"
 
 
 def test_no_two_stages_write_the_same():
@@ -231,9 +348,6 @@ def test_another_risk_runs_nothing_but_calibrate_evaluate_and_report():
     assert readers == {"evaluate", "report"}
 
 
-def test_lora_reaches_the_three_trainings_alone():
-    assert [name for name, stage in STAGES.items() if "lora" in tracked(stage)["params.yaml"]] == [
-        "train@cheap",
-        "train@strong",
-        "train-verifier",
-    ]
+def test_lora_reaches_the_three_trainings_and_the_report_alone():
+    tracking = [name for name, stage in STAGES.items() if "lora" in tracked(stage)["params.yaml"]]
+    assert tracking == ["train@cheap", "train@strong", "train-verifier", "report"]
