@@ -2,20 +2,21 @@
 
 An `Episode` is one conversation. Its steps are user messages, actions and observations; a step that is a
 supervised action is a `Decision`: the place where a model has to say what to do next, knowing everything
-before it. Stored as JSON lines, one episode a line:
+before it. They are stored as JSON lines, one episode a line:
 
     episodes = load_episodes(Path("data/episodes.jsonl"))
     for decision in decisions(episodes[0]): ...
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from specacts.core.files import read_models, write_jsonl
-from specacts.core.words import SPEAKING, ActionType
+from specacts.core.words import SPEAKING, ActionType, Level
 
 
 class _Strict(BaseModel):
@@ -31,9 +32,9 @@ class Tool(_Strict):
 
 
 class Action(_Strict):
-    """One of nine action types; it calls `tool` with `arguments`, or it speaks `content`.
+    """One of nine action types: it calls `tool` with `arguments`, or it speaks `content`.
 
-    The content of a call is what was said beside it; nobody reads it.
+    The content of a call is what the agent said beside it; no model reads it.
     """
 
     type: ActionType
@@ -59,9 +60,10 @@ class User(_Strict):
 
 
 class Act(_Strict):
-    """An action that was taken. Unsupervised ones (a fault, injected or mended later) are context, never a label.
+    """An action that was taken.
 
-    parallel: decided in one go with the action before it, whose result was not known.
+    supervised: whether models learn it and are asked for it. What is not (a call that failed and was then put right) is
+    context alone. parallel: decided in one go with the action before it, whose result was not known.
     """
 
     role: Literal["action"] = "action"
@@ -81,9 +83,10 @@ Step = Annotated[User | Act | Observation, Field(discriminator="role")]
 
 
 class Episode(_Strict):
-    """One conversation; `group` is what a split must keep together; `withheld` tools are not offered at first.
+    """One conversation.
 
-    system: standing instructions.
+    group: what a split has to keep together. source: where it comes from, such as BFCL's category. system: standing
+    instructions. withheld: of `tools` those that a later user message makes available.
     """
 
     id: str
@@ -95,8 +98,9 @@ class Episode(_Strict):
     steps: tuple[Step, ...]
 
 
-class Decision(NamedTuple):
-    """The `index`-th decision of an episode: its gold action stands at `steps[step]`."""
+@dataclass(frozen=True)
+class Decision:
+    """The `index`-th decision, from 0, of an episode: its gold action stands at `steps[step]`."""
 
     episode: str
     index: int
@@ -106,8 +110,8 @@ class Decision(NamedTuple):
 
 def decisions(episode: Episode) -> list[Decision]:
     """Every place in the episode where an action was due, in order."""
-    places = [n for n, step in enumerate(episode.steps) if isinstance(step, Act) and step.supervised]
-    return [Decision(episode.id, index, n, episode.steps[n].action) for index, n in enumerate(places)]
+    due = [(n, step.action) for n, step in enumerate(episode.steps) if isinstance(step, Act) and step.supervised]
+    return [Decision(episode.id, index, n, gold) for index, (n, gold) in enumerate(due)]
 
 
 def canonical(value: Any) -> Any:
@@ -125,8 +129,8 @@ def canonical(value: Any) -> Any:
     return value
 
 
-def agrees(proposed: Action | None, gold: Action, level: str) -> bool:
-    """Whether `proposed` (None: malformed output) agrees with `gold` at a level of `LEVELS`.
+def agrees(proposed: Action | None, gold: Action, level: Level) -> bool:
+    """Whether `proposed` (None: malformed output) agrees with `gold` at the level.
 
     What a speaking action says is not compared: the traces hold no reference text for it.
     """

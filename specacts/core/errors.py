@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """Something the user can mend. The message names the file, the field, the value, and what to do."""
+    """Something the user can fix. The message names the file, the field, the value, and what to do."""
 
 
 @contextmanager

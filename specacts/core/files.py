@@ -105,7 +105,7 @@ def read_models(path: Path, model: type[Model], ignored: Sequence[str] = ()) -> 
             raise UserError(f"{path}:{number}: {field}: {first['msg']} (got {str(first['input'])[:80]!r})") from error
 
 
-def line_starts(path: Path) -> array:
+def line_starts(path: Path) -> "array[int]":
     """The byte at which each line begins."""
     starts, at = array("q"), 0
     with path.open("rb") as file:

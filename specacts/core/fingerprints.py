@@ -32,11 +32,15 @@ SHOWING = ("tqdm",)
 """Calls whose texts are for a person: other arguments are hashed."""
 
 
-class Place(NamedTuple):
-    """A position in a source file: line from 1, column in bytes."""
+class Position(NamedTuple):
+    """A place in a source file: line from 1, column in bytes."""
 
     line: int
     column: int
+
+
+Span = tuple[Position, Position]
+"""From the first position to the one behind the last."""
 
 
 def fingerprints(modules: Iterable[str], root: Path) -> dict[str, dict[str, str]]:
@@ -73,29 +77,29 @@ def essence(source: str) -> str:
     return "".join(f"{line}\n" for line in kept if line)
 
 
-def _outermost(spans: list[tuple[Place, Place]]) -> Iterator[tuple[Place, Place]]:
+def _outermost(spans: list[Span]) -> Iterator[Span]:
     """The spans that lie in no other one, the last first, so that cutting one leaves the others where they are."""
-    kept: list[tuple[Place, Place]] = []
-    for start, end in sorted(spans, key=lambda span: (span[0], Place(-span[1].line, -span[1].column))):
+    kept: list[Span] = []
+    for start, end in sorted(spans, key=lambda span: (span[0], Position(-span[1].line, -span[1].column))):
         if not kept or kept[-1][1] <= start:
             kept.append((start, end))
     yield from reversed(kept)
 
 
-def _comments(source: str) -> Iterator[tuple[Place, Place]]:
+def _comments(source: str) -> Iterator[Span]:
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             before = len(token.line[: token.start[1]].encode())  # tokenize counts characters, ast bytes
-            yield Place(token.start[0], before), Place(token.end[0], before + len(token.string.encode()))
+            yield Position(token.start[0], before), Position(token.end[0], before + len(token.string.encode()))
 
 
-def _words(tree: ast.AST) -> Iterator[tuple[Place, Place]]:
+def _words(tree: ast.AST) -> Iterator[Span]:
     """Where docstrings stand, and what is only said or shown to a person."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Expr) and _is_text(node.value):
             yield _span(node)
         elif isinstance(node, ast.Call) and _name(node) in SAYING:
-            yield Place(node.func.end_lineno, node.func.end_col_offset), _span(node)[1]
+            yield _end(node.func), _end(node)
         elif isinstance(node, ast.Call) and _name(node) in SHOWING:
             given = [*node.args, *(keyword.value for keyword in node.keywords)]
             yield from (_span(value) for value in given if _is_text(value))
@@ -114,5 +118,10 @@ def _name(call: ast.Call) -> str:
     return call.func.id if isinstance(call.func, ast.Name) else ""
 
 
-def _span(node: ast.expr | ast.stmt) -> tuple[Place, Place]:
-    return Place(node.lineno, node.col_offset), Place(node.end_lineno, node.end_col_offset)
+def _span(node: ast.expr | ast.stmt) -> Span:
+    return Position(node.lineno, node.col_offset), _end(node)
+
+
+def _end(node: ast.expr | ast.stmt) -> Position:
+    assert node.end_lineno is not None and node.end_col_offset is not None  # what was parsed knows where it ends
+    return Position(node.end_lineno, node.end_col_offset)

@@ -1,10 +1,10 @@
-"""What a tool returned: whether it reports a failure."""
+"""Whether what a tool returned reports a failure."""
 
 import json
 import re
 
 EXECUTION_ERROR = "Error during execution:"
-
+"""How BFCL's simulators begin where a call fails."""
 ERROR_TEXT = re.compile(
     r"\s*(error|exception|\w{1,80}(Error|Exception)|traceback \(most recent call last\))\s*[:(\n]", re.IGNORECASE
 )

@@ -1,13 +1,14 @@
 """A stage alone at its work: one instance at a time, and none that outlives the `dvc repro` that started it."""
 
 import ctypes
-import fcntl
 import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from specacts.core.errors import UserError
 
@@ -25,11 +26,11 @@ def stage(name: str) -> Iterator[None]:
     _die_with_parent()
     path = SCRATCH / "locks" / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"stage {name}: another copy is running here; wait for it or stop it") from error
+    try:
+        lock = FileLock(path).acquire(blocking=False)
+    except Timeout as error:
+        raise UserError(f"stage {name}: another copy is running here; wait for it or stop it") from error
+    with lock:
         yield
 
 

@@ -3,6 +3,7 @@
 from typing import Literal, get_args
 
 Role = Literal["cheap", "verifier", "strong"]
+"""Models: the cheap one proposes, the verifier judges, the strong one proposes too and acts where nobody else may."""
 ROLES: tuple[Role, ...] = get_args(Role)
 
 ActionType = Literal[
@@ -16,16 +17,17 @@ ActionType = Literal[
     "final_answer",
     "BLOCKED",
 ]
+"""What an action does; `repair` is a call that puts a failed one right, `verifier` one that checks something."""
 ACTION_TYPES: tuple[ActionType, ...] = get_args(ActionType)
 SPEAKING: frozenset[ActionType] = frozenset({"ask_clarification", "final_answer", "BLOCKED"})
 """Action types that speak to the user; every other one calls a tool."""
 
 Level = Literal["type", "tool", "call"]
-LEVELS: tuple[Level, ...] = get_args(Level)
 """How closely two actions agree: same type; same type and tool; same type, tool and canonical arguments."""
+LEVELS: tuple[Level, ...] = get_args(Level)
 
 JudgeScore = Literal["likelihood", "verdict", "reward"]
-"""What of the verifier's decides: how likely it finds a proposal, its P(ACCEPT), or a reward model's reward."""
+"""What the verifier judges by: how likely it finds a proposal, its P(ACCEPT), or, of a reward model, the reward."""
 
 Form = Literal["words", "lines", "natural"]
-"""How actions are spelled in a transcript (transcripts/render.py)."""
+"""How actions are spelled in a transcript; specacts/transcripts/render.py shows each."""
