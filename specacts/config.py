@@ -1,12 +1,14 @@
-"""The one model of everything that can be configured, read once at the edge of a stage.
+"""The schema of everything that can be configured, read once at the edge of a stage.
 
     config = load_config(Path("."))
     config.lora.r, config.scale.strong.layers, config.recipe.verifier.objective
 
 `params.yaml` is what people vary; `configs/scale/<scale>.yaml` is which models, how much data and compute;
 `configs/recipe/<recipe>.yaml` is how data, models, verifier and threshold are made; `configs/prices/<prices>.yaml` is
-what tokens cost. Unknown keys, wrong types and
-values out of range are refused with file, field and value.
+what tokens cost. Unknown keys, wrong types and values out of range are refused with file, field and value.
+
+No field has a default: DVC tracks keys that are written down, and this module is in no stage's fingerprint
+(core/fingerprints.py). What follows from several settings together stands in recipe.py.
 """
 
 import os
@@ -65,7 +67,7 @@ class Lora(_Strict):
     r: int = Field(ge=1)
     alpha: int = Field(ge=1)
     dropout: float = Field(ge=0, lt=1)
-    target_modules: str | tuple[str, ...] = "all-linear"
+    target_modules: str | tuple[str, ...]
 
 
 class Train(_Strict):
@@ -80,7 +82,7 @@ class Train(_Strict):
 
 
 class Acceptance(_Strict):
-    """What counts as a right proposal, and how the accept threshold is chosen on the calibrate split."""
+    """What counts as a right proposal, and how the accept threshold is chosen on the calibration split."""
 
     level: Level
     score: Literal["likelihood", "verdict"] = Field(description="what of the verifier's D and E go by")
@@ -118,7 +120,7 @@ class Cost(_Strict):
 
 
 class Price(_Strict):
-    """What a million tokens of one model cost: read anew, read from its cache, generated."""
+    """What a million tokens of one model cost: read afresh, read from its cache, generated."""
 
     input: float = Field(ge=0)
     cached_input: float = Field(ge=0)
@@ -161,11 +163,11 @@ class Data(_Strict):
 
 
 class Sources(_Strict):
-    """Which traces there are: BFCL's, one's own, or both."""
+    """Which traces there are: BFCL's, your own, or both."""
 
     bfcl: bool
     own: bool
-    path: str = Field(min_length=1, description="one's own traces: a file or a folder")
+    path: str = Field(min_length=1, description="your own traces: a file or a folder")
     files: tuple[str, ...] = Field(description="in a folder, which files (shell patterns); empty: all of a known kind")
     types: str = Field(min_length=1, description="the file that maps tool names to action types")
     near_duplicates: float | None = Field(
@@ -184,7 +186,7 @@ class Sources(_Strict):
 
 
 class Own(_Strict):
-    """How much of one's own traces a scale can use."""
+    """How much of your own traces a scale can use."""
 
     conversations: int = Field(ge=4, description="most conversations, drawn by the seed")
     decisions: int = Field(ge=1, description="most decisions of one conversation: a run of them, drawn by the seed")
@@ -223,10 +225,10 @@ class RoleScale(_Strict):
     """One role's model and training budget."""
 
     base: Name = Field(description="a key of `bases`")
-    layers: tuple[int, ...] | None = Field(default=None, description="layers kept of the base, in order; null: all")
+    layers: tuple[int, ...] | None = Field(description="layers kept of the base, in order; null: all")
     learning_rate: float = Field(gt=0)
     epochs: float = Field(gt=0)
-    train_layers: int | None = Field(default=None, ge=1, description="LoRA on the last so many layers only")
+    train_layers: int | None = Field(ge=1, description="LoRA on the last so many layers only; null: on all")
 
 
 class Answer(_Strict):
@@ -234,9 +236,9 @@ class Answer(_Strict):
 
     proposals: int = Field(ge=1, description="N: one greedy, the rest sampled")
     temperature: float = Field(gt=0)
-    calibrate_episodes: int = Field(ge=1, description="most episodes of calibrate that are answered")
-    test_episodes: int = Field(ge=1, description="most episodes of test that are answered")
-    verify_episodes: int = Field(ge=1, description="most episodes of verify the cheap model proposes on")
+    calibrate_episodes: int = Field(ge=1, description="most episodes of the calibration split that are answered")
+    test_episodes: int = Field(ge=1, description="most episodes of the test split that are answered")
+    verify_episodes: int = Field(ge=1, description="most episodes of the verify split that the cheap model proposes on")
 
 
 class Live(_Strict):

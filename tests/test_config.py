@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
-from places import CONFIGURATION, ROOT, copy_configuration
+from places import ROOT, copy_configuration
+from pydantic import BaseModel
 
+from specacts import config as schema
 from specacts.config import load_config
 from specacts.core.errors import UserError
 from specacts.core.words import ROLES
@@ -210,6 +212,13 @@ def test_a_name_cannot_leave_the_folder(root, edit):
 def test_a_missing_field_is_named(root, edit, file, field):
     edit(file, {field: ...})
     assert f"{root / file}: {field}: Field required" in message(root)
+
+
+def test_no_field_has_a_default_since_only_what_is_written_down_is_tracked():
+    models = [m for m in vars(schema).values() if isinstance(m, type) and issubclass(m, BaseModel)]
+    fields = [(model.__name__, name, field) for model in models for name, field in model.model_fields.items()]
+    assert [f"{model}.{name}" for model, name, field in fields if not field.is_required()] == []
+    assert ("RoleScale", "train_layers") in [(model, name) for model, name, _ in fields]
 
 
 def test_a_verifier_cannot_start_from_a_frozen_model(root, edit):
