@@ -16,7 +16,7 @@ from itertools import accumulate
 import torch
 from transformers import DynamicCache
 
-from specacts.models.load import _head
+from specacts.models.load import head_of
 
 
 class Session:
@@ -50,7 +50,7 @@ class Session:
         return self._logprobs(hidden[wanted])
 
     def _logprobs(self, hidden: torch.Tensor) -> torch.Tensor:
-        return torch.log_softmax(_head(self.model)(hidden).float(), dim=-1)
+        return torch.log_softmax(head_of(self.model)(hidden).float(), dim=-1)
 
     def cut(self, length: int) -> None:
         """Forget everything behind the first `length` trunk tokens."""
@@ -76,7 +76,7 @@ class Session:
     def rewards(self, branches: list[tuple[int, list[int]]]) -> list[float]:
         """What a reward model gives each branch, read at its last token: any real number."""
         ends = self._read(branches)[_ends([len(branch) for _, branch in branches])]
-        return _head(self.model)(ends)[:, 0].tolist()
+        return head_of(self.model)(ends)[:, 0].tolist()
 
     def _read(self, branches: list[tuple[int, list[int]]]) -> torch.Tensor:
         """Last hidden states of the branches' tokens, one branch behind the other: [tokens, H]."""

@@ -185,11 +185,11 @@ def _declared_licence(wheel: Path) -> str | None:
     """The metadata's licence expression, else its licence line, else its licence classifier."""
     with zipfile.ZipFile(wheel) as archive:
         name = next((n for n in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", n)), None)
-        headers = BytesHeaderParser().parsebytes(archive.read(name)) if name else {}
+        headers = BytesHeaderParser().parsebytes(archive.read(name) if name else b"")
     line = headers.get("License-Expression") or headers.get("License")
     if line:
         return line.splitlines()[0].strip()
-    classifiers = [c for c in (headers.get_all("Classifier") or []) if c.startswith("License ::")] if name else []
+    classifiers = [c for c in headers.get_all("Classifier", []) if c.startswith("License ::")]
     return classifiers[0].split(" :: ")[-1] if classifiers else None
 
 

@@ -1,4 +1,8 @@
-"""Base models and adapters from their folders; safetensors only, no remote code."""
+"""Base models and adapters from their folders; safetensors only, no remote code.
+
+model = load_model(Path("models/base/cheap"), Path("models/cheap"), device="auto", dtype="float32")
+model_size(model)          # what decides the FLOPs of a token
+"""
 
 from pathlib import Path
 
@@ -60,9 +64,9 @@ def model_size(model: torch.nn.Module) -> ModelSize:
     body = sum(p.numel() for p in model.model.parameters()) - embedding.numel()
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     width = config.num_attention_heads * head_dim
-    return ModelSize(body, _head(model).weight.numel(), config.num_hidden_layers, width)
+    return ModelSize(body, head_of(model).weight.numel(), config.num_hidden_layers, width)
 
 
-def _head(model: torch.nn.Module) -> torch.nn.Module:
-    """Next tokens of a language model, the scalar of a reward model."""
+def head_of(model: torch.nn.Module) -> torch.nn.Module:
+    """What comes after the last layer: it gives the next tokens of a language model, the scalar of a reward model."""
     return model.lm_head if hasattr(model, "lm_head") else model.score
