@@ -69,12 +69,15 @@ def hash_of(source: str) -> str:
 
 def essence(source: str) -> str:
     """The source without what cannot matter; no longer Python, but the same for every version of Python."""
-    lines = [line.encode() for line in source.splitlines(keepends=True)]
+    lines = [f"{line}\n".encode() for line in source.split("\n")]  # `splitlines` ends lines where Python does not
+    for token in _tokens(source):
+        for number in range(token.start[0], token.end[0]):  # a string over several lines: of it, nothing is stripped
+            lines[number - 1] = lines[number - 1].replace(b"\n", b"\0")  # which no source holds
     for start, end in _outermost([*_comments(source), *_words(ast.parse(source))]):
         first, last = lines[start.line - 1][: start.column], lines[end.line - 1][end.column :]
         lines[start.line - 1 : end.line] = [first + last]
-    kept = (line.rstrip() for line in b"".join(lines).decode().splitlines())
-    return "".join(f"{line}\n" for line in kept if line)
+    kept = (line.rstrip(" \t\f") for line in b"".join(lines).decode().split("\n"))
+    return "".join(f"{line}\n" for line in kept if line).replace("\0", "\n")
 
 
 def _outermost(spans: list[Span]) -> Iterator[Span]:
@@ -87,10 +90,16 @@ def _outermost(spans: list[Span]) -> Iterator[Span]:
 
 
 def _comments(source: str) -> Iterator[Span]:
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+    lines = source.split("\n")
+    for token in _tokens(source):
         if token.type == tokenize.COMMENT:
-            before = len(token.line[: token.start[1]].encode())  # tokenize counts characters, ast bytes
-            yield Position(token.start[0], before), Position(token.end[0], before + len(token.string.encode()))
+            (line, column), length = token.start, len(token.string.encode())
+            before = len(lines[line - 1][:column].encode())  # tokenize counts characters, ast bytes
+            yield Position(line, before), Position(line, before + length)
+
+
+def _tokens(source: str) -> Iterator[tokenize.TokenInfo]:
+    return tokenize.generate_tokens(io.StringIO(source).readline)
 
 
 def _words(tree: ast.AST) -> Iterator[Span]:
