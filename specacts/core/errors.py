@@ -1,7 +1,9 @@
 """The one error a user is meant to read, and the wrapper that prints it as one line.
 
-with one_line_errors():
-    main()
+    with one_line_errors():
+        main()
+
+Anything else that is raised is a fault of ours and keeps its traceback.
 """
 
 import sys

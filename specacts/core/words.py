@@ -31,3 +31,8 @@ JudgeScore = Literal["likelihood", "verdict", "reward"]
 
 Form = Literal["words", "lines", "natural"]
 """How actions are spelled in a transcript; specacts/transcripts/render.py shows each."""
+
+
+def as_action_type(word: str) -> ActionType | None:
+    """The action type of this name; None where there is none."""
+    return next((name for name in ACTION_TYPES if name == word), None)

@@ -1,7 +1,9 @@
-"""Base models and adapters from their folders; safetensors only, no remote code.
+"""Base models and adapters from their folders.
 
-model = load_model(Path("models/base/cheap"), Path("models/cheap"), device="auto", dtype="float32")
-model_size(model)          # what decides the FLOPs of a token
+    model = load_model(Path("models/base/cheap"), Path("models/cheap"), device="auto", dtype="float32")
+    model_size(model)          # what decides the FLOPs of a token
+
+Only safetensors are read, and no code that comes with a model is run.
 """
 
 from pathlib import Path

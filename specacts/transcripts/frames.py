@@ -1,6 +1,12 @@
-"""The literal text around each kind of content: one special token each, or cut out of a model's chat template."""
+"""The literal text around each kind of content: one special token each, or cut out of a model's chat template.
 
-from typing import NamedTuple
+    frames = compact_frames(tokenizer)                  # or chat_frames(tokenizer, INSTRUCTIONS)
+    frames.observation                                  # ("<jupyter_output>", "")
+
+The renderer (`render.py`) encodes them once and puts content between them.
+"""
+
+from typing import Any, NamedTuple
 
 from transformers import PreTrainedTokenizerFast
 
@@ -27,6 +33,7 @@ LINE_INSTRUCTIONS = (
     "call that failed), verifier (check something), ask_clarification, final_answer, BLOCKED (no tool can do it). On "
     "the next line give the tool and its arguments as JSON, or say what you have to say."
 )
+TOOL_MARK, ARGUMENTS_MARK = '{"MARKTOOL": 0}', '{"MARKARGUMENTS": 0}'
 QUESTION = "Was that the right action? Reply ACCEPT or REJECT."
 
 
@@ -81,34 +88,25 @@ def chat_frames(tokenizer: PreTrainedTokenizerFast, instructions: str) -> Frames
     assistant messages as JSON. Raises `UserError` where the template cannot be taken apart.
     """
     call = {"type": "function", "function": {"name": "MARKNAME", "arguments": {"MARKARGUMENTS": 0}}}
-    own = [
-        {"role": "system", "content": instructions},
-        {"role": "assistant", "content": "MARKVERB", "tool_calls": [call]},
-    ]
-    spelled = [
-        {"role": "system", "content": f'{instructions}\n\nTools:\n{{"MARKTOOL": 0}}'},
-        {"role": "assistant", "content": 'MARKVERB {"name": "MARKNAME", "arguments": {"MARKARGUMENTS": 0}}'},
-    ]
-    frames, missing = _cut_frames(tokenizer, *own, tools=[{"MARKTOOL": 0}])
-    if frames is None and missing in (TOOL_MARK, "MARKNAME", ARGUMENTS_MARK):
-        frames, missing = _cut_frames(tokenizer, *spelled, tools=None)
-    if frames is None:
-        raise UserError(f"{tokenizer.name_or_path}: its chat template drops or reorders {missing}; use another model")
+    frames = _cut_frames(tokenizer, instructions, {"content": "MARKVERB", "tool_calls": [call]}, [{"MARKTOOL": 0}])
+    if frames in (TOOL_MARK, "MARKNAME", ARGUMENTS_MARK):
+        listing = f"{instructions}\n\nTools:\n{TOOL_MARK}"
+        spelled = f'MARKVERB {{"name": "MARKNAME", "arguments": {ARGUMENTS_MARK}}}'
+        frames = _cut_frames(tokenizer, listing, {"content": spelled}, None)
+    if isinstance(frames, str):
+        raise UserError(f"{tokenizer.name_or_path}: its chat template drops or reorders {frames}; use another model")
     return frames
 
 
-TOOL_MARK, ARGUMENTS_MARK = '{"MARKTOOL": 0}', '{"MARKARGUMENTS": 0}'
-
-
 def _cut_frames(
-    tokenizer: PreTrainedTokenizerFast, system: dict, call: dict, tools: list | None
-) -> tuple[Frames | None, str]:
-    """The frames, or None and the first mark that the rendered conversation lacks in its place."""
+    tokenizer: PreTrainedTokenizerFast, system: str, call: dict[str, Any], tools: list[Any] | None
+) -> Frames | str:
+    """The frames, or the first mark that the rendered conversation lacks in its place."""
     name = tokenizer.name_or_path
     messages = [
-        system,
+        {"role": "system", "content": system},
         {"role": "user", "content": "MARKUSER"},
-        call,
+        {"role": "assistant", **call},
         {"role": "tool", "name": "MARKNAME", "content": "MARKOBSERVATION"},
         {"role": "assistant", "content": "MARKDONE"},
         {"role": "user", "content": f"Confidence MARKCONFIDENCE. {QUESTION}"},
@@ -121,11 +119,12 @@ def _cut_frames(
         raise UserError(f"{name}: its chat template does not render a tool-calling conversation ({error})") from error
     marks = [TOOL_MARK, "MARKUSER", "MARKVERB", "MARKNAME", ARGUMENTS_MARK]
     marks += ["MARKOBSERVATION", "MARKDONE", "MARKCONFIDENCE", "MARKVERDICT", "MARKEND"]
-    pieces, rest = [], text
+    pieces: list[str] = []
+    rest = text
     for mark in marks:
         before, found, rest = rest.partition(mark)
         if not found:
-            return None, mark
+            return mark
         pieces.append(before)
     stop = tokenizer.eos_token
 
@@ -141,7 +140,7 @@ def _cut_frames(
     call_after, observation_before = around_stop(5)
     observation_after, _ = around_stop(6)
     _, question_before = around_stop(7)
-    frames = Frames(
+    return Frames(
         system=(pieces[0], system_after + stop),
         user=(user_before, user_after + stop),
         action=action_before,
@@ -152,4 +151,3 @@ def _cut_frames(
         stop=stop,
         signatures=tools is None,
     )
-    return frames, ""

@@ -30,10 +30,9 @@ Three forms say how actions are spelled (recipe v2 trains in one and asks in ano
 """
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -41,9 +40,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from specacts.config import Render
 from specacts.core.episodes import Act, Action, Episode, Tool, User
 from specacts.core.errors import UserError
-from specacts.core.words import ACTION_TYPES, SPEAKING, Form
+from specacts.core.words import ACTION_TYPES, Form
 from specacts.transcripts.frames import INSTRUCTIONS, LINE_INSTRUCTIONS, Frames, chat_frames, compact_frames
-from specacts.transcripts.parse import SPOKEN, TYPES, VERBS, _read_call, dump_arguments, read_line, read_reply
+from specacts.transcripts.parse import SPOKEN, VERBS, dump_arguments, read_line, read_reply, read_words
 
 VERDICTS = {True: "ACCEPT", False: "REJECT"}
 
@@ -215,24 +214,7 @@ class Renderer:
             return read_reply(text)
         if not whole:
             return None
-        return read_line(text) if self.form == "lines" else self._read_words(text)
-
-    def _read_words(self, text: str) -> Action | None:
-        verb = re.match(r"[a-z]+", text)
-        action_type = TYPES.get(verb.group()) if verb else None
-        if action_type is None:
-            return None
-        rest = text[verb.end() :]
-        if action_type in SPEAKING:
-            return Action(type=action_type, content=rest[1:]) if rest[:1] in ("", " ") else None
-        before, between, after = self.frames.call
-        if not (rest.startswith(before) and rest.endswith(after)):
-            return None
-        name, found, arguments = rest[len(before) : len(rest) - len(after)].partition(between)
-        if not found or not name:
-            return None
-        found = _read_call(f'"{name}"', arguments)
-        return Action(type=action_type, tool=found[0], arguments=found[1]) if found else None
+        return read_line(text) if self.form == "lines" else read_words(text, self.frames.call)
 
     # -- whole episodes -------------------------------------------------------------------------------------
 
@@ -346,7 +328,7 @@ def _json_listings(tools: list[Tool]) -> list[str]:
     ]
 
 
-def _bare(schema: dict) -> dict:
+def _bare(schema: dict[str, Any]) -> dict[str, Any]:
     """A JSON Schema without the descriptions of its top-level properties."""
     properties = schema.get("properties", {})
     short = {name: {"type": value.get("type")} for name, value in properties.items() if isinstance(value, dict)}
