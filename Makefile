@@ -16,7 +16,7 @@ export GIT_COMMITTER_NAME ?= $(GIT_AUTHOR_NAME)
 export GIT_COMMITTER_EMAIL ?= $(GIT_AUTHOR_EMAIL)
 endif
 
-.PHONY: help setup repro test slow smoke ablation check clean
+.PHONY: help setup repro test slow smoke ablation docs check clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -51,11 +51,15 @@ smoke: setup ## the whole pipeline on the smoke scale, in a throw-away copy
 ablation: setup ## undo each change of recipe v3 alone: nine experiments, then the report (about an hour)
 	@"$(PY)" -m scripts.ablation
 
-check: setup ## lint, format, types, contracts between rooms, dependencies
+docs: setup ## rewrite what README and docs quote: figures, help texts, the tree
+	@"$(PY)" -m scripts.quote
+
+check: setup ## lint, format, types, contracts between rooms, quotes in documents, dependencies
 	@"$(PY)" -m ruff check .
 	@"$(PY)" -m ruff format --check .
 	@"$(PY)" -m mypy
 	@"$(PY)" -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-logo --no-cache
+	@"$(PY)" -m scripts.quote --check
 	@"$(PY)" -m pip check
 
 clean: ## remove .venv and caches; results and the DVC cache stay

@@ -1,4 +1,4 @@
-"""Hostile and broken conversations, and what becomes of each. `tests/test_hostile.py` holds the reader to it.
+"""Hostile and broken conversations, and what becomes of each. `tests/traces/test_hostile.py` holds the reader to it.
 
 python tests/hostile.py > docs/hostile-input.md      # the table, from what the reader really does
 """
@@ -256,7 +256,7 @@ def table() -> str:
 HEAD = f"""# Hostile and broken traces
 
 What becomes of conversations that are not as they should be. Made by `python tests/hostile.py` from what the reader
-does; `tests/test_hostile.py` holds the reader to it, and this page to the reader.
+does; `tests/traces/test_hostile.py` holds the reader to it, and this page to the reader.
 
 A line that is rejected stops the import, after all problems were listed; with `sources.invalid: skip` it is left out
 and written to `data/own/rejects.jsonl` beside the reasons. Nothing is ever half-written. Accepted means: as it is, or

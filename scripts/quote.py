@@ -1,0 +1,282 @@
+"""What README and docs quote of results, of commands and of the code, so that no such line is written by hand.
+
+    python -m scripts.quote              # rewrite what is quoted (`make docs`)
+    python -m scripts.quote --check      # would that change a document? (`make check`)
+
+In a document stands a comment that calls a function of this module; `cog` puts what it prints behind it:
+
+    <!-- [[[cog print(quote.answer()) ]]] -->
+    <!-- [[[end]]] -->
+
+Results (`reports/`, `metrics/`) are quoted from the working tree. The check also accepts those of the latest commit, so
+that your own run, which changes them, breaks nothing.
+"""
+
+import ast
+import contextlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from configparser import ConfigParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import yaml
+from cogapp import Cog
+from typer.testing import CliRunner
+
+from specacts.cli import app
+from specacts.config import load_config
+from specacts.core.errors import UserError, one_line_errors
+from specacts.core.words import ROLES
+from specacts.policies.choose import enough_groups
+
+ROOT = Path(__file__).parent.parent
+LIBRARY = ROOT / "specacts"
+DOCUMENTS = ("*.md", "docs/**/*.md", "data/README.md", "models/README.md")
+IMPORT = "from scripts import quote"
+COMMITTED = f"{IMPORT}; quote.revision = 'HEAD'"
+PRESENT = f"{IMPORT}; quote.revision = None"
+
+revision: str | None = None
+"""The commit that results are read from; None: the working tree."""
+
+
+def main(check: bool) -> None:
+    documents = [str(path) for path in documents_that_quote()]
+    if not check:
+        if cog("-r", "-p", PRESENT, *documents):
+            raise UserError("a document could not be written")
+        return
+    with contextlib.redirect_stdout(io.StringIO()):
+        same = cog("--check", "-p", COMMITTED, *documents) == 0
+    if not same and cog("--check", "--diff", "-p", PRESENT, *documents):
+        raise UserError("README or docs quote what has changed since; run `make docs`")
+
+
+def documents_that_quote() -> list[Path]:
+    found = sorted(path for pattern in DOCUMENTS for path in ROOT.glob(pattern))
+    return [path for path in found if "[[[cog" in path.read_text(encoding="utf-8")]
+
+
+def cog(*arguments: str) -> int:
+    """Run cog on documents; its exit code, 0 where all went well or nothing would change."""
+    return Cog().main(["cog", "-P", "-U", "--verbosity=1", *arguments])
+
+
+# -- results ------------------------------------------------------------------------------------------------
+
+
+def result(name: str) -> str:
+    """A result's text, as `revision` says; the working tree's where Git does not hold it."""
+    if revision:
+        done = subprocess.run(["git", "show", f"{revision}:{name}"], cwd=ROOT, capture_output=True)
+        if done.returncode == 0:
+            return done.stdout.decode()
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def answer() -> str:
+    """The report's answer, and what it says of the two models alone."""
+    return "\n\n".join(part for part in section("") if part.startswith(("**", "The strong model alone")))
+
+
+def advice() -> str:
+    """The report's table of what to use at which risk, the sentence before it included."""
+    parts = section("What to do")
+    at = next(number for number, part in enumerate(parts) if part.startswith("|"))
+    return "\n\n".join(parts[: at + 1])
+
+
+def policies(*columns: str) -> str:
+    """The report's table of policies without the baselines, cut to some columns; then what it rests on."""
+    parts = section("What every policy does")
+    at = next(number for number, part in enumerate(parts) if part.startswith("|"))
+    head, _, *rows = (cells(row) for row in parts[at].splitlines())
+    kept = [head.index(column) for column in ("policy", *columns)]
+    lines = [head, ["---"] * len(head), *(row for row in rows if not row[0].startswith("*"))]
+    return "\n".join(line([row[number] for number in kept]) for row in lines) + f"\n\n{parts[at + 1]}"
+
+
+def ablation() -> str:
+    """The report's table of what each change of the recipe does."""
+    (table,) = [part for part in result("reports/report.md").split("\n\n") if part.startswith("| undone")]
+    return table.strip()
+
+
+def v2_and_v3() -> str:
+    """Both recipes' policies, from the ablation: accuracy, cost in FLOPs relative to the same recipe's A."""
+    found = json.loads(result("metrics/ablation.json"))
+    recipes = [found["experiments"]["v2"]["policies"], found["base"]["policies"]]
+    lines = [["", "v2: accuracy", "v2: cost", "v3: accuracy", "v3: cost"], ["---"] * 5]
+    for name in recipes[0]:
+        lines.append([name])
+        for found_in in recipes:
+            accuracy = [100 * found_in[name][f"accuracy{end}"] for end in ("", "_low", "_high")]
+            cost = found_in[name]["cost"] / found_in["A"]["cost"]
+            lines[-1] += ["{:.1f} % ({:.0f}–{:.0f})".format(*accuracy), f"{cost:.2f}"]
+    return "\n".join(map(line, lines))
+
+
+def durations() -> str:
+    """How long the costly stages took, in the run that the figures are of."""
+    names = (*(f"train/{role}" for role in ROLES), "answer")
+    *trainings, answers = (json.loads(result(f"metrics/{name}.json"))["seconds"] for name in names)
+    took = (
+        f"the three trainings took {sum(trainings) / 60:.0f} minutes and the answers {answers / 60:.0f}, without a GPU"
+    )
+    return f"In the run that is quoted below, {took}."
+
+
+def section(title: str) -> list[str]:
+    """The paragraphs of a section of the report; those before the first heading for no title."""
+    text = "\n" + result("reports/report.md")
+    return (text.partition(f"\n## {title}\n")[2] if title else text).partition("\n## ")[0].strip().split("\n\n")
+
+
+def cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip().strip("|").split("|")]
+
+
+def line(row: list[str]) -> str:
+    return f"| {' | '.join(row)} |"
+
+
+# -- commands -----------------------------------------------------------------------------------------------
+
+
+def make_help() -> str:
+    """What `make help` prints."""
+    quiet = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, env=quiet, capture_output=True, text=True)
+    return fenced(done.stdout)
+
+
+def specacts(*arguments: str, lines: int | None = None) -> str:
+    """What the `specacts` command prints, or its first lines."""
+    with contextlib.chdir(ROOT):
+        done = CliRunner(env={"COLUMNS": "80"}).invoke(app, arguments, prog_name="specacts")
+    if done.exit_code:
+        raise UserError(f"specacts {' '.join(arguments)}: exit code {done.exit_code}: {done.output}")
+    return fenced("\n".join(done.stdout.splitlines()[:lines]))
+
+
+def draft(traces: str) -> str:
+    """The lines of tools that `specacts types suggest` drafts."""
+    everything = specacts("types", "suggest", traces).splitlines()
+    return fenced("\n".join(line for line in everything if ": " in line and line[0] not in "#`"))
+
+
+def fenced(text: str) -> str:
+    return f"```\n{text.strip(chr(10))}\n```"
+
+
+# -- errors -------------------------------------------------------------------------------------------------
+
+
+def refusals() -> str:
+    """What is said of some wrong `acceptance` settings, as a table."""
+    asked: list[dict[str, Any]] = [
+        {"risk": 1.5},
+        {"risk": 0.1, "risk_by_type": {"file_wrote": 0}},
+        {"policies": ["H"]},
+        {"risk": 0.01},
+    ]
+    groups = json.loads(result("metrics/calibrate.json"))["groups"]
+    rows = [["you ask for", "you get"], ["---", "---"]]
+    for settings in asked:
+        written = ", ".join(f"`{name}: {json.dumps(value)}`" for name, value in settings.items())
+        rows.append([written, f"`{refusal(settings, groups)}`"])
+    return "\n".join(map(line, rows))
+
+
+def refusal(settings: dict[str, Any], groups: int) -> str:
+    """What is said of settings of `acceptance` where the calibration split has so many groups."""
+    values = yaml.safe_load(result("params.yaml"))
+    values["acceptance"] |= settings
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+        (root / "configs").symlink_to(ROOT / "configs")
+        try:
+            acceptance = load_config(root).acceptance
+            enough_groups([SimpleNamespace(group=str(number)) for number in range(groups)], acceptance)
+        except UserError as error:
+            return str(error).replace(f"{root}/", "")
+    raise UserError(f"{settings} is not refused")
+
+
+# -- the tree -----------------------------------------------------------------------------------------------
+
+
+FOLDERS = """\
+dvc.yaml dvc.lock      the pipeline and its committed state
+params.yaml configs/   what people vary; scales, recipes, price tables, which tool is which action type
+stages/                one file a stage: reads, calls the library, writes; python -m stages.<stage>
+specacts/              the library; a room uses only those above it
+{rooms}
+data/ models/          what the pipeline makes; DVC keeps it
+metrics/ reports/      its small results; Git keeps them
+tests/                 one folder a room; tests/pipeline drives the real commands
+examples/              a shop's support agent: conversations to try your own traces' way with
+benchmarks/ scripts/   comparisons with peers; what `make` calls
+docs/                  pages on single questions, decisions, a log of what was tried
+"""
+
+
+def tree() -> str:
+    """What lies where: the folders, and the rooms of the library."""
+    return fenced(FOLDERS.format(rooms="\n".join(rooms())))
+
+
+def rooms() -> list[str]:
+    """A line a room of the library: its name, what its docstring says first. A room uses only those above it."""
+    contracts = ConfigParser()
+    contracts.read(ROOT / ".importlinter")
+    names = re.findall(r"specacts\.(\w+)", contracts["importlinter:contract:rooms"]["layers"])[::-1]
+    folders = {path.parent.name for path in LIBRARY.glob("*/__init__.py")}
+    if folders - set(names):
+        raise UserError(f".importlinter: layers do not hold {', '.join(sorted(folders - set(names)))}")
+    found = []
+    for name in names:
+        shown = f"{name}/" if name in folders else f"{name}.py"
+        path = LIBRARY / name / "__init__.py" if name in folders else LIBRARY / shown
+        found.append(f"  {shown:<13} {says_first(path)}")
+    return found
+
+
+def outputs(folder: str) -> str:
+    """What each stage writes into a folder, and what its docstring says first."""
+    rows = [["stage", "writes", "its task"], ["---"] * 3]
+    for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"].items():
+        body = stage.get("do", stage)
+        does = says_first(ROOT / f"{body['cmd'].split()[2].replace('.', '/')}.py")
+        paths = [out if isinstance(out, str) else next(iter(out)) for out in body["outs"]]
+        written = ", ".join(f"`{path}`" for path in paths if path.startswith(f"{folder}/"))
+        for key in stage.get("foreach", [""]) if written else ():
+            rows.append([f"`{name}@{key}`" if key else f"`{name}`", written.replace("${key}", key), does])
+    return "\n".join(map(line, rows))
+
+
+def readers(path: str) -> str:
+    """The stages that depend on a file, in the pipeline's order."""
+    found = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    return ", ".join(f"`{name}`" for name, stage in found.items() if path in stage.get("do", stage)["deps"])
+
+
+def says_first(path: Path) -> str:
+    """The first sentence of a module's docstring."""
+    said = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n\n")[0]
+    return " ".join(said.split()).partition(". ")[0].rstrip(".")
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        if sys.argv[1:] not in ([], ["--check"]):
+            raise UserError("usage: python -m scripts.quote [--check]")
+        main(check=bool(sys.argv[1:]))
