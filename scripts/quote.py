@@ -23,7 +23,6 @@ import sys
 import tempfile
 from configparser import ConfigParser
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import yaml
@@ -205,7 +204,7 @@ def refusal(settings: dict[str, Any], groups: int) -> str:
         (root / "configs").symlink_to(ROOT / "configs")
         try:
             acceptance = load_config(root).acceptance
-            enough_groups([SimpleNamespace(group=str(number)) for number in range(groups)], acceptance)
+            enough_groups(groups, acceptance)
         except UserError as error:
             return str(error).replace(f"{root}/", "")
     raise UserError(f"{settings} is not refused")
