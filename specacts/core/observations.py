@@ -15,6 +15,9 @@ def is_error(observation: str) -> bool:
     """Whether an observation reports a failure: text that begins like an error, or a result with a field that says so.
 
     The word alone is not enough: a log file that was read may hold it.
+
+    >>> is_error("KeyError: 'total'"), is_error('{"error": "no such order"}'), is_error("2 lines hold the word error")
+    (True, True, False)
     """
     if observation.startswith(EXECUTION_ERROR) or ERROR_TEXT.match(observation):
         return True

@@ -11,7 +11,11 @@ def draw(seed: int, purpose: str, name: str) -> float:
 
 
 def shuffled(names: Iterable[str], seed: int, purpose: str) -> list[str]:
-    """The names in an order that the seed decides; of more names, those there were keep their order."""
+    """The names in an order that the seed decides; of more names, those there were keep their order.
+
+    >>> shuffled("abcd", seed=0, purpose="split"), shuffled("abcde", seed=0, purpose="split")
+    (['d', 'b', 'c', 'a'], ['d', 'b', 'e', 'c', 'a'])
+    """
     return sorted(names, key=lambda name: (_digest(f"{seed}/{purpose}/{name}"), name))
 
 

@@ -97,7 +97,11 @@ def p_values(excesses: np.ndarray, risk: float, error: float) -> np.ndarray:
 
 
 def groups_needed(risk: float, error: float, most: int = 100_000) -> int:
-    """How many groups it takes to certify anything at all: so many without any loss just pass."""
+    """How many groups it takes to certify anything at all: so many without any loss just pass.
+
+    >>> groups_needed(risk=0.05, error=0.1), groups_needed(risk=0.05, error=0.1 / 3)  # one policy, three together
+    (53, 77)
+    """
     low, high = 1, most
     while low < high:
         middle = (low + high) // 2

@@ -62,7 +62,11 @@ def read_words(text: str, around: tuple[str, str, str]) -> Action | None:
 
 
 def read_line(text: str) -> Action | None:
-    """The action that a text of the form `lines` stands for; None for anything malformed."""
+    """The action that a text of the form `lines` stands for; None for anything malformed.
+
+    >>> read_line('Action: retrieval\\nget_order {"order": 7}').arguments
+    {'order': 7}
+    """
     found = re.fullmatch(r"Action: (\w+)(?:\n(.*))?", text, re.DOTALL)
     action_type = as_action_type(found.group(1)) if found else None
     if found is None or action_type is None:
