@@ -106,7 +106,8 @@ class Clusters:
             # Rows of a bucket by the columns that follow, so that the most alike are next to each other. The digest
             # is for ties: what is found must not depend on the order in which messages came.
             following = [signatures[:, column] for column in columns[width : width + FOLLOWING]]
-            order = np.lexsort((digests, *reversed(following), keys))
+            by: list[np.ndarray] = [digests, *reversed(following), keys]  # the last one first
+            order = np.lexsort(by)
             keys = keys[order]
             for distance in range(1, NEIGHBOURS + 1):
                 bucket = keys[distance:] == keys[:-distance]

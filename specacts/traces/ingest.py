@@ -1,7 +1,5 @@
-"""Bring in one's own conversations: read all of them as a stream, leave out what cannot be used, say what was done.
+"""Bring in your own conversations: read all of them as a stream, leave out what cannot be used, say what was done.
 
-    reader = Reader(types, keep_secrets=False)
-    for found in reader.read(place): ...                       # a Conversation, a Reject or a Duplicate
     metrics = ingest(place, types, config.sources, config.scale.own, config.seed, Path("data/own"))
 
 Memory stays flat: of a conversation that was read nothing is kept but a few numbers and names. The first pass writes
@@ -32,8 +30,10 @@ from specacts.traces.reader import SHOWN, Duplicate, Read, Reader, Reject
 from specacts.traces.stream import Place, Progress
 from specacts.traces.tool_types import TypeMap
 
-RULES = ("label", "mapping", "pattern", "name", "schema", "description", "default", "repair")
-RULES += ("statement", "question", "refusal")
+RULES = (
+    *("label", "mapping", "pattern", "name", "schema", "description", "default", "repair"),
+    *("statement", "question", "refusal"),
+)
 """What can type a decision, in the order of precedence: calls first, then what is said."""
 LEFT_OUT = ("invalid", "duplicate", "failed", "low_reward", "nothing_to_learn", "not_drawn")
 SHORTEST = 8
@@ -48,6 +48,7 @@ def shortened(action: Action, most: int) -> Action | None:
 
     A model may generate so much for one action and no more: what is longer could never be proposed.
     """
+    assert action.tool is not None
     room = most - len(action.tool)
     if len(compact_json(action.arguments)) <= room:
         return action
@@ -191,7 +192,7 @@ def ingest(
         more = f" (the first {SHOWN} are above)" if tally.problems > SHOWN else ""
         raise UserError(
             f"{place.path}: {tally.problems} problem{'s' * (tally.problems > 1)}{more} in {tally.left_out['invalid']} "
-            f"of {tally.read} conversations: mend them, or leave those conversations out with sources.invalid: skip. "
+            f"of {tally.read} conversations: fix them, or leave those conversations out with sources.invalid: skip. "
             "`specacts validate` lists all problems"
         )
     if not index.ids:
@@ -238,7 +239,10 @@ def _read_all(
             reject = {"where": found.where, "problems": found.lines(), "line": found.shown}
             rejects.write(compact_json(reject) + "\n")
             continue
-        if why := "duplicate" if isinstance(found, Duplicate) else unwanted(found, sources):
+        if isinstance(found, Duplicate):
+            tally.left_out["duplicate"] += 1
+            continue
+        if why := unwanted(found, sources):
             tally.left_out[why] += 1
             continue
         episode, changed = fitted(found.episode, own, seed)

@@ -1,4 +1,11 @@
-"""Files of conversations to typed, redacted conversations, one by one, with the reasons where that fails."""
+"""Files of conversations to typed, redacted conversations, one by one, with the reasons where that fails.
+
+    reader = Reader(types, keep_secrets=False)
+    for found in reader.read(place): ...        # a Conversation, a Reject or a Duplicate
+    reader.secrets                              # how many of each kind were redacted
+
+Files are opened and cut into lines by `stream.py`, a line is understood by a module of `formats/`.
+"""
 
 import hashlib
 import json

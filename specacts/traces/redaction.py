@@ -342,7 +342,7 @@ NOTHING: Counter[str] = Counter()
 def redact_text(text: str) -> Redacted:
     """`text` with each secret replaced; a secret that is found by its context is replaced wherever else it stands.
 
-    JSON text in which escapes hide a secret is written anew, with other escapes and spaces than it had.
+    JSON text in which escapes hide a secret is written again, with other escapes and spaces than it had.
     """
     value, found = _redact_plain(text)
     if ("\\u" not in text and "\\/" not in text) or text.lstrip()[:1] not in ("{", "["):
@@ -466,7 +466,8 @@ def _shaped(flat: str, pattern: re.Pattern[str], rank: int, kind: str, varied: b
             if not is_varied(value):
                 continue
         elif kind not in ("slack-webhook", "aws-secret-key", "jwt"):
-            end = WORD_END.match(flat, end, end + EXTENDED).end()
+            grown = WORD_END.match(flat, end, end + EXTENDED)
+            end = grown.end() if grown else end
         if len(set(value[-16:])) < 4 or "xxxx" in value.lower():  # "hf_xxxxxxxx" in a manual
             continue
         if not varied or any(character.isdigit() for character in value[4:]) and not is_kebab(value):

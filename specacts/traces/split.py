@@ -197,7 +197,7 @@ def training_order(episodes: Sequence[Episode], seed: int) -> list[Episode]:
     The n episodes of a group come once in every n-th part of the epoch, at a place drawn from the seed. A training that
     stops within its first epoch, as the CPU scale's do, has then seen nearly every group instead of two in three.
     """
-    places = {}
+    places: dict[str, float] = {}
     for name, group in _members(episodes).items():
         group.sort(key=lambda episode: draw(seed, "order", episode.id))
         places |= {e.id: (n + draw(seed, "order", name)) / len(group) for n, e in enumerate(group)}

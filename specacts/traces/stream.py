@@ -9,12 +9,13 @@ JSON lines (`.jsonl`, `.ndjson`, `.json` with one conversation a line, each also
 
 import glob
 import gzip
+import io
 import math
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from specacts.core.errors import UserError
 
@@ -137,7 +138,7 @@ def _lines(path: Path, progress: Progress) -> Iterator[Record]:
     with path.open("rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        file: BinaryIO = gzip.GzipFile(fileobj=raw) if packed else raw
+        file: io.BufferedIOBase = gzip.GzipFile(fileobj=raw) if packed else raw
         number, passed = 0, 0
         while True:
             number += 1
@@ -166,7 +167,7 @@ def _lines(path: Path, progress: Progress) -> Iterator[Record]:
                 yield _decoded(str(path), number, line)
 
 
-def _skip_line(file: BinaryIO) -> None:
+def _skip_line(file: io.BufferedIOBase) -> None:
     while (more := file.readline(2**20)) and not more.endswith(b"\n"):
         pass
 

@@ -38,11 +38,11 @@ from typing import Any, Literal, NamedTuple
 
 import yaml
 
-from specacts.core.episodes import ActionType, Tool
+from specacts.core.episodes import Tool
 from specacts.core.errors import UserError
-from specacts.core.words import ACTION_TYPES, SPEAKING
+from specacts.core.words import ACTION_TYPES, SPEAKING, ActionType
 
-CALL_TYPES = tuple(t for t in ACTION_TYPES if t not in SPEAKING and t != "repair")
+CALL_TYPES: tuple[ActionType, ...] = tuple(t for t in ACTION_TYPES if t not in SPEAKING and t != "repair")
 """What a call can be by its tool alone; whether it repairs an earlier one, only the conversation tells."""
 
 MEANINGS: dict[ActionType, str] = {
@@ -197,7 +197,7 @@ def draft(tools: Sequence[tuple[Tool, int]], types: TypeMap, source: str) -> str
     for tool, count in tools:
         calls[tool.name] = calls.get(tool.name, 0) + count
         first.setdefault(tool.name, tool)
-    lines = [f"# Which action type a call of each tool is, drafted from {one_line(source)}. Read it, and mend it.", "#"]
+    lines = [f"# Which action type a call of each tool is, drafted from {one_line(source)}. Read it, and fix it.", "#"]
     lines += [f"#   {action_type:<11} {meaning}" for action_type, meaning in MEANINGS.items()]
     lines += [
         "#",
@@ -379,7 +379,7 @@ def _composed(path: Path) -> yaml.Node | None:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         what = f"not valid YAML ({one_line(error.problem or str(error))}); a name that begins with * or [ needs quotes"
         raise UserError(f"{path}{line}: {what}") from error
-    # Beside its own errors PyYAML lets through those of endless nesting, of escapes beyond Unicode, and of bytes.
+    # Beside its own errors, PyYAML lets through those of endless nesting, of escapes beyond Unicode, and of bytes.
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise UserError(f"{path}: not valid YAML ({one_line(str(error))})") from error
 
@@ -389,7 +389,9 @@ def _line(node: yaml.Node) -> int:
 
 
 def _shown(node: yaml.Node) -> str:
-    return one_line(node.value) if isinstance(node, yaml.ScalarNode) else f"a {node.id}"
+    if isinstance(node, yaml.ScalarNode):
+        return one_line(node.value)
+    return "a mapping" if isinstance(node, yaml.MappingNode) else "a sequence"
 
 
 def _key(name: str) -> str:

@@ -100,7 +100,7 @@ def test_a_scale_takes_what_it_can_use_whole_groups_first(run):
 
 
 def test_invalid_lines_stop_the_import_with_all_problems_and_leave_nothing(run, capsys):
-    with pytest.raises(UserError, match="2 problems in 1 of 2 conversations: mend them"):
+    with pytest.raises(UserError, match="2 problems in 1 of 2 conversations: fix them"):
         run(line(), '{"messages": [{"role": "x"}], "success": "?"}')
     said = capsys.readouterr().err
     assert "t.jsonl:2: messages.0.role: " in said and "t.jsonl:2: success: " in said

@@ -1,4 +1,4 @@
-"""One's own traces: conversations in the OpenAI chat format, and the episodes they are.
+"""Conversations in the OpenAI chat format, and the episodes that they are.
 
     found = read_conversation(decode(line), types, scrub)     # raises `Invalid` with everything that is wrong
     found.episode, found.rules, found.normalised
@@ -372,7 +372,7 @@ class _Reader:
             self._wrong("messages", f"{what}: there is no action to learn from")
         if self.problems:
             raise Invalid(self.problems)
-        self._mend()
+        self._mark_repairs()
         episode = Episode(
             id=self.scrub(self.given.id or ""),
             group="",
@@ -547,21 +547,26 @@ class _Reader:
                 self._wrong(f"{pending.field}.id", f"no tool message answers {pending.key!r} before the next message")
         self.waiting, self.results = [], {}
 
-    def _mend(self) -> None:
-        """Failed calls that were mended become context, and the calls that mend them repairs."""
-        for number in [n for n, step in enumerate(self.steps) if isinstance(step, Act)]:
-            result = self.steps[number + 1] if number + 1 < len(self.steps) else None
+    def _mark_repairs(self) -> None:
+        """Failed calls that were put right become context, and the calls that put them right repairs."""
+        for failed in [n for n, step in enumerate(self.steps) if isinstance(step, Act)]:
+            result = self.steps[failed + 1] if failed + 1 < len(self.steps) else None
             if not isinstance(result, Observation) or not is_error(result.content):
                 continue
-            mending = next((n for n in self._next_calls(number) if self._mends(number, n)), None)
-            if mending is None:
+            later = next((n for n in self._next_calls(failed) if self._puts_right(failed, n)), None)
+            if later is None:
                 continue
-            self.steps[number] = self.steps[number].model_copy(update={"supervised": False})
-            if self.rules[mending] != "label":
-                other = self.steps[mending]
-                repair = other.action.model_copy(update={"type": "repair"})
-                self.steps[mending] = other.model_copy(update={"action": repair})
-                self.rules[mending] = "repair"
+            self.steps[failed] = self._act_at(failed).model_copy(update={"supervised": False})
+            if self.rules[later] != "label":
+                act = self._act_at(later)
+                repair = act.action.model_copy(update={"type": "repair"})
+                self.steps[later] = act.model_copy(update={"action": repair})
+                self.rules[later] = "repair"
+
+    def _act_at(self, number: int) -> Act:
+        act = self.steps[number]
+        assert isinstance(act, Act)
+        return act
 
     def _next_calls(self, number: int) -> list[int]:
         """The calls of the agent's next message in the same turn, by their steps."""
@@ -574,9 +579,9 @@ class _Reader:
                 found.append(n)
         return found
 
-    def _mends(self, failed: int, later: int) -> bool:
+    def _puts_right(self, failed: int, later: int) -> bool:
         """Whether a later call is a failed one, put right: another call of its tool, or of any if that was unknown."""
-        wrong, right = self.steps[failed].action, self.steps[later].action
+        wrong, right = self._act_at(failed).action, self._act_at(later).action
         unknown = bool(self.tools) and wrong.tool not in self.tools
         return unknown or (wrong.tool == right.tool and wrong.arguments != right.arguments)
 
