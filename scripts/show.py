@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 
 REPORT = Path("reports/report.md")
-
-
 TITLE = "## What every policy does"
 
 
