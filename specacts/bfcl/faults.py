@@ -73,7 +73,7 @@ FAULT_KINDS: dict[str, Callable[[Call, Tool, random.Random], Iterator[Call]]] = 
 
 
 def other_values(value: Any, rng: random.Random) -> list[Any]:
-    """Other values of the same kind, the likelier mistakes first; none for booleans, lists and objects."""
+    """Other values of the same kind, the more likely mistakes first; none for booleans, lists and objects."""
     if isinstance(value, bool):
         return []
     if isinstance(value, int | float):

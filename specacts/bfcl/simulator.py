@@ -21,10 +21,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple
 
-from specacts.bfcl import worker as simulator_worker
+from specacts.bfcl import worker
 from specacts.core.errors import UserError
 
-CLASSES = simulator_worker.MODULES
+CLASSES = worker.MODULES
 SOURCE_CODE = Path("eval_checker/multi_turn_eval/func_source_code")
 """Where the simulators lie in BFCL's folder."""
 
@@ -119,7 +119,7 @@ class _Child:
             raise UserError(f"{code_dir}: no such folder; run the fetch stage (`dvc repro fetch`)")
         self.stderr: IO[bytes] = tempfile.TemporaryFile()
         # No user site, no script folder on the path, no bytecode written; the environment holds no proxy or secret.
-        command = [sys.executable, "-s", "-P", "-B", simulator_worker.__file__, str(code_dir.resolve())]
+        command = [sys.executable, "-s", "-P", "-B", worker.__file__, str(code_dir.resolve())]
         self.process = subprocess.Popen(
             [*command, str(os.getpid())],
             stdin=subprocess.PIPE,
@@ -128,6 +128,8 @@ class _Child:
             env=_environment(),
             encoding="utf-8",
         )
+        assert self.process.stdin is not None and self.process.stdout is not None  # pipes, as asked for
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
         self.replies: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()
         try:
@@ -138,10 +140,9 @@ class _Child:
 
     def ask(self, request: dict[str, Any], timeout: float) -> dict[str, Any]:
         """Send a request and wait for its reply; `SimulatorTimeout` after `timeout` seconds."""
-        assert self.process.stdin is not None
         try:
-            self.process.stdin.write(json.dumps(request) + "\n")
-            self.process.stdin.flush()
+            self.stdin.write(json.dumps(request) + "\n")
+            self.stdin.flush()
         except OSError:  # it died; the reply thread has put the end mark
             pass
         return self._reply(_short(request), timeout)
@@ -151,7 +152,7 @@ class _Child:
         self.process.kill()
         self.process.wait()
         try:
-            self.process.stdin.close()  # type: ignore[union-attr]
+            self.stdin.close()
         except OSError:  # unsent bytes to a dead process
             pass
         self.stderr.close()
@@ -166,9 +167,8 @@ class _Child:
         return json.loads(line)
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout:
-            for line in self.process.stdout:
+        with self.stdout:
+            for line in self.stdout:
                 self.replies.put(line)
         self.replies.put(None)
 

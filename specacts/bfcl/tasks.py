@@ -25,11 +25,12 @@ from typing import Any, NamedTuple
 from specacts.bfcl.faults import Call, wrong_variants
 from specacts.bfcl.simulator import CLASSES, SOURCE_CODE, Simulator
 from specacts.config import Data
-from specacts.core.episodes import Act, Action, ActionType, Episode, Observation, Step, Tool, User
+from specacts.core.episodes import Act, Action, Episode, Observation, Step, Tool, User
 from specacts.core.errors import UserError
 from specacts.core.files import read_jsonl
 from specacts.core.observations import EXECUTION_ERROR, is_error
 from specacts.core.seeds import rng_for, shuffled
+from specacts.core.words import ActionType
 from specacts.traces.tool_types import load_type_map
 
 NEW_TOOLS_PROMPT = "I have updated some more functions you can choose from. What about now?"
@@ -41,7 +42,7 @@ EMPTY_TURN: dict[str, ActionType] = {
     "miss_func": "BLOCKED",
 }
 """The one action of a turn without gold calls. Two tasks have such turns beside the one their variant is about;
-those are labelled alike, as the 203 of either type in the design count them."""
+those are labelled alike."""
 
 ANSWERED = ("simple_python", "multiple", "live_multiple")
 UNANSWERED = ("irrelevance", "live_irrelevance")

@@ -1,6 +1,6 @@
-"""The child process behind `specacts.simulator`: BFCL's simulators, one JSON request a line in, one reply a line out.
+"""The child process behind `simulator.py`: BFCL's simulators, one JSON request a line in, one reply a line out.
 
-    python simulator_worker.py FUNC_SOURCE_CODE_FOLDER PARENT_PID      (only specacts.simulator starts it)
+    python worker.py FUNC_SOURCE_CODE_FOLDER PARENT_PID      (only simulator.py starts it)
 
 Standard library only, nothing from specacts. Before any simulator is imported the clock stands still, memory is
 limited, and an audit hook, which Python cannot take away again, refuses network, processes and writing files.
@@ -62,7 +62,7 @@ def main(code_dir: str, parent_pid: int) -> None:
     replies = take_stdout()
     die_with_parent(parent_pid)
     limit_memory()
-    datetime.datetime = FrozenClock  # type: ignore[misc]
+    datetime.datetime = FrozenClock  # type: ignore[misc]  # no type may be assigned to, and this is what it takes
     sys.addaudithook(refuse)
     worker = Worker(load_classes(code_dir))
     send(replies, {"result": "ready"})
@@ -113,7 +113,7 @@ class Worker:
         return snapshot(self.instances, private=False)
 
 
-def call(instances: Mapping[str, Any], tool: str, arguments: dict[str, Any]) -> str:
+def call(instances: dict[str, Any], tool: str, arguments: dict[str, Any]) -> str:
     """Call a public method by name; the text is what BFCL's `execute_multi_turn_func_call` would give."""
     try:
         return as_text(public_method(instances, tool)(**arguments))
@@ -121,7 +121,7 @@ def call(instances: Mapping[str, Any], tool: str, arguments: dict[str, Any]) -> 
         return f"Error during execution: {error}"
 
 
-def public_method(instances: Mapping[str, Any], tool: str) -> Callable[..., Any]:
+def public_method(instances: dict[str, Any], tool: str) -> Callable[..., Any]:
     """The method `tool` of the last class that has one, as in BFCL; NameError where none has."""
     for instance in reversed(instances.values()):
         if not tool.startswith("_") and inspect.isfunction(getattr(type(instance), tool, None)):
