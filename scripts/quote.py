@@ -27,9 +27,7 @@ from typing import Any
 
 import yaml
 from cogapp import Cog
-from typer.testing import CliRunner
 
-from specacts.cli import app
 from specacts.config import load_config
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.words import ROLES
@@ -156,13 +154,13 @@ def make_help() -> str:
     return fenced(done.stdout)
 
 
-def specacts(*arguments: str, lines: int | None = None) -> str:
-    """What the `specacts` command prints, or its first lines."""
-    with contextlib.chdir(ROOT):
-        done = CliRunner(env={"COLUMNS": "80"}).invoke(app, arguments, prog_name="specacts")
-    if done.exit_code:
-        raise UserError(f"specacts {' '.join(arguments)}: exit code {done.exit_code}: {done.output}")
-    return fenced("\n".join(done.stdout.splitlines()[:lines]))
+def specacts(*arguments: str) -> str:
+    """What the `specacts` command prints on a terminal of 80 columns."""
+    command = [sys.executable, "-m", "specacts", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"COLUMNS": "80"}, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"specacts {' '.join(arguments)}: exit code {done.returncode}: {done.stderr}{done.stdout}")
+    return fenced(done.stdout)
 
 
 def draft(traces: str) -> str:
