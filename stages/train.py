@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 MODELS, DATA, METRICS = Path("models"), Path("data"), Path("metrics/train")
 PROPOSERS: tuple[Role, ...] = ("cheap", "strong")
-RECORDED = ("steps", "rows", "episodes", "tokens", "supervised_tokens", "seen_tokens", "trainable_parameters")
-RECORDED += ("seconds", "peak_memory_gib", "verdicts")
+RECORDED = (
+    *("steps", "rows", "episodes", "tokens", "supervised_tokens", "seen_tokens", "trainable_parameters"),
+    *("seconds", "peak_memory_gib", "verdicts"),
+)
 """What `metrics/train/<role>.json` holds: what can be said of a training that took no step too. Losses: the curve."""
 FROZEN = "The recipe uses this model as it comes, zero-shot and in its own chat template: there is no adapter.\n"
 

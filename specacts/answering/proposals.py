@@ -9,7 +9,7 @@ from specacts.answering.records import Candidate
 from specacts.core.episodes import Action, agrees
 from specacts.core.files import read_models, write_jsonl
 from specacts.core.words import LEVELS, Level
-from specacts.training.judged import Judged, Place
+from specacts.training.judged import DecisionKey, Judged
 
 
 class Proposed(BaseModel):
@@ -59,7 +59,7 @@ def summary(rows: list[Proposed]) -> dict[str, object]:
     return result
 
 
-def on_policy(proposals: Sequence[Proposed], level: Level) -> dict[Place, list[Judged]]:
+def on_policy(proposals: Sequence[Proposed], level: Level) -> dict[DecisionKey, list[Judged]]:
     """The cheap model's own proposals: right where one agrees with the gold action at `level`.
 
     Of equal ones the last is kept; malformed ones are left out, as nobody has to be asked about them.

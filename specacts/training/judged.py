@@ -16,14 +16,14 @@ class Judged(NamedTuple):
     right: bool
 
 
-Place = tuple[str, int]
+DecisionKey = tuple[str, int]
 """A decision: its episode's id and its number there."""
 
 
-def synthetic(episodes: Sequence[Episode], level: Level, seed: int) -> dict[Place, list[Judged]]:
+def synthetic(episodes: Sequence[Episode], level: Level, seed: int) -> dict[DecisionKey, list[Judged]]:
     """At every decision its gold action, right, and another decision's that differs at `level`, wrong."""
     due = [decision for episode in episodes for decision in decisions(episode)]
-    result = {}
+    result: dict[DecisionKey, list[Judged]] = {}
     for decision in due:
         others = [d.gold for d in due if not agrees(d.gold, decision.gold, level)]
         found = [Judged(decision.gold, None, True)]

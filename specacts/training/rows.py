@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from specacts.core.episodes import Episode, decisions
-from specacts.training.judged import Judged, Place
+from specacts.training.judged import DecisionKey, Judged
 from specacts.transcripts.render import Renderer, Window
 
 
@@ -48,7 +48,7 @@ def action_weights(window: Window, type_weight: float) -> list[float]:
 def verifier_rows(
     renderer: Renderer,
     episodes: list[Episode],
-    judged: dict[Place, list[Judged]],
+    judged: dict[DecisionKey, list[Judged]],
     verdict_weight: float,
     type_weight: float,
     shows_confidence: bool,
@@ -77,7 +77,7 @@ def verifier_rows(
 
 
 def reward_rows(
-    renderer: Renderer, episodes: list[Episode], judged: dict[Place, list[Judged]]
+    renderer: Renderer, episodes: list[Episode], judged: dict[DecisionKey, list[Judged]]
 ) -> tuple[list[Row], Verdicts]:
     """Trunk rows with a branch for the gold action and for each wrong one, and the pairs of their last tokens.
 

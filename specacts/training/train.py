@@ -3,9 +3,9 @@
     result = train(base, rows, out, scratch, settings)
 
 A `Row` is a token sequence with a loss weight a token (0: context) or, for a reward model, with pairs of tokens of
-which one is to be rewarded above the other. Rows with branches (see `render.py`) bring their own positions and
-attention mask. Training is resumable (checkpoints in a scratch folder keyed by a
-fingerprint of everything that matters), refuses NaN, and publishes the adapter in one step as safetensors.
+which one is to be rewarded above the other. Rows with branches (see transcripts/render.py) bring their own positions
+and attention mask. Training can be resumed (its checkpoints are kept in a scratch folder under a key of everything that
+matters), refuses NaN, and publishes the adapter in one step as safetensors.
 """
 
 import hashlib
@@ -33,11 +33,7 @@ from peft import (
 )
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy, logsigmoid
-from transformers import (
-    AutoTokenizer,
-    TrainerCallback,
-    set_seed,
-)
+from transformers import AutoTokenizer, TrainerCallback, set_seed
 from trl import RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
 
 from specacts.config import Lora, Train
@@ -46,10 +42,13 @@ from specacts.core.files import published_dir
 from specacts.models.load import TASKS, device_of, load_base
 from specacts.training.rows import Row
 
+Batch = dict[str, torch.Tensor]
+"""What `collate` makes of rows."""
+
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything beside model and data that decides the weights; part of the checkpoint fingerprint."""
+    """Everything beside model and data that decides the weights; part of the checkpoints' key."""
 
     seed: int
     lora: Lora
@@ -79,7 +78,7 @@ class TrainResult(NamedTuple):
     losses: list[tuple[int, float, float]]  # (step, loss, learning rate)
 
 
-def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+def collate(rows: list[dict[str, Any]]) -> Batch:
     """Pad rows to one batch: input_ids, labels, weights, position_ids [B, T]; attention_mask and pairs where needed.
 
     pairs: [P, 3] of row, chosen and rejected position. A single row without branches needs no mask: plain causal
@@ -87,7 +86,7 @@ def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
     """
     longest = max(len(row["ids"]) for row in rows)
 
-    def padded(values: list[list], fill: float) -> torch.Tensor:
+    def padded(values: list[list[Any]], fill: float) -> torch.Tensor:
         return torch.tensor([value + [fill] * (longest - len(value)) for value in values])
 
     weights = padded([row["weights"] for row in rows], 0.0)
@@ -108,7 +107,15 @@ def positions(length: int, branches: list[tuple[int, int, int]]) -> list[int]:
     return result
 
 
-def weighted_loss(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+def branch_mask(length: int, branches: list[tuple[int, int, int]]) -> torch.Tensor:
+    """Boolean attention mask [length, length]; True may attend. Branch (start, end, prefix) sees prefix and itself."""
+    mask = torch.ones(length, length, dtype=torch.bool).tril()
+    for start, end, prefix in branches:
+        mask[start:end, prefix:start] = False
+    return mask
+
+
+def weighted_loss(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
     """Weighted mean cross-entropy of the supervised tokens; equals TRL's loss where all weights are 1.
 
     The head (49k rows on the smallest model) runs on the positions that predict a label, not on every one.
@@ -121,10 +128,11 @@ def weighted_loss(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> tor
     return (losses * weights[chosen]).sum() / weights[chosen].sum()
 
 
-def pair_loss(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+def pair_loss(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
     """Mean of -log P(chosen above rejected), P being the sigmoid of their rewards' difference (Bradley and Terry 1952).
 
-    Equals RewardTrainer's loss over the same pairs (tests/test_train.py), with each trunk read once for all of them.
+    Equals RewardTrainer's loss over the same pairs (tests/training/test_train.py), with each trunk read once for all of
+    them.
     """
     hidden = _hidden(model, batch)
     row, chosen, rejected = batch["pairs"].unbind(dim=1)
@@ -136,7 +144,7 @@ def _base(model: torch.nn.Module) -> torch.nn.Module:
     return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
-def _hidden(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+def _hidden(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
     """Last hidden states [B, T, H], before any head."""
     inputs = {key: batch[key] for key in ("input_ids", "position_ids", "attention_mask") if key in batch}
     if "attention_mask" in inputs:  # True = may attend; sdpa takes booleans as they are
@@ -147,7 +155,9 @@ def _hidden(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Ten
 class ActionTrainer(SFTTrainer):
     """SFTTrainer whose loss is `weighted_loss`."""
 
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+    def compute_loss(
+        self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         loss = weighted_loss(self.accelerator.unwrap_model(model), inputs)
         return (loss, None) if return_outputs else loss
 
@@ -155,10 +165,12 @@ class ActionTrainer(SFTTrainer):
 class PairTrainer(RewardTrainer):
     """RewardTrainer whose loss is `pair_loss`, over rows that are tokenized already."""
 
-    def _prepare_dataset(self, dataset, *args, **kwargs):
+    def _prepare_dataset(self, dataset: Dataset, *args: Any, **kwargs: Any) -> Dataset:
         return dataset
 
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+    def compute_loss(
+        self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         loss = pair_loss(self.accelerator.unwrap_model(model), inputs)
         return (loss, None) if return_outputs else loss
 
@@ -166,7 +178,7 @@ class PairTrainer(RewardTrainer):
 class _Losses(TrainerCallback):
     """Collects the loss curve and stops at the first loss that is not a number."""
 
-    def on_log(self, args, state, control, logs=None, **kwargs):
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         loss = (logs or {}).get("loss")
         if loss is not None and not math.isfinite(loss):
             raise UserError(
@@ -185,7 +197,7 @@ def train(
     check_rows(rows)
     rewards = bool(rows[0].pairs)
     set_seed(settings.seed)  # also of a reward model's new head
-    folder = scratch / fingerprint(base, rows, settings, adapter)
+    folder = scratch / checkpoint_key(base, rows, settings, adapter)
     model = load_base(base, settings.device, settings.dtype, rewards)
     model = get_peft_model(model, lora_config(settings, model.config.num_hidden_layers, rewards))
     if adapter:
@@ -254,6 +266,7 @@ def trainer_config(folder: Path, steps: int, settings: Settings, rewards: bool =
     """TRL's settings. Where they differ from its defaults, docs/decisions and the field notes say why."""
     on_cpu = device_of(settings.device).type == "cpu"
     warmup = min(settings.train.warmup_steps, max(steps - 1, 0))
+    own: dict[str, Any]
     if rewards:
         kind, own = RewardConfig, {"disable_dropout": False}
     else:
@@ -293,7 +306,7 @@ def trainer_config(folder: Path, steps: int, settings: Settings, rewards: bool =
     )
 
 
-def fingerprint(base: Path, rows: list[Row], settings: Settings, adapter: Path | None) -> str:
+def checkpoint_key(base: Path, rows: list[Row], settings: Settings, adapter: Path | None) -> str:
     """A key under which an interrupted run may be resumed: same base, data, settings and start."""
     digest = hashlib.sha256()
     plain = {k: v.model_dump() if hasattr(v, "model_dump") else v for k, v in asdict(settings).items()}
@@ -374,11 +387,3 @@ def _result(trainer: SFTTrainer, rows: list[Row], seconds: float, settings: Sett
         trainable_parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         losses=losses,
     )
-
-
-def branch_mask(length: int, branches: list[tuple[int, int, int]]) -> torch.Tensor:
-    """Boolean attention mask [length, length]; True may attend. Branch (start, end, prefix) sees prefix and itself."""
-    mask = torch.ones(length, length, dtype=torch.bool).tril()
-    for start, end, prefix in branches:
-        mask[start:end, prefix:start] = False
-    return mask

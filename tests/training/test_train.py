@@ -370,16 +370,16 @@ def test_a_run_goes_on_from_the_older_checkpoint_where_the_newer_is_damaged(
 
 def test_other_data_or_settings_never_resume_a_run(base, rows, tmp_path):
     keys = {
-        training.fingerprint(base, rows, settings(), None),
-        training.fingerprint(base, rows[:-1], settings(), None),
-        training.fingerprint(base, [rows[0]._replace(weights=[2 * w for w in rows[0].weights])], settings(), None),
-        training.fingerprint(base, rows, settings(seed=1), None),
-        training.fingerprint(base, rows, settings(learning_rate=2e-2), None),
-        training.fingerprint(base, rows, settings(warmup_steps=3), None),
-        training.fingerprint(base, rows, settings(), base),
+        training.checkpoint_key(base, rows, settings(), None),
+        training.checkpoint_key(base, rows[:-1], settings(), None),
+        training.checkpoint_key(base, [rows[0]._replace(weights=[2 * w for w in rows[0].weights])], settings(), None),
+        training.checkpoint_key(base, rows, settings(seed=1), None),
+        training.checkpoint_key(base, rows, settings(learning_rate=2e-2), None),
+        training.checkpoint_key(base, rows, settings(warmup_steps=3), None),
+        training.checkpoint_key(base, rows, settings(), base),
     }
     assert len(keys) == 7
-    assert training.fingerprint(base, list(rows), settings(), None) in keys
+    assert training.checkpoint_key(base, list(rows), settings(), None) in keys
 
 
 # -- refusals -------------------------------------------------------------------------------------------------
