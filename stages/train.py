@@ -16,7 +16,7 @@ from specacts.config import Config, load_config
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import published_dir, write_json, write_text
 from specacts.core.process import SCRATCH, stage
-from specacts.core.words import Form, Role
+from specacts.core.words import Role
 from specacts.recipe import freezes, training_form
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ def renderer_of(role: Role, config: Config) -> "Renderer":
     # Imported here: torch takes seconds, and a wrong configuration should not have to wait for it.
     from specacts.transcripts.render import load_renderer
 
-    form: Form = training_form(config.recipe)
-    return load_renderer(MODELS / "base" / role, config.scale.render, form)
+    return load_renderer(MODELS / "base" / role, config.scale.render, training_form(config.recipe))
 
 
 def fit(role: Role, config: Config, rows: "list[Row]", warm_start: Path | None = None) -> "TrainResult":
@@ -100,7 +99,8 @@ def record(role: Role, measured: dict[str, Any], losses: list[tuple[int, float, 
 
 if __name__ == "__main__":
     with one_line_errors():
-        if len(sys.argv) != 2 or sys.argv[1] not in PROPOSERS:
+        asked = next((role for role in PROPOSERS if sys.argv[1:] == [role]), None)
+        if asked is None:
             raise UserError(f"usage: python -m stages.train {'|'.join(PROPOSERS)}")
-        with stage(f"train-{sys.argv[1]}"):
-            main("cheap" if sys.argv[1] == "cheap" else "strong")
+        with stage(f"train-{asked}"):
+            main(asked)

@@ -426,22 +426,3 @@ def test_a_checkpoint_with_weights_that_are_not_finite_is_not_gone_on_with(base,
 def test_data_without_labels_is_refused(bad, reason):
     with pytest.raises(UserError, match=reason):
         check_rows(bad)
-
-
-# -- the stage ------------------------------------------------------------------------------------------------
-
-
-def test_the_verifier_starts_from_the_recipes_adapter_only_where_that_fits_its_base(config):
-    from stages.train import warm_start
-
-    def start(role: str, source: str, **verifier) -> Path | None:
-        verifying = config.recipe.verifier.model_copy(update={"warm_start": source})
-        recipe = config.recipe.model_copy(update={"verifier": verifying})
-        made = config.scale.cheap.model_copy(update={"layers": (0, -1), **verifier})
-        scale = config.scale.model_copy(update={"verifier": made, "cheap": made.model_copy(update={"layers": (0, -1)})})
-        return warm_start(role, config.model_copy(update={"recipe": recipe, "scale": scale}))
-
-    assert start("verifier", "cheap") == Path("models/cheap")
-    assert start("verifier", "cheap", layers=(0, 1, -1)) is None
-    assert start("verifier", "none") is None
-    assert start("cheap", "cheap") is None and start("strong", "cheap") is None
