@@ -1,4 +1,4 @@
-"""Fixtures that several test modules share: the pinned BFCL traces, and a process to replay them on.
+"""Fixtures that several test modules share: the pinned BFCL traces, a process to replay them on, and a finished run.
 
 The traces come from the package index once and are kept in `.work/wheels`, as the fetch stage keeps them. They are
 never skipped: a test run that cannot have them fails.
@@ -12,6 +12,7 @@ import pytest
 import torch
 from places import CONFIGURATION, ROOT
 from toys import compact_tokenizer, llama, qwen3, qwen3_tokenizer
+from workspace import Workspace
 
 from specacts.bfcl.simulator import SOURCE_CODE, Simulator
 from specacts.config import Config, load_config
@@ -40,6 +41,35 @@ def simulator(bfcl: Path) -> Iterator[Simulator]:
     """BFCL's simulators in one child process; every test begins with `start`."""
     with Simulator(bfcl / SOURCE_CODE, timeout=30) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace after one run of the smoke scale through the real `dvc`, as an experiment of that name.
+
+    All slow tests that look at a run look at this one; what they change in it they put back.
+    """
+    made = Workspace(tmp_path_factory.mktemp("smoke"))
+    done = made.dvc("exp", "run", "-n", "smoke", "-S", "scale=smoke")
+    assert done.returncode == 0, done.stdout[-5000:]
+    return made
+
+
+@pytest.fixture
+def undone(smoke: Workspace) -> Iterator[Workspace]:
+    """The finished run; after the test, code and configuration are put back."""
+    params = smoke.text("params.yaml")  # the experiment's
+    yield smoke
+    smoke.run("git", "checkout", "--quiet", "--", "specacts", "stages", "configs")
+    (smoke.path / "params.yaml").write_text(params)
+
+
+@pytest.fixture
+def unharmed(undone: Workspace) -> Iterator[Workspace]:
+    """The finished run; after the test its outputs must be what they were."""
+    before = undone.hashes()
+    yield undone
+    assert undone.hashes() == before
 
 
 @pytest.fixture(scope="module", params=["llama", "qwen3"])

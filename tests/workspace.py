@@ -7,18 +7,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+from places import ROOT, copy_configuration
+
 OUTPUTS = ("data", "models", "metrics", "reports")
 
 
 class Workspace:
-    """A throw-away repository and the commands that run in it."""
+    """A throw-away repository and the commands that run in it: a copy of this one with the tests' configuration."""
 
-    def __init__(self, path: Path, home: Path):
-        self.path = path
+    def __init__(self, folder: Path):
+        self.path, home = folder / "work space", folder / "home"
+        home.mkdir(parents=True)
         quiet = {"DVC_NO_ANALYTICS": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
         nobody = {"HOME": str(home), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
         tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = os.environ | quiet | nobody | {"PATH": tools}
+        script = [str(ROOT / "scripts/copy_workspace.sh"), str(self.path)]
+        subprocess.run(script, env=self.environment, check=True)
+        copy_configuration(self.path)
+        self.run("git", "commit", "--quiet", "--all", "--message", "the tests' configuration")
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess:
         """Run a command; stdout and stderr together in `.stdout`."""
@@ -48,3 +55,18 @@ class Workspace:
 
     def json(self, name: str) -> dict:
         return json.loads((self.path / name).read_text())
+
+    def text(self, name: str) -> str:
+        return (self.path / name).read_text(encoding="utf-8")
+
+    def replace(self, name: str, changes: dict[str, str]) -> None:
+        """Put other words into a file; each has to be there."""
+        text = self.text(name)
+        for old, new in changes.items():
+            assert old in text, f"{name}: {old}"
+            text = text.replace(old, new)
+        (self.path / name).write_text(text, encoding="utf-8")
+
+    def changed(self) -> set[str]:
+        """The stages whose own dependencies or parameters differ from the latest run's."""
+        return set(json.loads(self.dvc("status", "--json").stdout))

@@ -278,14 +278,21 @@ def test_what_a_stage_reads_is_found_however_deep_it_is_passed():
     assert "config.recipe.verifier.shows_confidence" in config_read("live")  # in a method, of a class that holds it
 
 
-UNREAD = {"train@cheap": {"config.recipe.strong"}, "propose": {"config.recipe.strong"}}
-"""What is asked for on behalf of other roles: only the strong model can be frozen."""
+UNREAD = {
+    "train@cheap": ("config.recipe.strong",),  # only the strong model can be frozen
+    # It asks for everything that decides how models are asked, and uses how many are proposed, and how warmly.
+    "propose": ("config.acceptance", "config.recipe.picks", "config.recipe.strong", "config.recipe.verifier"),
+    "answer": ("config.acceptance.score",),  # asks whether the verifier gives rewards, which this cannot change
+}
+"""What the code reads and what comes of it does not depend on."""
 
 
 @pytest.mark.parametrize("name", LISTED)
 def test_a_stage_tracks_the_configuration_it_reads(name):
     stage, keys = STAGES[name], tracked(STAGES[name])
-    for chain in config_read(name) - UNREAD.get(name, set()) - {"config.scale_name", "config.recipe_name"}:
+    for chain in config_read(name) - {"config.scale_name", "config.recipe_name"}:
+        if chain.startswith(UNREAD.get(name, ())):
+            continue
         file, field = place_of(chain.removeprefix("config."))
         covered = file in stage["deps"] or any(
             f"{field}.".startswith(f"{key}.") or f"{key}.".startswith(f"{field}.") for key in keys.get(file, [])
@@ -301,6 +308,15 @@ def place_of(field: str) -> tuple[str, str]:
 
 
 # -- what stages make -------------------------------------------------------------------------------------------
+
+
+def test_what_of_the_library_is_no_python_is_tracked_too():
+    """Templates and the like: the lists hold modules alone."""
+    deps = {dep for stage in STAGES.values() for dep in stage["deps"]} - set(STAGES["modules"]["deps"])
+    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*")):
+        if path.is_file() and path.suffix not in (".py", ".pyc", ".typed"):
+            names = [p.relative_to(ROOT).as_posix() for p in (path, *path.parents) if p.is_relative_to(ROOT)]
+            assert deps & set(names), f"{names[0]} decides bytes, and no stage depends on it"
 
 
 def test_what_a_stage_reads_another_one_makes_or_the_repository_holds():
@@ -346,6 +362,44 @@ def test_another_risk_runs_nothing_but_calibrate_evaluate_and_report():
     made = set(outputs(STAGES["calibrate"])) - unaffected
     readers = {name for name, stage in STAGES.items() if made & set(stage["deps"])}
     assert readers == {"evaluate", "report"}
+
+
+def asking(file: str, key: str) -> set[str]:
+    """The stages that a changed key of a file is noticed by."""
+    keys = {name: tracked(stage).get(file, []) for name, stage in STAGES.items()}
+    tracking = {name for name, found in keys.items() if any(f"{key}.".startswith(f"{one}.") for one in found)}
+    return tracking | {name for name, stage in STAGES.items() if file in stage["deps"]}
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("strong.epochs", {"train@strong"}),
+        ("cheap.learning_rate", {"train@cheap"}),
+        ("answer.calibrate_episodes", {"answer"}),
+        ("live.steps", {"live"}),
+        ("answer.verify_episodes", {"propose"}),
+        ("bootstrap", {"evaluate", "live"}),
+        ("split.train", {"split"}),
+        ("data.tasks", {"collect"}),
+    ],
+)
+def test_a_change_of_scale_is_noticed_where_it_matters_and_nowhere_else(key, expected):
+    assert asking(SCALE, key) == {"check", "report", *expected}
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("format", {"train@cheap", "train@strong", "train-verifier", "propose", "answer", "live"}),
+        ("strong", {"train@strong", "answer", "live"}),
+        ("verifier.objective", {"train-verifier", "answer", "calibrate", "evaluate", "live"}),
+        ("verifier.negatives", {"train-verifier", "answer", "live"}),
+        ("threshold", {"calibrate"}),
+    ],
+)
+def test_each_change_of_v3_can_be_undone_by_one_key(key, expected):
+    assert asking(RECIPE, key) == {"check", "report", *expected}
 
 
 def test_lora_reaches_the_three_trainings_and_the_report_alone():
