@@ -6,7 +6,7 @@
 The shop is small and real: its tools are Python functions, every call in the file was executed, errors included, and
 what a call changes is seen by later calls of the same conversation. What users and agent say is scripted: a task of
 `TASKS` names a scenario, a customer, the words the user begins with (one conversation for each of them), mistakes the
-agent makes and mends, and what the user wants afterwards. Everything is invented; the same bytes come out every time.
+agent makes and puts right, and what the user wants afterwards. Everything is invented; the same bytes come out every time.
 """
 
 import copy
@@ -346,7 +346,7 @@ def execute(shop: Shop, name: str, arguments: dict[str, Any]) -> tuple[str, Any,
 # ------------------------------------------------------------------------------------------------- one conversation
 
 SLIPS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    # Mistakes that models make and mend at the next try.
+    # Mistakes that models make and put right at the next try.
     "find_customer_by_email": lambda a: {"email": a["email"].split("@")[0]},
     "search_orders": lambda a: {**a, "status": "open"},
     "get_order": lambda a: {"order_id": a["order_id"][2:]},
@@ -1252,7 +1252,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
                     awaiting.add(name)
                 elif name in awaiting:
                     awaiting.remove(name)
-                    made.append("mended")
+                    made.append("put right")
             if message.get("refusal"):
                 made.append("refusal")
             elif not message.get("tool_calls"):
@@ -1260,7 +1260,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
         counts.update(made)
         for kind in made:
             groups.setdefault(kind, set()).add(group)
-    decisions = sum(counts.values()) - counts["failed calls"] - counts["mended"]
+    decisions = sum(counts.values()) - counts["failed calls"] - counts["put right"]
     lines = [
         f"{len(rows)} conversations, {len(names)} groups, {decisions} decisions "
         f"({decisions / len(rows):.1f} a conversation), {counts['failed calls']} failed calls",

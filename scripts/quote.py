@@ -45,20 +45,26 @@ revision: str | None = None
 
 
 def main(check: bool) -> None:
-    documents = [str(path) for path in documents_that_quote()]
     if not check:
-        if cog("-r", "-p", PRESENT, *documents):
+        if cog("-r", "-p", PRESENT, *documents_that_quote()):
             raise UserError("a document could not be written")
         return
-    with contextlib.redirect_stdout(io.StringIO()):
-        same = cog("--check", "-p", COMMITTED, *documents) == 0
-    if not same and cog("--check", "--diff", "-p", PRESENT, *documents):
+    found = [differences(results) for results in (COMMITTED, PRESENT)]
+    if all(found):
+        print(min(found, key=len))
         raise UserError("README or docs quote what has changed since; run `make docs`")
 
 
-def documents_that_quote() -> list[Path]:
+def differences(results: str) -> str:
+    """What rewriting the documents would change; empty if nothing."""
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        changed = cog("--check", "--diff", "-p", results, *documents_that_quote())
+    return (said.getvalue() or "cog failed") if changed else ""
+
+
+def documents_that_quote() -> list[str]:
     found = sorted(path for pattern in DOCUMENTS for path in ROOT.glob(pattern))
-    return [path for path in found if "[[[cog" in path.read_text(encoding="utf-8")]
+    return [str(path) for path in found if "[[[cog" in path.read_text(encoding="utf-8")]
 
 
 def cog(*arguments: str) -> int:
