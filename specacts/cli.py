@@ -1,4 +1,4 @@
-"""The `specacts` command: look at one's own traces, and point the pipeline at them.
+"""The `specacts` command: look at your own traces, and point the pipeline at them.
 
     specacts validate traces.jsonl
     specacts inspect traces.jsonl
@@ -14,7 +14,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -26,14 +26,17 @@ from specacts.core.words import ACTION_TYPES
 from specacts.recipe import asking_form
 from specacts.traces.formats.openai_chat import Conversation
 from specacts.traces.ingest import fitted
-from specacts.traces.reader import Duplicate, Reader, Reject
+from specacts.traces.reader import Duplicate, Read, Reader, Reject
 from specacts.traces.stream import Place, find_files, locate, size
 from specacts.traces.tool_types import TypeMap, draft, load_type_map
+
+if TYPE_CHECKING:  # imported where it is needed: it takes seconds
+    from specacts.transcripts.render import Renderer
 
 EXITS = "\n\nExit codes: 0 fine; 1 something is wrong with the traces or the request; 2 a wrong command line."
 app = typer.Typer(
     name="specacts",
-    help="Bring your own agent's conversations into the pipeline: look at them, mend them, use them.",
+    help="Bring your own agent's conversations into the pipeline: look at them, fix them, use them.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -65,7 +68,7 @@ SkipInvalid = Annotated[
 
 
 def main() -> None:
-    """The console script: what a user can mend is one line on stderr."""
+    """The console script: what a user can fix is one line on stderr."""
     with one_line_errors():
         app(prog_name="specacts")
 
@@ -132,9 +135,12 @@ class _Found(NamedTuple):
     shown: Episode | None
 
 
-def _survey(conversations: Iterable[Any], config: Config, renderer: Any, sample: int) -> _Found:
+def _survey(conversations: Iterable[Read], config: Config, renderer: "Renderer | None", sample: int) -> _Found:
     """Count conversations; the `sample`-th is shown, or the last. Prints the first problem of an invalid one."""
-    counts, by_type, rules, notes = (Counter() for _ in range(4))
+    counts: Counter[str] = Counter()
+    by_type: Counter[str] = Counter()
+    rules: Counter[str] = Counter()
+    notes: Counter[str] = Counter()
     lengths: list[int] = []
     shown = None
     for found in conversations:
@@ -265,7 +271,7 @@ def _type_map(path: Path | None) -> TypeMap:
     return load_type_map(path) if path else RULES_ALONE
 
 
-def _read(place: Place, reader: Reader) -> Iterator[Any]:
+def _read(place: Place, reader: Reader) -> Iterator[Read]:
     """Every conversation of a place, behind a progress bar where somebody looks on."""
     from tqdm import tqdm
 
@@ -274,7 +280,7 @@ def _read(place: Place, reader: Reader) -> Iterator[Any]:
         yield from reader.read(place, progress.update)
 
 
-def _renderer(config: Config) -> Any:
+def _renderer(config: Config) -> "Renderer | None":
     """The cheap model's renderer; None before the models are there."""
     base = Path("models/base/cheap")
     if not (base / "tokenizer.json").is_file():
@@ -289,7 +295,7 @@ def printable(text: str) -> str:
     return "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs") else "\ufffd" for c in text)
 
 
-def _length(episode: Episode, renderer: Any) -> int:
+def _length(episode: Episode, renderer: "Renderer | None") -> int:
     if renderer is None:
         return sum(len(step.action.content if isinstance(step, Act) else step.content) for step in episode.steps)
     return sum(len(window.ids) for window in renderer.windows(episode))
