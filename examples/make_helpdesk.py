@@ -6,7 +6,8 @@
 The shop is small and real: its tools are Python functions, every call in the file was executed, errors included, and
 what a call changes is seen by later calls of the same conversation. What users and agent say is scripted: a task of
 `TASKS` names a scenario, a customer, the words the user begins with (one conversation for each of them), mistakes the
-agent makes and puts right, and what the user wants afterwards. Everything is invented; the same bytes come out every time.
+agent makes and puts right, and what the user wants afterwards. Everything is invented; the same bytes come out every
+time.
 """
 
 import copy
