@@ -1,4 +1,4 @@
-"""Bring in one's own conversations as episodes.
+"""Bring in your own conversations as episodes.
 
     python -m stages.ingest
 
