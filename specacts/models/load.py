@@ -66,7 +66,7 @@ def model_size(model: torch.nn.Module) -> ModelSize:
     body = sum(p.numel() for p in model.model.parameters()) - embedding.numel()
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     width = config.num_attention_heads * head_dim
-    return ModelSize(body, head_of(model).weight.numel(), config.num_hidden_layers, width)
+    return ModelSize(body=body, head=head_of(model).weight.numel(), layers=config.num_hidden_layers, attention=width)
 
 
 def head_of(model: torch.nn.Module) -> torch.nn.Module:
