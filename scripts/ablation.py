@@ -20,8 +20,10 @@ from typing import Any, NamedTuple
 
 from specacts.config import Config, load_config
 from specacts.core.errors import UserError, one_line_errors
-from specacts.core.files import read_json, rounded, write_json
-from specacts.evaluation.ablation import effects, read_outcomes
+from specacts.core.files import rounded
+from specacts.evaluation.ablation import Ablation, Base, effects, load_ablation, read_outcomes
+from specacts.evaluation.ablation import Experiment as Undone
+from specacts.evaluation.results import Evaluation
 
 RECIPE = "configs/recipe/v3.yaml"
 RESULT = Path("metrics/ablation.json")
@@ -76,7 +78,7 @@ def main() -> None:
         ]
     done = [name for name in names if name not in failed]
     if done:
-        write_json(RESULT, collected(config, done))
+        collected(config, done).save(RESULT)
         run_dvc("repro", "report")
     if failed:
         raise UserError(f"ablation: {', '.join(failed)} failed; see {LOGS}/<name>.log. The others were collected")
@@ -108,45 +110,48 @@ def run(name: str, jobs: int) -> bool:
     return done.returncode == 0
 
 
-def collected(config: Config, names: list[str]) -> dict[str, Any]:
-    """What `metrics/ablation.json` holds: the named experiments anew, the others as they were if the base is too."""
+def collected(config: Config, names: list[str]) -> Ablation:
+    """What `metrics/ablation.json` holds: the named experiments again, the others as they were if the base is too."""
     import dvc.api
 
     level, model = config.acceptance.level, config.cost.model
     settings = (level, model, config.scale.bootstrap, config.seed)
     base = read_outcomes(Path(OUTCOMES).read_text(encoding="utf-8"), "v3")
-    result = {
-        "scale": config.scale_name,
-        "level": level,
-        "cost_model": model,
-        "decisions": len(base.places),
-        "groups": len(set(base.groups)),
-        "base": {"auroc": aurocs(read_json(Path(EVALUATION))), "policies": effects(base, base, *settings)},
-    }
-    earlier = read_json(RESULT) if RESULT.is_file() else {}
-    kept = (
-        earlier.get("experiments", {})
-        if all(earlier.get(key) == value for key, value in rounded(result).items())
-        else {}
+    result = Ablation(
+        scale=config.scale_name,
+        level=level,
+        cost_model=model,
+        decisions=len(base.places),
+        groups=len(set(base.groups)),
+        base=Base(auroc=aurocs(Evaluation.load(Path(EVALUATION))), policies=effects(base, base, *settings)),
+        experiments={},
     )
+    earlier = load_ablation(RESULT) if RESULT.is_file() else None
+    kept = earlier.experiments if earlier and _base(earlier) == _base(result) else {}
     found = {}
     for name, experiment in EXPERIMENTS.items():
         if name in names:
             other = read_outcomes(dvc.api.read(OUTCOMES, rev=experiment.name), experiment.name)
-            found[name] = {
-                "what": experiment.what,
-                "settings": list(experiment.settings),
-                "auroc": aurocs(json.loads(dvc.api.read(EVALUATION, rev=experiment.name))),
-                "policies": effects(base, other, *settings),
-            }
+            evaluation = json.loads(dvc.api.read(EVALUATION, rev=experiment.name))
+            found[name] = Undone(
+                what=experiment.what,
+                settings=experiment.settings,
+                auroc=aurocs(Evaluation.model_validate(evaluation)),
+                policies=effects(base, other, *settings),
+            )
         elif name in kept:
             found[name] = kept[name]
-    return result | {"experiments": found}
+    return result.model_copy(update={"experiments": found})
 
 
-def aurocs(evaluation: dict[str, Any]) -> dict[str, float]:
+def _base(ablation: Ablation) -> Any:
+    """All but the experiments, as the file has it."""
+    return rounded(ablation.model_dump(mode="json", exclude={"experiments"}))
+
+
+def aurocs(evaluation: Evaluation) -> dict[str, float]:
     """How well the judges' scores order right and wrong proposals, by policy that goes by them."""
-    return {"C": evaluation["verifier"]["strong_auroc"], "D": evaluation["verifier"]["auroc"]}
+    return {"C": evaluation.verifier.strong_auroc.value, "D": evaluation.verifier.auroc.value}
 
 
 def run_dvc(*arguments: str, capture: bool = False) -> str:

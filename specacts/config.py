@@ -16,17 +16,26 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from specacts.core.errors import UserError
 from specacts.core.words import ROLES, ActionType, Level, Role
+from specacts.policies.table import PROMISING
 
 Model = TypeVar("Model", bound=BaseModel)
-Promising = Literal["C", "D", "E", "F", "G"]
-"""Policies that can carry a guarantee: H's score is fitted on the very groups that would have to prove it."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _promises(letter: str) -> str:
+    if letter not in PROMISING:
+        raise ValueError(f"no guarantee can be had for it; choose from {', '.join(PROMISING)}")
+    return letter
+
+
+Promising = Annotated[str, AfterValidator(_promises)]
+"""A policy that can carry a guarantee (policies/table.py)."""
 
 
 class _Strict(BaseModel):

@@ -8,65 +8,67 @@ and `metrics/answer.json` (decisions a second, tokens, seconds). Everything afte
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from specacts.config import Config, load_config
+from specacts.answering.records import AnswerMetrics, Candidate, metrics
+from specacts.config import load_config
+from specacts.core.episodes import Episode, decisions, load_episodes
 from specacts.core.errors import one_line_errors
-from specacts.core.files import published_dir, write_json, write_jsonl
+from specacts.core.files import published_dir, write_jsonl
 from specacts.core.process import stage
-from specacts.core.words import ROLES, Role
-from specacts.recipe import asking_form, freezes, gives_rewards, shows_confidence
+from specacts.core.results import save_table
+from specacts.core.words import ROLES
+from specacts.traces.split import spread
 
-MODELS, DATA = Path("models"), Path("data")
+if TYPE_CHECKING:
+    from specacts.answering.ask import Asked, Reading
+    from specacts.answering.roles import Asking, Voice
+
+MODELS, DATA, METRICS = Path("models"), Path("data"), Path("metrics/answer.json")
 SPLITS = ("calibrate", "test")
+
+Rows = dict[tuple[str, int], dict[str, Any]]
+"""Rows of answers by episode and decision, filled role by role."""
 
 
 def main() -> None:
     config = load_config(Path("."))
-    from specacts.core.episodes import load_episodes
-    from specacts.models.load import load_model, model_size
-    from specacts.traces.split import spread
-    from specacts.transcripts.render import load_renderer
+    # Imported here: torch takes seconds, and a wrong configuration should not have to wait for it.
+    from specacts.answering.roles import asking, load_voice
+    from specacts.models.load import model_size
 
-    scale = config.scale
-    started = time.perf_counter()
+    scale, started = config.scale, time.perf_counter()
+    how = asking(config.recipe, config.acceptance, scale.answer)
     most = {"calibrate": scale.answer.calibrate_episodes, "test": scale.answer.test_episodes}
-    episodes = {
-        split: spread(load_episodes(DATA / "split" / f"{split}.jsonl"), most[split], config.seed) for split in SPLITS
-    }
-    sizes, recorded = {}, {split: {} for split in SPLITS}
+    episodes = {s: spread(load_episodes(DATA / "split" / f"{s}.jsonl"), most[s], config.seed) for s in SPLITS}
+    recorded: dict[str, Rows] = {split: {} for split in SPLITS}
+    sizes = {}
     for role in ROLES:  # cheap first: the others judge its proposals
-        base = MODELS / "base" / role
-        renderer = load_renderer(base, scale.render, asking_form(config.recipe, role))
-        adapter = None if freezes(config.recipe, role) else MODELS / role
-        rewards = gives_rewards(config.recipe, role)
-        model = load_model(base, adapter, scale.device, scale.dtype, rewards)
-        sizes[role] = model_size(model)._asdict()
+        voice = load_voice(MODELS, role, scale, config.recipe)
+        sizes[role] = model_size(voice.model)
         for split in SPLITS:
-            ask_all(role, model, renderer, episodes[split], recorded[split], config, split)
-        del model
+            ask_all(voice, episodes[split], recorded[split], how, config.seed, f"answer {split}: {role}")
+        del voice
     with published_dir(DATA / "answers") as out:
         for split in SPLITS:
             write_jsonl(out / f"{split}.jsonl", recorded[split].values())
-        write_json(out / "models.json", sizes)
-    write_json(Path("metrics/answer.json"), summary(recorded, time.perf_counter() - started))
+        save_table(out / "models.json", sizes)
+    found: AnswerMetrics = metrics(recorded, time.perf_counter() - started)
+    found.save(METRICS)
 
 
-def ask_all(
-    role: Role, model: Any, renderer: Any, episodes: list, rows: dict[tuple[str, int], dict], config: Config, split: str
-) -> None:
-    """Add one role's answers to `rows`, keyed by (episode, decision)."""
+def ask_all(voice: "Voice", episodes: list[Episode], rows: Rows, how: "Asking", seed: int, doing: str) -> None:
+    """Add one role's answers to `rows`."""
     from tqdm import tqdm
 
     from specacts.answering.ask import batches, read
-    from specacts.core.episodes import decisions
 
-    total = sum(len(decisions(episode)) for episode in episodes)
-    with tqdm(total=total, desc=f"answer {split}: {role}", unit="decision") as progress:
-        for batch in batches(renderer, episodes, config.seed):
-            reading = read(model, [window[0].window for window in batch])
+    role, total = voice.role, sum(len(decisions(episode)) for episode in episodes)
+    with tqdm(total=total, desc=doing, unit="decision") as progress:
+        for batch in batches(voice.renderer, episodes, seed):
+            reading = read(voice.model, [window[0].window for window in batch])
             asked = [a for window in batch for a in window]
-            answers = ask(role, reading, renderer, asked, rows, config)
+            answers = ask(voice, reading, asked, rows, how)
             pace = [s for window, s in zip(batch, reading.seconds_per_token, strict=True) for _ in window]
             for a, answer, seconds in zip(asked, answers, pace, strict=True):
                 row = rows.setdefault((a.episode.id, a.point.decision), facts(a))
@@ -76,7 +78,7 @@ def ask_all(
             progress.update(len(asked))
 
 
-def facts(asked: Any) -> dict[str, Any]:
+def facts(asked: "Asked") -> dict[str, Any]:
     """What a row of answers says about its decision; the dictionaries are filled role by role."""
     return {
         "episode": asked.episode.id,
@@ -90,67 +92,32 @@ def facts(asked: Any) -> dict[str, Any]:
     }
 
 
-def ask(role: Role, reading: Any, renderer: Any, asked: list, rows: dict, config: Config) -> list[dict[str, Any]]:
+def ask(voice: "Voice", reading: "Reading", asked: "list[Asked]", rows: Rows, how: "Asking") -> list[dict[str, Any]]:
     """One role's answers to a batch of decisions: the fields it adds to each row."""
-    from specacts.answering.ask import propose
-    from specacts.answering.records import Candidate
+    from specacts.answering.roles import judgements, proposals
 
-    answer, seeds = config.scale.answer, [a.seed for a in asked]
-    if role == "cheap":
-        greedy = int(config.recipe.picks.among == "sampled")  # then the greedy proposal comes beside E's N
-        found = propose(reading, renderer, answer.proposals + greedy, answer.temperature, seeds)
-        picks = list(range(greedy, greedy + answer.proposals))
+    seeds = [a.seed for a in asked]
+    if voice.role == "cheap":
+        picks = list(how.picks)
+        found = proposals(voice, reading, how, how.candidates, seeds)
         return [{"cheap": dumped(candidates), "picks": picks} for candidates in found]
     proposed = [[Candidate.model_validate(c) for c in rows[a.episode.id, a.point.decision]["cheap"]] for a in asked]
-    if role == "verifier":
-        return verify(reading, renderer, proposed, config)
-    acts = propose(reading, renderer, 1, answer.temperature, seeds)
-    verdicts = strong_verdicts(reading, renderer, proposed, config)
-    return [{"strong": dumped(act)[0], "strong_verdict": dumped(v)} for act, v in zip(acts, verdicts, strict=True)]
-
-
-def verify(reading: Any, renderer: Any, proposed: list, config: Config) -> list[dict[str, Any]]:
-    """The trained verifier's answers: what it says when asked, and how likely it finds the proposals itself."""
-    from specacts.answering.ask import judge, likelihood, reward
-
-    if gives_rewards(config.recipe, "verifier"):
-        return [{"verifier": dumped(v), "verifier_likelihood": []} for v in reward(reading, renderer, proposed)]
-    said = judge(reading, renderer, proposed, shows_confidence(config.recipe))
-    likely = likelihood(reading, renderer, proposed, config.acceptance.level)
+    if voice.role == "strong":
+        acts = proposals(voice, reading, how, 1, seeds)
+        verdicts = judgements(voice, reading, proposed, how, how.strong)
+        return [{"strong": dumped(act)[0], "strong_verdict": dumped(v)} for act, v in zip(acts, verdicts, strict=True)]
+    if how.verifier == "reward":
+        return [
+            {"verifier": dumped(verdicts), "verifier_likelihood": []}
+            for verdicts in judgements(voice, reading, proposed, how, "reward")
+        ]
+    # Both are recorded, whichever of them policies go by: replaying with the other one then runs no model.
+    said, likely = (judgements(voice, reading, proposed, how, score) for score in ("verdict", "likelihood"))
     return [{"verifier": dumped(a), "verifier_likelihood": dumped(b)} for a, b in zip(said, likely, strict=True)]
 
 
-def strong_verdicts(reading: Any, renderer: Any, proposed: list, config: Config) -> list:
-    """The strong model's judgement: how likely it finds a proposal; a frozen one is asked in words, like upstream's."""
-    from specacts.answering.ask import judge, likelihood
-
-    if freezes(config.recipe, "strong"):
-        return judge(reading, renderer, proposed, shows_confidence=False)
-    return likelihood(reading, renderer, proposed, config.acceptance.level)
-
-
-def dumped(values: list) -> list[dict[str, Any]]:
+def dumped(values: list[Any]) -> list[dict[str, Any]]:
     return [value.model_dump(mode="json") for value in values]
-
-
-def summary(recorded: dict[str, dict], seconds: float) -> dict[str, Any]:
-    """Counts and speed of the recording."""
-    counts = {split: len(rows) for split, rows in recorded.items()}
-    everything = [row for rows in recorded.values() for row in rows.values()]
-    return {
-        "decisions": counts,
-        "seconds": seconds,
-        "decisions_per_second": len(everything) / seconds,
-        "context_tokens": {role: sum(row["context"][role] for row in everything) for role in ROLES},
-        "generated_tokens": {
-            "cheap": sum(c["tokens"] for row in everything for c in row["cheap"]),
-            "strong": sum(row["strong"]["tokens"] for row in everything),
-        },
-        "judged_tokens": {
-            judge: sum(v["tokens"] for row in everything for n, v in enumerate(row[field]) if v["shared"] == n)
-            for judge, field in (("verifier", "verifier"), ("strong", "strong_verdict"))
-        },
-    }
 
 
 if __name__ == "__main__":

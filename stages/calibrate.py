@@ -11,33 +11,33 @@ Reads `data/answers/{calibrate.jsonl,models.json}` and `data/routes.jsonl`; no m
     data/promise.json          the cheapest policy at each risk of the menu, and what was found for `acceptance.risk`
 """
 
-import json
 import sys
 from pathlib import Path
-from typing import Any
 
-from specacts.answering.records import judged_by, load_answers
-from specacts.config import load_config
+from specacts.answering.records import load_answers
+from specacts.config import Config, load_config
 from specacts.core.errors import one_line_errors
-from specacts.core.files import write_text
 from specacts.core.process import stage
+from specacts.core.results import save_table
 from specacts.models.sizes import load_sizes
-from specacts.policies import combine
+from specacts.policies.cases import Case, greedy_right, load_routes, make_cases, signals
 from specacts.policies.choose import (
     RISKS,
-    SCORED,
     best_other,
     calibrate,
     calibrated,
     cheapest,
     fixed_thresholds,
     menu,
-    metrics,
     most_accurate,
+    on_calibrate,
     promised,
 )
+from specacts.policies.combine import Combination, cross_fitted, fit
 from specacts.policies.cost import Tariff
-from specacts.policies.probability import as_json
+from specacts.policies.decide import Threshold
+from specacts.policies.results import Asked, Promise, Thresholds
+from specacts.policies.table import SCORED
 from specacts.recipe import judge_score
 
 DATA, METRICS = Path("data"), Path("metrics/calibrate.json")
@@ -45,48 +45,68 @@ DATA, METRICS = Path("data"), Path("metrics/calibrate.json")
 
 def main() -> None:
     config = load_config(Path("."))
-    acceptance, model, level = config.acceptance, config.cost.model, config.acceptance.level
-    recorded = load_answers(DATA / "answers/calibrate.jsonl")
-    judged = combine.routed(judged_by(recorded, judge_score(config.recipe, config.acceptance)), DATA / "routes.jsonl")
-    rows, combination = combine.cross_fitted(judged, level), combine.fit(judged, level)
+    acceptance, model = config.acceptance, config.cost.model
+    cases, combination = load_cases(config)
     tariff = Tariff(load_sizes(DATA / "answers/models.json"), config.prices, config.cost.upstream)
-    fixed = fixed_thresholds(config.recipe)
 
     # Refuses a promise that cannot be made before anything is written.
-    asked = promised(rows, acceptance) if acceptance.risk is not None else None
-    fitted = calibrate(rows, tariff, acceptance, model, fixed)
-    thresholds = {
-        "policies": {name: fit.threshold for name, fit in fitted.items()},
-        "most_accurate": most_accurate(fitted, rows, tariff, acceptance, model).policy,
-        "best_other": best_other(fitted),
-    }
-    offered = menu(rows, acceptance)
-    by_risk = {f"{risk:g}": {name: safe[f"{risk:g}"] for name, safe in offered.items()} for risk in RISKS}
-    promise = {
-        "cheapest": {risk: cheapest(safe, rows, tariff, level, model).policy for risk, safe in by_risk.items()},
-        "asked": None,
-    }
-    if asked is not None:
-        chosen = cheapest(asked, rows, tariff, level, model).policy
-        settings = {"risk": acceptance.risk, "by_type": acceptance.risk_by_type}
-        promise["asked"] = {**settings, "policies": asked, "cheapest": chosen}
-    dump(DATA / "combination.json", combination._asdict())
-    dump(DATA / "calibration.json", {name: as_json(calibrated(rows, name, level)) for name in SCORED})
-    dump(DATA / "thresholds.json", thresholds)
-    dump(DATA / "promise.json", promise)
-    dump(METRICS, metrics(rows, fitted, offered, acceptance, model))
-    for name, fit in fitted.items():
-        if not fit.within_budget and name not in fixed:
+    asked = promised(cases, acceptance) if acceptance.risk is not None else None
+    fitted = calibrate(cases, tariff, acceptance, model, fixed_thresholds(config.recipe))
+    offered = menu(cases, acceptance)
+    thresholds = Thresholds(
+        policies={name: fit.threshold for name, fit in fitted.items()},
+        most_accurate=most_accurate(fitted, cases, tariff, acceptance, model).policy,
+        best_other=best_other(fitted),
+    )
+    promise = promise_of(config, cases, tariff, offered, asked)
+    maps = {name: calibrated(cases, name, acceptance.level) for name in SCORED}
+
+    combination.save(DATA / "combination.json", exact=True)
+    save_table(DATA / "calibration.json", maps, exact=True)
+    thresholds.save(DATA / "thresholds.json", exact=True)
+    promise.save(DATA / "promise.json", exact=True)
+    on_calibrate(cases, fitted, offered, acceptance, model).save(METRICS, exact=True)
+    fixed = fixed_thresholds(config.recipe)
+    for name, found in fitted.items():
+        if not found.within_budget and name not in fixed:
             print(
                 f"note: no threshold of policy {name} costs at most {acceptance.max_relative_cost:g} times A "
-                f"({model}); the most accurate one costs {fit.cost:.2f} times A",
+                f"({model}); the most accurate one costs {found.cost:.2f} times A",
                 file=sys.stderr,
             )
 
 
-def dump(path: Path, value: Any) -> None:
-    """Write JSON as it is, not rounded as by `write_json`: a threshold has to lie exactly where it was tried."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+def load_cases(config: Config) -> tuple[list[Case], Combination]:
+    """The calibrate split's decisions with all scores, H's fitted without a decision's own group; and H's score."""
+    rows = load_answers(DATA / "answers/calibrate.jsonl")
+    judge, routes = judge_score(config.recipe, config.acceptance), load_routes(DATA / "routes.jsonl", rows)
+    known, right = signals(rows, judge, routes), greedy_right(rows, config.acceptance.level)
+    combined = cross_fitted(known, right, [row.group for row in rows])
+    return make_cases(rows, judge, routes, combined), fit(known, right)
+
+
+def promise_of(
+    config: Config,
+    cases: list[Case],
+    tariff: Tariff,
+    offered: dict[str, dict[str, float]],
+    asked: dict[str, Threshold] | None,
+) -> Promise:
+    """The cheapest safe policy at each risk of the menu, and at the risk that was asked for."""
+    acceptance, model = config.acceptance, config.cost.model
+    by_risk = {f"{risk:g}": {name: safe[f"{risk:g}"] for name, safe in offered.items()} for risk in RISKS}
+    chosen = {risk: cheapest(safe, cases, tariff, acceptance.level, model).policy for risk, safe in by_risk.items()}
+    if asked is None or acceptance.risk is None:
+        return Promise(cheapest=chosen, asked=None)
+    return Promise(
+        cheapest=chosen,
+        asked=Asked(
+            risk=acceptance.risk,
+            by_type=acceptance.risk_by_type,
+            policies=asked,
+            cheapest=cheapest(asked, cases, tariff, acceptance.level, model).policy,
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -14,11 +14,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from specacts.answering.effects import load_effects
-from specacts.answering.records import judged_by, load_answers
-from specacts.config import load_config
-from specacts.core.errors import UserError, one_line_errors
-from specacts.core.files import read_json, rounded, write_json, write_text
+from specacts.answering.records import load_answers
+from specacts.config import Config, load_config
+from specacts.core.errors import one_line_errors
+from specacts.core.files import rounded, write_text
 from specacts.core.process import stage
+from specacts.core.results import load_table
 from specacts.evaluation.metrics import (
     ACCEPT_RATE,
     CONFUSION,
@@ -33,77 +34,60 @@ from specacts.evaluation.metrics import (
     run,
     run_guaranteed,
 )
-from specacts.evaluation.quality import BY_TYPE, RELIABILITY, RISK_COVERAGE, quality_by_type, reliability, risk_coverage
+from specacts.evaluation.quality import (
+    BY_TYPE,
+    RELIABILITY,
+    RISK_COVERAGE,
+    quality_by_type,
+    reliability,
+    risk_coverage,
+)
 from specacts.evaluation.stats import resample_weights
 from specacts.models.sizes import load_sizes
-from specacts.policies.choose import SCORED
-from specacts.policies.combine import load_combination, routed, with_combined
+from specacts.policies.cases import Case, load_routes, make_cases, signals
+from specacts.policies.combine import Combination, probability
 from specacts.policies.cost import Tariff
-from specacts.policies.decide import JUDGING, Threshold, always_strong, cheap_only
 from specacts.policies.probability import Calibration
+from specacts.policies.results import OnCalibrate, Promise, Thresholds
+from specacts.policies.table import SCORED
 from specacts.recipe import judge_score
 
 DATA, METRICS, PLOTS = Path("data"), Path("metrics"), Path("reports/plots")
-ASKED = "asked"
-"""The risk that `acceptance.risk` insists on, beside those of the menu."""
 
 
 def main() -> None:
     config = load_config(Path("."))
-    settings = Settings(config.acceptance.level, judge_score(config.recipe, config.acceptance), config.cost.model)
+    judge, level = judge_score(config.recipe, config.acceptance), config.acceptance.level
+    settings = Settings(level, judge, config.cost.model)
     tariff = Tariff(load_sizes(DATA / "answers/models.json"), config.prices, config.cost.upstream)
-    recorded = load_answers(DATA / "answers/test.jsonl")
-    judged = routed(judged_by(recorded, judge_score(config.recipe, config.acceptance)), DATA / "routes.jsonl")
-    rows = with_combined(judged, load_combination(DATA / "combination.json"))
-    weights = resample_weights([row.group for row in rows], config.scale.bootstrap, config.seed)
-    calibrations, same = read_maps(DATA / "calibration.json"), load_effects(DATA / "effects.jsonl", rows)
-    thresholds, majority = read_thresholds()
+    cases = load_cases(config)
+    weights = resample_weights([case.row.group for case in cases], config.scale.bootstrap, config.seed)
+    maps = load_table(DATA / "calibration.json", Calibration, SCORED)
+    same = load_effects(DATA / "effects.jsonl", [case.row for case in cases])
+    thresholds, chosen = Thresholds.load(DATA / "thresholds.json"), OnCalibrate.load(METRICS / "calibrate.json")
+    safe = chosen.safe(Promise.load(DATA / "promise.json"))
 
-    tracks = run(rows, tariff, thresholds, majority, settings.level, same)
-    safe = run_guaranteed(rows, tariff, read_safe(), same)
-    evaluation = evaluate(rows, recorded, tracks, tariff, settings, weights, safe, calibrations, same)
-    level = settings.level
-    write_csv(PLOTS / "frontier.csv", FRONTIER, frontier_points(rows, tracks, evaluation, tariff, settings))
-    write_csv(PLOTS / "confusion_A.csv", CONFUSION, confusion(rows, always_strong))
-    write_csv(PLOTS / "confusion_B.csv", CONFUSION, confusion(rows, cheap_only))
-    write_csv(PLOTS / "reliability.csv", RELIABILITY, reliability(rows, calibrations, level, weights))
-    write_csv(PLOTS / "risk_coverage.csv", RISK_COVERAGE, risk_coverage(rows, SCORED, level, weights))
-    write_csv(PLOTS / "score_by_type.csv", BY_TYPE, quality_by_type(rows, calibrations, level, weights))
-    write_csv(PLOTS / "accept_rate.csv", ACCEPT_RATE, accept_rates(rows, tracks, weights))
-    write_csv(DATA / "outcomes.csv", OUTCOME, outcomes(rows, tracks))
-    write_json(METRICS / "eval.json", evaluation)
-
-
-def read_thresholds() -> tuple[dict[str, float], str]:
-    """The thresholds by policy, and the commonest type. Raises `UserError` where one is missing or malformed."""
-    path, other = DATA / "thresholds.json", METRICS / "calibrate.json"
-    values, metrics = read_json(path), read_json(other)
-    try:
-        return {name: float(values["policies"][name]) for name in JUDGING}, str(metrics["majority"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} or {other}: {error} is missing or wrong; run `dvc repro calibrate`") from error
+    tracks = run(cases, tariff, thresholds.policies, chosen.majority, level, same)
+    kept = run_guaranteed(cases, tariff, safe, same)
+    evaluation = evaluate(cases, tracks, tariff, settings, weights, kept, maps, same)
+    write_csv(PLOTS / "frontier.csv", FRONTIER, frontier_points(cases, tracks, evaluation, tariff, settings))
+    write_csv(PLOTS / "confusion_A.csv", CONFUSION, confusion(cases, "A"))
+    write_csv(PLOTS / "confusion_B.csv", CONFUSION, confusion(cases, "B"))
+    write_csv(PLOTS / "reliability.csv", RELIABILITY, reliability(cases, maps, level, weights))
+    write_csv(PLOTS / "risk_coverage.csv", RISK_COVERAGE, risk_coverage(cases, SCORED, level, weights))
+    write_csv(PLOTS / "score_by_type.csv", BY_TYPE, quality_by_type(cases, maps, level, weights))
+    write_csv(PLOTS / "accept_rate.csv", ACCEPT_RATE, accept_rates(cases, tracks, weights))
+    write_csv(DATA / "outcomes.csv", OUTCOME, outcomes(cases, tracks))
+    evaluation.save(METRICS / "eval.json")
 
 
-def read_safe() -> dict[str, dict[str, Threshold]]:
-    """Guaranteed thresholds by policy and risk: those of the menu, and of the risk that was asked for."""
-    path, other = METRICS / "calibrate.json", DATA / "promise.json"
-    values, asked = read_json(path), read_json(other)
-    try:
-        safe = {name: dict(by_risk) for name, by_risk in values["guaranteed"].items()}
-        for name, threshold in (asked["asked"] or {"policies": {}})["policies"].items():
-            safe[name][ASKED] = threshold
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} or {other}: {error!r} is missing or wrong; run `dvc repro calibrate`") from error
-    return safe
-
-
-def read_maps(path: Path) -> dict[str, Calibration]:
-    """What makes probabilities of the policies' scores. Raises `UserError` where one is missing or malformed."""
-    values = read_json(path)
-    try:
-        return {name: Calibration(**values[name]) for name in SCORED}
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path}: {error} is missing or wrong; run `dvc repro calibrate`") from error
+def load_cases(config: Config) -> list[Case]:
+    """The test split's decisions with all scores."""
+    rows = load_answers(DATA / "answers/test.jsonl")
+    judge, routes = judge_score(config.recipe, config.acceptance), load_routes(DATA / "routes.jsonl", rows)
+    combination = Combination.load(DATA / "combination.json")
+    combined = [probability(combination, known) for known in signals(rows, judge, routes)]
+    return make_cases(rows, judge, routes, combined)
 
 
 def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable]) -> None:

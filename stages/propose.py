@@ -8,38 +8,35 @@ Writes `data/proposals.jsonl` (a greedy and N-1 sampled proposals a decision, la
 
 from pathlib import Path
 
+from specacts.answering.proposals import Proposed, save_proposals, summary
 from specacts.config import load_config
+from specacts.core.episodes import decisions, load_episodes
 from specacts.core.errors import one_line_errors
 from specacts.core.files import write_json
 from specacts.core.process import stage
-from specacts.recipe import asking_form
+from specacts.traces.split import spread
 
 MODELS, DATA = Path("models"), Path("data")
 
 
 def main() -> None:
     config = load_config(Path("."))
+    # Imported here: torch takes seconds, and a wrong configuration should not have to wait for it.
     from tqdm import tqdm
 
-    from specacts.answering.ask import batches, propose, read
-    from specacts.answering.proposals import Proposed, save_proposals, summary
-    from specacts.core.episodes import decisions, load_episodes
-    from specacts.models.load import load_model
-    from specacts.traces.split import spread
-    from specacts.transcripts.render import load_renderer
+    from specacts.answering.ask import batches, read
+    from specacts.answering.roles import asking, load_voice, proposals
 
     scale = config.scale
-    renderer = load_renderer(MODELS / "base" / "cheap", scale.render, asking_form(config.recipe, "cheap"))
-    model = load_model(MODELS / "base" / "cheap", MODELS / "cheap", scale.device, scale.dtype)
+    voice = load_voice(MODELS, "cheap", scale, config.recipe)
+    how = asking(config.recipe, config.acceptance, scale.answer)
     episodes = spread(load_episodes(DATA / "split" / "verify.jsonl"), scale.answer.verify_episodes, config.seed)
     rows = []
     with tqdm(total=sum(len(decisions(e)) for e in episodes), desc="propose", unit="decision") as progress:
-        for batch in batches(renderer, episodes, config.seed):
+        for batch in batches(voice.renderer, episodes, config.seed):
             asked = [a for window in batch for a in window]
-            reading = read(model, [window[0].window for window in batch])
-            found = propose(
-                reading, renderer, scale.answer.proposals, scale.answer.temperature, [a.seed for a in asked]
-            )
+            reading = read(voice.model, [window[0].window for window in batch])
+            found = proposals(voice, reading, how, how.proposals, [a.seed for a in asked])
             rows += [
                 Proposed(episode=a.episode.id, decision=a.point.decision, gold=a.gold, candidates=tuple(candidates))
                 for a, candidates in zip(asked, found, strict=True)

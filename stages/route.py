@@ -6,16 +6,15 @@ Reads `data/proposals.jsonl` (whether the cheap model's greedy proposals were ri
 `data/router.json`, `data/routes.jsonl` and `metrics/route.json`. No model runs; no label of calibrate or test is read.
 """
 
-import json
 from pathlib import Path
 
 from specacts.answering.proposals import load_proposals
 from specacts.config import load_config
 from specacts.core.episodes import agrees, decisions, load_episodes
 from specacts.core.errors import UserError, one_line_errors
-from specacts.core.files import write_json, write_jsonl, write_text
+from specacts.core.files import write_jsonl
 from specacts.core.process import stage
-from specacts.policies.router import Example, features, fit, routes
+from specacts.policies.router import Example, RouteMetrics, features, fit, routes
 
 DATA = Path("data")
 
@@ -25,21 +24,16 @@ def main() -> None:
     examples = load_examples(config.acceptance.level)
     found = fit(examples, config.seed)
     asked = [e for split in ("calibrate", "test") for e in load_episodes(DATA / f"split/{split}.jsonl")]
-    router = found.router._asdict()
-    # Not write_json, which rounds.
-    write_text(DATA / "router.json", json.dumps(router, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    found.router.save(DATA / "router.json", exact=True)
     write_jsonl(DATA / "routes.jsonl", routes(found.router, asked))
-    write_json(
-        Path("metrics/route.json"),
-        {
-            "decisions": len(examples),
-            "groups": len({example.group for example in examples}),
-            "base_rate": sum(example.right for example in examples) / len(examples),
-            "auroc": found.auroc,
-            "log_loss": found.log_loss,
-            "strength": found.strength,
-        },
-    )
+    RouteMetrics(
+        decisions=len(examples),
+        groups=len({example.group for example in examples}),
+        base_rate=sum(example.right for example in examples) / len(examples),
+        auroc=found.auroc,
+        log_loss=found.log_loss,
+        strength=found.strength,
+    ).save(Path("metrics/route.json"))
 
 
 def load_examples(level: str) -> list[Example]:

@@ -7,15 +7,17 @@ one token costs each model. Policies are replayed over these rows in seconds, wi
     sizes = load_sizes(Path("data/answers/models.json"))
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from specacts.core.episodes import Action
 from specacts.core.errors import UserError
 from specacts.core.files import read_models
-from specacts.core.words import ROLES, JudgeScore, Role
+from specacts.core.results import Result
+from specacts.core.words import ROLES, Role
 
 
 class _Strict(BaseModel):
@@ -64,9 +66,6 @@ class Answers(_Strict):
     window, context: by role, as each reads transcripts of its own form: the number of the window the decision is in,
     and the tokens before it there; a model that answered earlier in the same window has part of them cached.
     seconds_per_token: what reading one context token took each model.
-
-    Made of these and of the context afterwards, without a model, and not recorded: route, the router's probability
-    that the cheap model's action will be right (router.py); combined, all scores in one (combine.py).
     """
 
     episode: str
@@ -83,8 +82,6 @@ class Answers(_Strict):
     verifier_likelihood: tuple[Verdict, ...]
     strong_verdict: tuple[Verdict, ...]
     seconds_per_token: dict[Role, float]
-    route: float | None = None
-    combined: float | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> "Answers":
@@ -99,13 +96,6 @@ class Answers(_Strict):
             if missing:
                 raise ValueError(f"{field} lacks {', '.join(missing)}")
         return self
-
-
-def judged_by(rows: list[Answers], score: JudgeScore) -> list[Answers]:
-    """The rows with the verifier's verdicts that policies are to go by."""
-    if score != "likelihood":
-        return rows
-    return [row.model_copy(update={"verifier": row.verifier_likelihood}) for row in rows]
 
 
 def load_answers(path: Path) -> list[Answers]:
@@ -124,3 +114,48 @@ def load_answers(path: Path) -> list[Answers]:
     if not rows:
         raise UserError(f"{path}: no answers in it; the split is empty")
     return rows
+
+
+class Judged(Result):
+    """Tokens that the judges read for their verdicts, shared computations counted once."""
+
+    verifier: int
+    strong: int
+
+
+class Generated(Result):
+    """Tokens that the proposers generated."""
+
+    cheap: int
+    strong: int
+
+
+class AnswerMetrics(Result):
+    """`metrics/answer.json`: counts and speed of the recording; decisions by split, context tokens by role."""
+
+    decisions: dict[str, int]
+    seconds: float
+    decisions_per_second: float
+    context_tokens: dict[Role, int]
+    generated_tokens: Generated
+    judged_tokens: Judged
+
+
+def metrics(recorded: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]], seconds: float) -> AnswerMetrics:
+    """What was recorded, rows as they are written, by split and by episode and decision."""
+    everything = [row for rows in recorded.values() for row in rows.values()]
+
+    def judged(field: str) -> int:
+        return sum(v["tokens"] for row in everything for n, v in enumerate(row[field]) if v["shared"] == n)
+
+    return AnswerMetrics(
+        decisions={split: len(rows) for split, rows in recorded.items()},
+        seconds=seconds,
+        decisions_per_second=len(everything) / seconds,
+        context_tokens={role: sum(row["context"][role] for row in everything) for role in ROLES},
+        generated_tokens=Generated(
+            cheap=sum(c["tokens"] for row in everything for c in row["cheap"]),
+            strong=sum(row["strong"]["tokens"] for row in everything),
+        ),
+        judged_tokens=Judged(verifier=judged("verifier"), strong=judged("strong_verdict")),
+    )

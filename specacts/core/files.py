@@ -47,7 +47,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write metrics-style JSON: rounded floats, the keys' own order, a final newline, no NaN."""
-    write_text(path, json.dumps(rounded(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_exact_json(path, rounded(value))
+
+
+def write_exact_json(path: Path, value: Any) -> None:
+    """The same, but for the rounding."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def compact_json(value: Any) -> str:

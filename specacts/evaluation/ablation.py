@@ -10,14 +10,19 @@ can be subtracted.
 
 import csv
 import io
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from specacts.core.errors import UserError
-from specacts.evaluation.metrics import LEVELS, OUTCOME, POLICIES
-from specacts.evaluation.stats import mean, ratio, resample_weights, spread_out
+from specacts.core.files import read_json
+from specacts.core.results import Estimate, Result
+from specacts.core.words import Level
+from specacts.evaluation.metrics import LEVELS, OUTCOME
+from specacts.evaluation.stats import mean, ratio, resample_weights
 from specacts.policies.cost import COST_MODELS
+from specacts.policies.table import POLICIES
 
 
 class Outcomes(NamedTuple):
@@ -54,9 +59,52 @@ def read_outcomes(text: str, name: str) -> Outcomes:
     )
 
 
-def effects(
-    base: Outcomes, other: Outcomes, level: str, model: str, resamples: int, seed: int
-) -> dict[str, dict[str, Any]]:
+class Effect(Result):
+    """A policy in another experiment: accuracy and cost there, and their differences to the base's."""
+
+    accuracy: Estimate
+    accuracy_effect: Estimate
+    cost: Estimate
+    cost_effect: Estimate
+
+
+class Undone(Result):
+    """What an experiment undoes, in words and as settings, and what that does to every policy.
+
+    auroc: of the scores that C and D go by.
+    """
+
+    what: str
+    settings: tuple[str, ...]
+    auroc: dict[str, float]
+    policies: dict[str, Effect]
+
+
+class Base(Result):
+    """The experiment that the others are compared with."""
+
+    auroc: dict[str, float]
+    policies: dict[str, Effect]
+
+
+class Ablation(Result):
+    """What `metrics/ablation.json` holds where `make ablation` ran."""
+
+    scale: str
+    level: Level
+    cost_model: str
+    decisions: int
+    groups: int
+    base: Base
+    experiments: dict[str, Undone]
+
+
+def load_ablation(path: Path) -> Ablation | None:
+    """Read `metrics/ablation.json`; None where nobody ran the ablation."""
+    return Ablation.load(path) if read_json(path) else None
+
+
+def effects(base: Outcomes, other: Outcomes, level: str, model: str, resamples: int, seed: int) -> dict[str, Effect]:
     """By policy: accuracy and cost in `other`, and their differences to `base`, each with its interval.
 
     Raises `UserError` where the two were not made of the same decisions.
@@ -68,10 +116,10 @@ def effects(
     result = {}
     for policy in POLICIES:
         right, spent = other.right[policy][level], other.cost[policy][model]
-        result[policy] = {
-            **spread_out("accuracy", mean(right, weights)),
-            **spread_out("accuracy_effect", mean(right - base.right[policy][level], weights)),
-            **spread_out("cost", ratio(spent, unit, weights)),
-            **spread_out("cost_effect", ratio(spent - base.cost[policy][model], unit, weights)),
-        }
+        result[policy] = Effect(
+            accuracy=mean(right, weights),
+            accuracy_effect=mean(right - base.right[policy][level], weights),
+            cost=ratio(spent, unit, weights),
+            cost_effect=ratio(spent - base.cost[policy][model], unit, weights),
+        )
     return result

@@ -1,18 +1,21 @@
 """Cost against accuracy: what a policy is worth over all budgets, which are dominated, and what is left to win.
 
-    curves = {name: curve(rows, name, accept, reject, tariff, "flops") for name in JUDGING}
+    curves = {name: curve(cases, name, accept, reject, tariff, "flops") for name in JUDGING}
     area(curves["D"], ends, weights)          # mean accuracy over all budgets between B's cost and A's
 
 Everything here looks at test data, thresholds included: it compares policies, and chooses nothing.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from specacts.answering.records import Answers
-from specacts.evaluation.stats import Estimate, estimate
+from specacts.core.results import Estimate
+from specacts.evaluation.stats import estimate
+from specacts.policies.cases import Case
 from specacts.policies.cost import Tariff, sweep
 
 BUDGETS = 101
@@ -50,10 +53,10 @@ def episode_weights(rows: Sequence[Answers], weights: np.ndarray) -> np.ndarray:
 
 
 def curve(
-    rows: Sequence[Answers], name: str, accept: np.ndarray, reject: np.ndarray, tariff: Tariff, model: str
+    cases: Sequence[Case], name: str, accept: np.ndarray, reject: np.ndarray, tariff: Tariff, model: str
 ) -> Curve:
-    """Judging policy `name` at every threshold worth trying. accept, reject: whether each side is right, [rows]."""
-    swept = sweep(rows, name, tariff)
+    """Judging policy `name` at every threshold worth trying. accept, reject: whether each side is right, [cases]."""
+    swept, rows = sweep(cases, name, tariff), [case.row for case in cases]
     right = [by_episode(rows, np.where(point.accepted, accept, reject)) for point in swept]
     order = list(dict.fromkeys(row.episode for row in rows))
     cost = [[getattr(point.by_episode[episode], model) for episode in order] for point in swept]
@@ -61,19 +64,19 @@ def curve(
 
 
 def perfect_router(
-    rows: Sequence[Answers], cheap: np.ndarray, strong: np.ndarray, extra: np.ndarray, tariff: Tariff, model: str
+    cases: Sequence[Case], cheap: np.ndarray, strong: np.ndarray, extra: np.ndarray, tariff: Tariff, model: str
 ) -> Curve:
     """Who knows beforehand which model will be right: no policy of these two models does better at any budget.
 
     The strong model acts only where it alone is right, first where that costs least; with more money than that takes
-    there is nothing to gain. cheap, strong: whether each is right; extra: what A pays more than B, [rows]. Exact where
+    there is nothing to gain. cheap, strong: whether each is right; extra: what A pays more than B, [cases]. Exact where
     a decision's cost does not depend on earlier ones (fractional knapsack), that is without caches.
     """
     needed = (strong > 0) & (cheap == 0)
     rank = np.empty(len(extra))
     rank[np.argsort(extra, kind="stable")] = np.arange(1, len(extra) + 1)
     worth = np.where(needed, 0.5 * rank / len(extra), 1.0)
-    known = [row.model_copy(update={"route": float(value)}) for row, value in zip(rows, worth, strict=True)]
+    known = [replace(case, route=float(value)) for case, value in zip(cases, worth, strict=True)]
     found = curve(known, "G", cheap, strong, tariff, model)
     return Curve(found.right[:-1], found.cost[:-1])  # all but asking the strong model everywhere
 

@@ -1,6 +1,6 @@
 """How good the scores are that decide: at ranking right proposals above wrong ones, and as probabilities.
 
-    score_quality(rows, calibrations, "type", weights)["D"]["brier_calibrated"]
+    score_quality(cases, calibrations, "type", weights)["D"].brier_calibrated
 
 Scores are of the cheap model's greedy proposal; the interval of every figure is a bootstrap over groups (`stats.py`).
 """
@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from specacts.answering.records import Answers, judged_by
-from specacts.core.episodes import agrees
+from specacts.answering.records import Answers
+from specacts.core.results import spread_out
 from specacts.core.words import ACTION_TYPES, JudgeScore, Level
+from specacts.evaluation.results import ScoreQuality, VerifierQuality
 from specacts.evaluation.stats import (
     auroc,
     auroc_difference,
@@ -21,9 +22,8 @@ from specacts.evaluation.stats import (
     calibration_error,
     mean,
     ratio,
-    spread_out,
 )
-from specacts.policies.decide import score
+from specacts.policies.cases import Case, greedy_right, verdicts_of
 from specacts.policies.probability import Calibration, apply
 
 FEWEST = 20
@@ -35,9 +35,7 @@ BY_TYPE = ("policy", "action_type", "proposals", *(f"{name}{end}" for name in QU
 Cells = tuple[str | float | None, ...]
 
 
-def verifier_quality(
-    rows: list[Answers], level: Level, judge: JudgeScore, weights: np.ndarray
-) -> dict[str, float | None]:
+def verifier_quality(rows: list[Answers], level: Level, judge: JudgeScore, weights: np.ndarray) -> VerifierQuality:
     """AUROC of scores for "the cheap model's greedy proposal is right": the one that D and E go by, and others.
 
     verdict: what the trained verifier says when asked, its P(ACCEPT) or reward. confidence: the cheap model's
@@ -45,81 +43,82 @@ def verifier_quality(
     strong model's probability of the proposal, policy C's score (of a frozen one, its P(ACCEPT)). Where the proposals
     are all right or all wrong there is nothing to rank, and each is 0.5.
     """
-    greedy = [row.cheap[0] for row in rows]
-    right = _greedy_right(rows, level)
+    greedy, right = [row.cheap[0] for row in rows], np.array(greedy_right(rows, level))
+    used = [verdicts_of(row, judge)[0].score for row in rows]
+    confidence = [candidate.confidence for candidate in greedy]
     scores = {
-        "auroc": [row.verifier[0].score for row in judged_by(rows, judge)],
+        "auroc": used,
         "verdict_auroc": [row.verifier[0].score for row in rows],
-        "confidence_auroc": [candidate.confidence for candidate in greedy],
+        "confidence_auroc": confidence,
         "logprob_auroc": [np.exp(candidate.logprob / candidate.tokens) for candidate in greedy],
         "strong_auroc": [row.strong_verdict[0].score for row in rows],
     }
-    result: dict[str, float | None] = {}
-    for name, values in scores.items():
-        result |= spread_out(name, auroc(values, right, weights), empty=0.5)
-    gain = auroc_difference(scores["auroc"], scores["confidence_auroc"], right, weights)
-    return (
-        result | spread_out("auroc_minus_confidence", gain, empty=0.0) | spread_out("base_rate", mean(right, weights))
+    return VerifierQuality(
+        **{name: auroc(values, right, weights).otherwise(0.5) for name, values in scores.items()},
+        auroc_minus_confidence=auroc_difference(used, confidence, right, weights).otherwise(0.0),
+        base_rate=mean(right, weights),
     )
 
 
 def score_quality(
-    rows: list[Answers], calibrations: Mapping[str, Calibration], level: Level, weights: np.ndarray
-) -> dict[str, dict[str, float | None]]:
-    """How good each judge's score of the greedy proposal is: at ranking, and as a probability, raw and calibrated.
-
-    rows: as judged. By policy.
-    """
-    right = _greedy_right(rows, level)
+    cases: list[Case], calibrations: Mapping[str, Calibration], level: Level, weights: np.ndarray
+) -> dict[str, ScoreQuality]:
+    """How good each judge's score of the greedy proposal is: at ranking, and as a probability, raw and calibrated."""
+    right = _right(cases, level)
     result = {}
     for name, calibration in calibrations.items():
-        raw = np.array([score(row, name) for row in rows])
+        raw = _scores(cases, name)
         result[name] = _quality(raw, apply(calibration, raw), right, weights)
     return result
 
 
-def _greedy_right(rows: list[Answers], level: Level) -> np.ndarray:
-    return np.array([agrees(row.cheap[0].action, row.gold, level) for row in rows])
+def _right(cases: list[Case], level: Level) -> np.ndarray:
+    return np.array(greedy_right([case.row for case in cases], level))
 
 
-def _quality(raw: np.ndarray, true: np.ndarray, right: np.ndarray, weights: np.ndarray) -> dict[str, float | None]:
-    return {
-        **spread_out("base_rate", mean(right, weights)),
-        **spread_out("auroc", auroc(raw, right, weights), empty=0.5),
-        **spread_out("average_precision", average_precision(raw, right, weights), empty=0.0),
-        **spread_out("brier", brier(raw, right, weights)),
-        **spread_out("brier_calibrated", brier(true, right, weights)),
-        **spread_out("ece", calibration_error(raw, right, weights)),
-        **spread_out("ece_calibrated", calibration_error(true, right, weights)),
-    }
+def _scores(cases: list[Case], name: str) -> np.ndarray:
+    return np.array([case.sides[name].score for case in cases])
+
+
+def _quality(raw: np.ndarray, true: np.ndarray, right: np.ndarray, weights: np.ndarray) -> ScoreQuality:
+    return ScoreQuality(
+        base_rate=mean(right, weights),
+        auroc=auroc(raw, right, weights).otherwise(0.5),
+        average_precision=average_precision(raw, right, weights).otherwise(0.0),
+        brier=brier(raw, right, weights),
+        brier_calibrated=brier(true, right, weights),
+        ece=calibration_error(raw, right, weights),
+        ece_calibrated=calibration_error(true, right, weights),
+    )
 
 
 # -- data of the plots --------------------------------------------------------------------------------------
 
 
 def quality_by_type(
-    rows: list[Answers], calibrations: Mapping[str, Calibration], level: Level, weights: np.ndarray
+    cases: list[Case], calibrations: Mapping[str, Calibration], level: Level, weights: np.ndarray
 ) -> Iterator[Cells]:
     """Rows of `BY_TYPE`: `score_quality` by the type that was proposed, where it was at least `FEWEST` times."""
-    right = _greedy_right(rows, level)
-    proposed = np.array([row.cheap[0].action.type if row.cheap[0].action else "" for row in rows])
+    right = _right(cases, level)
+    actions = [case.cheap[0].action for case in cases]
+    proposed = np.array([action.type if action else "" for action in actions])
     for name, calibration in calibrations.items():
-        raw = np.array([score(row, name) for row in rows])
+        raw = _scores(cases, name)
         true = apply(calibration, raw)
         for action_type in ACTION_TYPES:
             own = proposed == action_type
             if own.sum() >= FEWEST:
                 found = _quality(raw[own], true[own], right[own], weights[:, own])
-                yield (name, action_type, int(own.sum()), *found.values())
+                yield (name, action_type, int(own.sum()), *found.model_dump().values())
 
 
 def reliability(
-    rows: list[Answers], calibrations: Mapping[str, Calibration], level: Level, weights: np.ndarray
+    cases: list[Case], calibrations: Mapping[str, Calibration], level: Level, weights: np.ndarray
 ) -> Iterator[Cells]:
     """Rows of `RELIABILITY`: greedy proposals in bins of equal mass by score, raw and calibrated (kind)."""
-    right = _greedy_right(rows, level).astype(float)
+    right = _right(cases, level).astype(float)
     for name, calibration in calibrations.items():
-        raw = np.array([score(row, name) for row in rows])
+        raw = _scores(cases, name)
         for kind, values in (("raw", raw), ("calibrated", apply(calibration, raw))):
             index = bins(values)
             for number in range(index.max() + 1):
@@ -128,12 +127,12 @@ def reliability(
                 yield (name, kind, float(values[index == number].mean()), *found, int(own.sum()))
 
 
-def risk_coverage(rows: list[Answers], names: Sequence[str], level: Level, weights: np.ndarray) -> Iterator[Cells]:
+def risk_coverage(cases: list[Case], names: Sequence[str], level: Level, weights: np.ndarray) -> Iterator[Cells]:
     """Rows of `RISK_COVERAGE`: the share of greedy proposals accepted, best scores first, and how many are wrong."""
-    wrong = 1.0 - _greedy_right(rows, level)
+    wrong = 1.0 - _right(cases, level)
     for name in names:
-        order = np.argsort([-score(row, name) for row in rows], kind="stable")
-        for count in sorted({max(1, round(len(rows) * part / 40)) for part in range(2, 41)}):
-            taken = np.zeros(len(rows))
+        order = np.argsort(-_scores(cases, name), kind="stable")
+        for count in sorted({max(1, round(len(cases) * part / 40)) for part in range(2, 41)}):
+            taken = np.zeros(len(cases))
             taken[order[:count]] = 1
-            yield (name, count / len(rows), *spread_out("error", ratio(wrong * taken, taken, weights)).values())
+            yield (name, count / len(cases), *spread_out("error", ratio(wrong * taken, taken, weights)).values())

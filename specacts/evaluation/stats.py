@@ -9,25 +9,12 @@ are somewhat too narrow.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
+from specacts.core.results import Estimate
+
 INTERVAL = (2.5, 97.5)
-
-
-class Estimate(NamedTuple):
-    """A value and its 95 % interval; NaN where there is nothing to take it from."""
-
-    value: float
-    low: float
-    high: float
-
-
-def spread_out(name: str, estimate: Estimate, empty: float | None = None) -> dict[str, float | None]:
-    """`name`, `name_low`, `name_high`; `empty` where there is no such number (JSON has no NaN)."""
-    values = zip((name, f"{name}_low", f"{name}_high"), estimate, strict=True)
-    return {key: value if np.isfinite(value) else empty for key, value in values}
 
 
 def resample_weights(groups: Sequence[str], resamples: int, seed: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
     tasks = assignments(episodes, raw, timeout=10)
     agents = [Agent("D", task, tariff, limit=10) for task in tasks]
-    for attempt in run(policies(thresholds)["D"], agents, simulators, Models(models, renderers, config)):
+    for attempt in run(partial(act, "D", threshold=0.7), agents, simulators, Models(voices, how, seed=0)):
         attempt.turns, attempt.given_up
 
 Elsewhere policies are replayed over answers recorded in contexts that hold the right actions. Here the very same
@@ -26,12 +26,12 @@ from typing import Any, NamedTuple
 
 import torch
 
-from specacts.answering.ask import Reading, judge, likelihood, propose, reward
+from specacts.answering.ask import Reading
 from specacts.answering.decode import Prefix
-from specacts.answering.records import Verdict
+from specacts.answering.records import Candidate, Verdict
+from specacts.answering.roles import Asking, Voice, judgements, proposals
 from specacts.answering.session import Session
 from specacts.bfcl.simulator import Simulator, SimulatorTimeout
-from specacts.config import Config
 from specacts.core.episodes import Act, Action, Episode, Observation, Step
 from specacts.core.errors import UserError
 from specacts.core.observations import EXECUTION_ERROR, is_error
@@ -39,8 +39,7 @@ from specacts.core.seeds import decision_seed
 from specacts.core.words import Role
 from specacts.live.tasks import Assignment, succeeds
 from specacts.policies.cost import Cached, Charge, Tariff, step
-from specacts.policies.decide import GREEDY, Outcome, Policy
-from specacts.recipe import freezes, judge_score, shows_confidence
+from specacts.policies.decide import GREEDY, Outcome
 from specacts.transcripts.render import Renderer
 
 FAILURES = 3
@@ -49,9 +48,9 @@ GIVEN_UP = ("steps", "failures", "timeout", "crash")
 """Why an episode is given up: too many actions in a turn, or failures in a row, or a simulator that hung or broke."""
 QUOTED = 80
 """Most characters of a malformed reply that the agent is shown again."""
-ASKED: dict[str, Role] = {"cheap": "cheap", "verifier": "verifier", "strong_verdict": "strong", "strong": "strong"}
+ASKED: dict[str, Role] = {"cheap": "cheap", "verdicts": "verifier", "strong_verdict": "strong", "strong": "strong"}
 """The fields of a row that models are asked for, and which model."""
-JUDGEMENTS = ("verifier", "strong_verdict")
+JUDGEMENTS = ("verdicts", "strong_verdict")
 DUE = Act(action=Action(type="final_answer"))
 """Stands where an action is due; nothing of it is read."""
 
@@ -68,7 +67,24 @@ class Missing(Exception):
 
 
 class Row(SimpleNamespace):
-    """As much of an `Answers` row as has been asked for. made: how fields are made that no model is asked for."""
+    """As much of a `View` (decide.py) as has been asked for, and its place (cost.py).
+
+    made: how fields are made that no model is asked for.
+    """
+
+    made: Mapping[str, Callable[[], float]]
+    episode: str
+    decision: int
+    picks: tuple[int, ...]
+    window: dict[Role, int]
+    context: dict[Role, int]
+    seconds_per_token: dict[Role, float]
+    cheap: tuple[Candidate, ...]
+    strong: Candidate
+    verdicts: tuple[Verdict, ...]
+    strong_verdict: tuple[Verdict, ...]
+    route: float
+    combined: float
 
     def __getattr__(self, field: str) -> Any:
         if field in self.made:
@@ -79,6 +95,8 @@ class Row(SimpleNamespace):
         raise Missing(field)
 
 
+Policy = Callable[[Row], Outcome]
+"""Such as `partial(act, "D", threshold=0.5)` (decide.py)."""
 Ask = Callable[[str, list["Agent"]], list[Any]]
 """A field that the rows of some agents lack, to its value for each."""
 
@@ -315,29 +333,31 @@ def _common(a: list[int], b: list[int]) -> int:
 
 @dataclass(frozen=True)
 class Models:
-    """The models that agents ask, each with the renderer of the form it is asked in, asked as the answer stage does."""
+    """The models that agents ask, in the way that answers are recorded (answering/roles.py)."""
 
-    models: Mapping[Role, torch.nn.Module]
-    renderers: Mapping[Role, Renderer]
-    config: Config
+    voices: Mapping[Role, Voice]
+    how: Asking
+    seed: int
 
     def __call__(self, field: str, agents: list[Agent]) -> list[Any]:
         """The field's value for each agent, from one batched question."""
         role = ASKED[field]
-        reading, renderer = self.read(role, agents), self.renderers[role]
+        voice, reading = self.voices[role], self.read(role, agents)
         if field in JUDGEMENTS:
-            return list(map(tuple, self.verdicts(role, reading, [list(agent.row.cheap) for agent in agents])))
+            proposed = [list(agent.row.cheap) for agent in agents]
+            return list(map(tuple, judgements(voice, reading, proposed, self.how, self.how.score(role))))
         count = 1 + max(agents[0].row.picks) if role == "cheap" else 1
-        seeds = [decision_seed(self.config.seed, a.row.episode, a.row.decision) for a in agents]
-        found = propose(reading, renderer, count, self.config.scale.answer.temperature, seeds)
+        seeds = [decision_seed(self.seed, a.row.episode, a.row.decision) for a in agents]
+        found = proposals(voice, reading, self.how, count, seeds)
         return list(map(tuple, found)) if role == "cheap" else [candidate for (candidate,) in found]
 
     def read(self, role: Role, agents: list[Agent]) -> Reading:
         """Each agent's context, as far as the role has not read it yet."""
+        voice = self.voices[role]
         for agent in agents:
-            trunk = agent.trunks.setdefault(role, Trunk(self.models[role]))
+            trunk = agent.trunks.setdefault(role, Trunk(voice.model))
             if role not in agent.row.context:
-                window, ids = context(self.renderers[role], agent.episode)
+                window, ids = context(voice.renderer, agent.episode)
                 agent.row.seconds_per_token[role] = trunk.read(ids)
                 agent.row.window[role], agent.row.context[role] = window, len(ids)
         trunks = [agent.trunks[role] for agent in agents]
@@ -347,15 +367,3 @@ class Models:
             first=torch.cat([trunk.first for trunk in trunks]),
             seconds_per_token=[agent.row.seconds_per_token[role] for agent in agents],
         )
-
-    def verdicts(self, role: Role, reading: Reading, proposed: list[list]) -> list[list[Verdict]]:
-        """The verifier's verdicts, or the strong model's: how likely it finds a proposal; a frozen one is asked."""
-        config, renderer = self.config, self.renderers[role]
-        score = judge_score(config.recipe, config.acceptance) if role == "verifier" else "likelihood"
-        if freezes(config.recipe, role):
-            score = "verdict"
-        if score == "reward":
-            return reward(reading, renderer, proposed)
-        if score == "likelihood":
-            return likelihood(reading, renderer, proposed, config.acceptance.level)
-        return judge(reading, renderer, proposed, role == "verifier" and shows_confidence(config.recipe))

@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from specacts.evaluation.stats import mean, ratio, resample_weights, spread_out
+from specacts.core.results import Estimate, Result
+from specacts.evaluation.stats import mean, ratio, resample_weights
 from specacts.live.agents import GIVEN_UP, Attempt
 from specacts.policies.cost import COST_MODELS, total
-
-# -- results --------------------------------------------------------------------------------------------------
 
 
 def line(attempt: Attempt) -> dict[str, Any]:
@@ -22,50 +21,72 @@ def line(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def summary(attempts: Sequence[Attempt], resamples: int, seed: int) -> dict[str, Any]:
-    """What `metrics/live.json` holds: the same keys for every policy. All of them, A among them, tried all episodes.
+class LivePolicy(Result):
+    """What a policy's attempts came to. cost: relative to A's; cost_per_episode: money in millionths."""
+
+    turn_success: Estimate
+    turn_success_minus_A: Estimate
+    acting_turn_success: Estimate
+    episode_success: Estimate
+    steps_per_episode: Estimate
+    cheap_share: Estimate
+    calls: int
+    failed_calls: int
+    malformed: int
+    given_up: dict[str, int]
+    cost_per_episode: dict[str, float | int]
+    cost: dict[str, Estimate]
+
+
+class LiveMetrics(Result):
+    """`metrics/live.json`: by policy, the best other one as `other`; no policy where nothing could be tried."""
+
+    episodes: int
+    turns: int
+    acting_turns: int
+    groups: int
+    policies: dict[str, LivePolicy]
+
+
+def summary(attempts: Sequence[Attempt], resamples: int, seed: int) -> LiveMetrics:
+    """What attempts came to. All policies, A among them, tried all episodes.
 
     Intervals are 95 % bootstraps that resample groups, the same ones for every policy.
     """
     ordered = sorted(attempts, key=lambda attempt: attempt.episode)
     by_policy = {attempt.policy: [a for a in ordered if a.policy == attempt.policy] for attempt in attempts}
-    if not attempts:
-        return {"episodes": 0, "turns": 0, "acting_turns": 0, "groups": 0, "policies": {}}
-    strong = by_policy["A"]
+    strong = by_policy.get("A", [])
     groups = [attempt.group for attempt in strong]
-    weights = resample_weights(groups, resamples, seed)
-    return {
-        "episodes": len(strong),
-        "turns": sum(len(attempt.turns) for attempt in strong),
-        "acting_turns": sum(sum(attempt.acting) for attempt in strong),
-        "groups": len(set(groups)),
-        "policies": {name: _metrics(own, strong, weights) for name, own in by_policy.items()},
-    }
+    weights = resample_weights(groups, resamples, seed) if attempts else np.empty((0, 0))
+    return LiveMetrics(
+        episodes=len(strong),
+        turns=sum(len(attempt.turns) for attempt in strong),
+        acting_turns=sum(sum(attempt.acting) for attempt in strong),
+        groups=len(set(groups)),
+        policies={name: _metrics(own, strong, weights) for name, own in by_policy.items()},
+    )
 
 
-def _metrics(own: list[Attempt], strong: list[Attempt], weights: np.ndarray) -> dict[str, Any]:
-    """One policy's attempts beside A's at the same episodes. cost: relative to A's; money itself is in millionths."""
+def _metrics(own: list[Attempt], strong: list[Attempt], weights: np.ndarray) -> LivePolicy:
+    """One policy's attempts beside A's at the same episodes."""
     turns, steps = [len(a.turns) for a in own], [len(a.actors) for a in own]
     won, lead = [sum(a.turns) for a in own], [sum(a.turns) - sum(b.turns) for a, b in zip(own, strong, strict=True)]
     costs, reference = ([total(a.charges)._asdict() for a in each] for each in (own, strong))
     acting = [sum(a.acting) for a in own]
     acted = [sum(won and due for won, due in zip(a.turns, a.acting, strict=True)) for a in own]
-    relative: dict[str, float | None] = {}
-    for model in COST_MODELS:
-        relative |= spread_out(model, ratio([c[model] for c in costs], [c[model] for c in reference], weights))
     absolute = {model: sum(c[model] for c in costs) / len(costs) for model in COST_MODELS}
     absolute["money"] *= 1e6  # metrics are rounded to four digits
-    return {
-        **spread_out("turn_success", ratio(won, turns, weights)),
-        **spread_out("turn_success_minus_A", ratio(lead, turns, weights)),
-        **spread_out("acting_turn_success", ratio(acted, acting, weights), empty=0.0),
-        **spread_out("episode_success", mean([all(a.turns) for a in own], weights)),
-        **spread_out("steps_per_episode", mean(steps, weights)),
-        **spread_out("cheap_share", ratio([a.actors.count("cheap") for a in own], steps, weights)),
-        "calls": sum(a.calls for a in own),
-        "failed_calls": sum(a.failed for a in own),
-        "malformed": sum(a.malformed for a in own),
-        "given_up": {why: sum(a.given_up == why for a in own) for why in GIVEN_UP},
-        "cost_per_episode": {model: round(v) if "flops" in model else v for model, v in absolute.items()},
-        "cost": relative,
-    }
+    return LivePolicy(
+        turn_success=ratio(won, turns, weights),
+        turn_success_minus_A=ratio(lead, turns, weights),
+        acting_turn_success=ratio(acted, acting, weights).otherwise(0.0),
+        episode_success=mean([all(a.turns) for a in own], weights),
+        steps_per_episode=mean(steps, weights),
+        cheap_share=ratio([a.actors.count("cheap") for a in own], steps, weights),
+        calls=sum(a.calls for a in own),
+        failed_calls=sum(a.failed for a in own),
+        malformed=sum(a.malformed for a in own),
+        given_up={why: sum(a.given_up == why for a in own) for why in GIVEN_UP},
+        cost_per_episode={model: round(v) if "flops" in model else v for model, v in absolute.items()},
+        cost={m: ratio([c[m] for c in costs], [c[m] for c in reference], weights) for m in COST_MODELS},
+    )

@@ -1,42 +1,33 @@
 """Choose accept thresholds on the calibrate split: the most accurate one that a cost budget allows, and safe ones.
 
-    fitted = calibrate(rows, tariff, config.acceptance, config.cost.model, fixed_thresholds(config.recipe))
+    fitted = calibrate(cases, tariff, config.acceptance, config.cost.model, fixed_thresholds(config.recipe))
     fitted["D"].threshold
-    menu(rows, config.acceptance)["D"]["0.1"]        # shown to lose no more than 10 points (guarantee.py)
-    promised(rows, config.acceptance)["D"]           # at the risk that was asked for, by action type
+    menu(cases, config.acceptance)["D"]["0.1"]        # shown to lose no more than 10 points (guarantee.py)
+    promised(cases, config.acceptance)["D"]           # at the risk that was asked for, by action type
 
-Rows are judged, routed and combined. Where a recipe fixes thresholds, the split only tells what they do. A threshold
+Where a recipe fixes thresholds, the split only tells what they do. A threshold
 that is merely the best is one of a few hundred on a few hundred decisions: what it reached here is a little flattered,
 and nothing is guaranteed about other data. Test data is never seen.
 """
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from specacts.answering.records import Answers
 from specacts.config import Acceptance, Recipe
 from specacts.core.episodes import agrees
 from specacts.core.errors import UserError
 from specacts.core.files import rounded
-from specacts.core.words import ACTION_TYPES, Level
-from specacts.policies.cost import Swept, Tariff, charges, sweep, total
-from specacts.policies.decide import (
-    ALWAYS,
-    JUDGING,
-    NEVER,
-    Outcome,
-    Policy,
-    Threshold,
-    always_strong,
-    cheap_only,
-    choices,
-    score,
-)
+from specacts.core.words import ACTION_TYPES, ActionType, Level
+from specacts.policies.cases import Case, greedy_right
+from specacts.policies.cost import Charge, Swept, Tariff, charges, sweep, total
+from specacts.policies.decide import ALWAYS, NEVER, Outcome, Threshold, act
 from specacts.policies.guarantee import Evidence, certified, certified_by_kind, evidence_of, groups_needed, repeated
 from specacts.policies.probability import Calibration, choose
+from specacts.policies.results import Fitted, OnCalibrate
+from specacts.policies.table import JUDGING, RUN_LIVE
 
 EVEN = 0.5
 """Even odds, of a reward 0: where a recipe fixes its thresholds."""
@@ -44,24 +35,6 @@ RISKS = (0.05, 0.1, 0.15, 0.2)
 """Losses of accuracy to the strong model that the menu offers."""
 TIMES = (2, 4, 8)
 """How many times the groups the projection assumes."""
-SCORED = ("C", "D", "F", "G", "H")
-"""The policies that score the greedy proposal: their scores can be compared, and made probabilities."""
-LIVE = ("A", "B", "D")
-"""What runs on the simulators in any case; the best other one is chosen here."""
-
-
-class Fitted(NamedTuple):
-    """A policy's threshold and what it did on the calibrate split.
-
-    gain: its accuracy minus the strong model's. cost: relative to always asking strong.
-    """
-
-    threshold: float
-    within_budget: bool
-    accuracy: float
-    gain: float
-    accept_rate: float
-    cost: float
 
 
 class Chosen(NamedTuple):
@@ -78,7 +51,7 @@ def fixed_thresholds(recipe: Recipe) -> dict[str, float]:
 
 
 def calibrate(
-    rows: list[Answers],
+    cases: list[Case],
     tariff: Tariff,
     acceptance: Acceptance,
     model: str,
@@ -87,32 +60,39 @@ def calibrate(
     """The threshold of every judging policy: the best one, or the one that is fixed. model: what the budget counts."""
     fitted = {}
     for name in JUDGING:
-        swept = [at(rows, name, fixed[name], tariff)] if fixed and name in fixed else sweep(rows, name, tariff)
-        fitted[name] = best(_fits(rows, name, swept, tariff, acceptance, model))
+        swept = [at(cases, name, fixed[name], tariff)] if fixed and name in fixed else sweep(cases, name, tariff)
+        fitted[name] = best(_fits(cases, name, swept, tariff, acceptance, model))
     return fitted
 
 
-def at(rows: list[Answers], name: str, threshold: float, tariff: Tariff) -> Swept:
+def at(cases: list[Case], name: str, threshold: float, tariff: Tariff) -> Swept:
     """Judging policy `name` at one given threshold."""
-    outcomes = [JUDGING[name](threshold)(row) for row in rows]
+    outcomes = [act(name, case, threshold) for case in cases]
     accepted = tuple(bool(outcome.accepted) for outcome in outcomes)
-    return Swept(threshold, accepted, total(charges(rows, outcomes, tariff)), {})
+    return Swept(threshold, accepted, spent(cases, outcomes, tariff), {})
 
 
 def _fits(
-    rows: list[Answers], name: str, swept: list[Swept], tariff: Tariff, acceptance: Acceptance, model: str
+    cases: list[Case], name: str, swept: list[Swept], tariff: Tariff, acceptance: Acceptance, model: str
 ) -> list[Fitted]:
-    strong = total(charges(rows, [always_strong(row) for row in rows], tariff))
-    both = choices(rows, name)
-    accept = np.array(correct(rows, [choice.accept for choice in both], acceptance.level))
-    reject = np.array(correct(rows, [choice.reject for choice in both], acceptance.level))
+    strong = spent(cases, [act("A", case) for case in cases], tariff)
+    accept, reject = right_sides(cases, name, acceptance.level)
     found = []
     for point in swept:
         taken = np.array(point.accepted)
         right = int(np.where(taken, accept, reject).sum())
         relative = round(getattr(point.charge, model) / getattr(strong, model), 9)  # float noise must not break a tie
-        affordable, gain = relative <= acceptance.max_relative_cost, (right - int(reject.sum())) / len(rows)
-        found.append(Fitted(point.threshold, affordable, right / len(rows), gain, float(taken.mean()), relative))
+        affordable, gain = relative <= acceptance.max_relative_cost, (right - int(reject.sum())) / len(cases)
+        found.append(
+            Fitted(
+                threshold=point.threshold,
+                within_budget=affordable,
+                accuracy=right / len(cases),
+                gain=gain,
+                accept_rate=float(taken.mean()),
+                cost=relative,
+            )
+        )
     return found
 
 
@@ -132,25 +112,25 @@ def share(acceptance: Acceptance, tests: int = 1) -> float:
     return (1 - acceptance.confidence) / (len(acceptance.policies) * tests)
 
 
-def menu(rows: list[Answers], acceptance: Acceptance) -> dict[str, dict[str, float]]:
+def menu(cases: list[Case], acceptance: Acceptance) -> dict[str, dict[str, float]]:
     """By policy and risk of `RISKS`, the lowest threshold shown to be safe; `NEVER` where none is.
 
     At each risk, the thresholds of all policies are safe together with the wanted confidence.
     """
     result = {}
     for name in acceptance.policies:
-        evidence = evidence_for(rows, name, acceptance.level)
+        evidence = evidence_for(cases, name, acceptance.level)
         found = {f"{risk:g}": certified(evidence, risk, share(acceptance)) for risk in RISKS}
         result[name] = {risk: NEVER if threshold is None else threshold for risk, threshold in found.items()}
     return result
 
 
-def projected(rows: list[Answers], acceptance: Acceptance) -> dict[str, dict[str, dict[str, float]]]:
+def projected(cases: list[Case], acceptance: Acceptance) -> dict[str, dict[str, dict[str, float]]]:
     """What a larger calibrate split would show, were its groups like these: the share accepted at safe thresholds.
 
     By how many times the groups (`TIMES`), by policy, by risk. Nothing is certified by this: it says what to expect.
     """
-    evidences = {name: evidence_for(rows, name, acceptance.level) for name in acceptance.policies}
+    evidences = {name: evidence_for(cases, name, acceptance.level) for name in acceptance.policies}
     result: dict[str, dict[str, dict[str, float]]] = {}
     for times in TIMES:
         result[str(times)] = {}
@@ -162,19 +142,19 @@ def projected(rows: list[Answers], acceptance: Acceptance) -> dict[str, dict[str
     return result
 
 
-def promised(rows: list[Answers], acceptance: Acceptance) -> dict[str, Threshold]:
+def promised(cases: list[Case], acceptance: Acceptance) -> dict[str, Threshold]:
     """By policy, thresholds that keep `acceptance.risk`, and of each type in `risk_by_type` its own risk.
 
     Types without a risk of their own share one threshold, which keeps `risk` over their proposals taken together. A
     type whose risk is 0 is never accepted, which needs no proof. G knows no type before it decides: its one threshold
     has to keep every type's risk. Raises `UserError` where the split has too few groups to show anything.
     """
-    enough_groups(rows, acceptance)
-    return {name: _promised(rows, name, acceptance) for name in acceptance.policies}
+    enough_groups(len({case.row.group for case in cases}), acceptance)
+    return {name: _promised(cases, name, acceptance) for name in acceptance.policies}
 
 
-def _promised(rows: list[Answers], name: str, acceptance: Acceptance) -> Threshold:
-    evidence = evidence_for(rows, name, acceptance.level)
+def _promised(cases: list[Case], name: str, acceptance: Acceptance) -> Threshold:
+    evidence = evidence_for(cases, name, acceptance.level)
     by_type = acceptance.risk_by_type
     others = np.where(np.isin(evidence.kinds, list(by_type)), evidence.kinds, "")
     risks = {kind: risk for kind, risk in by_type.items() if risk > 0} | {"": acceptance.risk}
@@ -186,11 +166,10 @@ def _promised(rows: list[Answers], name: str, acceptance: Acceptance) -> Thresho
     return max(thresholds.values()) if name == "G" else thresholds
 
 
-def enough_groups(rows: list[Answers], acceptance: Acceptance) -> None:
+def enough_groups(have: int, acceptance: Acceptance) -> None:
     """Raises `UserError` where even a policy without any loss could not be shown to keep `acceptance.risk`."""
     tests = 1 + sum(risk > 0 for risk in acceptance.risk_by_type.values())
     needed = groups_needed(acceptance.risk, share(acceptance, tests))
-    have = len({row.group for row in rows})
     if have < needed:
         raise UserError(
             f"acceptance.risk: {acceptance.risk:g} cannot be promised with confidence {acceptance.confidence:g} for "
@@ -206,26 +185,26 @@ def _counted(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def evidence_for(rows: list[Answers], name: str, level: Level) -> Evidence:
+def evidence_for(cases: list[Case], name: str, level: Level) -> Evidence:
     """What the split says of accepting each of judging policy `name`'s proposals."""
-    both = choices(rows, name)
-    accept = np.array(correct(rows, [choice.accept for choice in both], level), dtype=float)
-    reject = np.array(correct(rows, [choice.reject for choice in both], level), dtype=float)
-    proposed = [choice.accept.action for choice in both]
+    accept, reject = right_sides(cases, name, level)
+    sides = [case.sides[name] for case in cases]
+    proposed = [side.accept.action for side in sides]
     kinds = [action.type if action else "" for action in proposed]
-    return evidence_of([score(row, name) for row in rows], reject - accept, [row.group for row in rows], kinds)
+    losses = reject.astype(float) - accept.astype(float)
+    return evidence_of([side.score for side in sides], losses, [case.row.group for case in cases], kinds)
 
 
 # -- choosing a policy --------------------------------------------------------------------------------------
 
 
 def most_accurate(
-    fitted: Mapping[str, Fitted], rows: list[Answers], tariff: Tariff, acceptance: Acceptance, model: str
-):
+    fitted: Mapping[str, Fitted], cases: list[Case], tariff: Tariff, acceptance: Acceptance, model: str
+) -> Chosen:
     """The most accurate policy within the cost budget, A and B included; ties go to the cheaper."""
     options = {name: (fit.gain, fit.cost) for name, fit in fitted.items() if fit.within_budget}
-    for name, policy in (("A", always_strong), ("B", cheap_only)):
-        gain, cost = _standing(rows, policy, tariff, acceptance.level, model)
+    for name in ("A", "B"):
+        gain, cost = _standing(cases, name, None, tariff, acceptance.level, model)
         if cost <= acceptance.max_relative_cost:
             options[name] = (gain, cost)
     name = max(options, key=lambda one: (options[one][0], -options[one][1]), default="A")
@@ -235,68 +214,87 @@ def most_accurate(
 def best_other(fitted: Mapping[str, Fitted]) -> str:
     """The judging policy that runs live beside `LIVE`: within budget if there is one, then by gain, then by cost."""
     return max(
-        (name for name in fitted if name not in LIVE), key=lambda n: (fitted[n][1], fitted[n].gain, -fitted[n].cost)
+        (name for name in fitted if name not in RUN_LIVE),
+        key=lambda n: (fitted[n].within_budget, fitted[n].gain, -fitted[n].cost),
     )
 
 
-def cheapest(safe: Mapping[str, Threshold], rows: list[Answers], tariff: Tariff, level: Level, model: str) -> Chosen:
+def cheapest(safe: Mapping[str, Threshold], cases: list[Case], tariff: Tariff, level: Level, model: str) -> Chosen:
     """Of the policies at safe thresholds, the one that cost least on the calibrate split; A where none is cheaper.
 
     All of them are safe together, so choosing among them breaks no promise.
     """
-    spent = {"A": 1.0}
+    costs = {"A": 1.0}
     for name, threshold in safe.items():
-        spent[name] = _standing(rows, JUDGING[name](threshold), tariff, level, model)[1]
-    name = min(spent, key=lambda one: spent[one])
+        costs[name] = _standing(cases, name, threshold, tariff, level, model)[1]
+    name = min(costs, key=lambda one: costs[one])
     return Chosen(name, safe.get(name))
 
 
-def _standing(rows: list[Answers], policy: Policy, tariff: Tariff, level: Level, model: str) -> tuple[float, float]:
+def _standing(
+    cases: list[Case], name: str, threshold: Threshold | None, tariff: Tariff, level: Level, model: str
+) -> tuple[float, float]:
     """A policy's accuracy minus A's, and its cost over A's."""
-    mine, strong = [policy(row) for row in rows], [always_strong(row) for row in rows]
-    gain = sum(correct(rows, mine, level)) - sum(correct(rows, strong, level))
-    spent, unit = (getattr(total(charges(rows, outcomes, tariff)), model) for outcomes in (mine, strong))
-    return gain / len(rows), spent / unit
+    mine, strong = [act(name, case, threshold) for case in cases], [act("A", case) for case in cases]
+    gain = sum(correct(cases, mine, level)) - sum(correct(cases, strong, level))
+    cost, unit = (getattr(spent(cases, outcomes, tariff), model) for outcomes in (mine, strong))
+    return gain / len(cases), cost / unit
 
 
 # -- the rest -----------------------------------------------------------------------------------------------
 
 
-def calibrated(rows: list[Answers], name: str, level: Level) -> Calibration:
+def calibrated(cases: list[Case], name: str, level: Level) -> Calibration:
     """What makes probabilities of judging policy `name`'s scores of greedy proposals."""
-    right = [agrees(row.cheap[0].action, row.gold, level) for row in rows]
-    return choose([score(row, name) for row in rows], right, [row.group for row in rows])
+    right = greedy_right([case.row for case in cases], level)
+    return choose([case.sides[name].score for case in cases], right, [case.row.group for case in cases])
 
 
-def correct(rows: list[Answers], outcomes: list[Outcome], level: Level) -> list[bool]:
+def correct(cases: list[Case], outcomes: list[Outcome], level: Level) -> list[bool]:
     """Whether each outcome agrees with the gold action at `level`."""
-    return [agrees(outcome.action, row.gold, level) for row, outcome in zip(rows, outcomes, strict=True)]
+    return [agrees(outcome.action, case.row.gold, level) for case, outcome in zip(cases, outcomes, strict=True)]
 
 
-def commonest_type(rows: list[Answers]) -> str:
+def right_sides(cases: list[Case], name: str, level: Level) -> tuple[np.ndarray, np.ndarray]:
+    """Whether accepting, and rejecting, would be right: boolean [cases] each."""
+    sides = [case.sides[name] for case in cases]
+    accept = np.array(correct(cases, [side.accept for side in sides], level), dtype=bool)
+    return accept, np.array(correct(cases, [side.reject for side in sides], level), dtype=bool)
+
+
+def spent(cases: list[Case], outcomes: list[Outcome], tariff: Tariff) -> Charge:
+    """What these outcomes cost together."""
+    return total(charges([case.row for case in cases], outcomes, tariff))
+
+
+def commonest_type(cases: list[Case]) -> ActionType:
     """The gold action type of most decisions (of equals, the first by name): what the majority baseline answers."""
-    counts = Counter(row.gold.type for row in rows)
+    counts = Counter(case.row.gold.type for case in cases)
     return min(counts, key=lambda action_type: (-counts[action_type], action_type))
 
 
-def metrics(
-    rows: list[Answers],
+def on_calibrate(
+    cases: list[Case],
     fitted: Mapping[str, Fitted],
-    offered: Mapping[str, Mapping[str, float]],
+    offered: dict[str, dict[str, float]],
     acceptance: Acceptance,
     cost_model: str,
-) -> dict[str, Any]:
+) -> OnCalibrate:
     """What `metrics/calibrate.json` holds: rounded, except for thresholds, which rounding would move across scores."""
-    return {
-        "decisions": len(rows),
-        "groups": len({row.group for row in rows}),
-        "level": acceptance.level,
-        "cost_model": cost_model,
-        "max_relative_cost": acceptance.max_relative_cost,
-        "confidence": acceptance.confidence,
-        "majority": commonest_type(rows),
-        "guaranteed": offered,
-        "projected": projected(rows, acceptance),
-        "groups_needed": {f"{risk:g}": groups_needed(risk, share(acceptance)) for risk in RISKS},
-        "policies": {name: {**rounded(fit._asdict()), "threshold": fit.threshold} for name, fit in fitted.items()},
-    }
+    return OnCalibrate(
+        decisions=len(cases),
+        groups=len({case.row.group for case in cases}),
+        level=acceptance.level,
+        cost_model=cost_model,
+        max_relative_cost=acceptance.max_relative_cost,
+        confidence=acceptance.confidence,
+        majority=commonest_type(cases),
+        guaranteed=offered,
+        projected=projected(cases, acceptance),
+        groups_needed={f"{risk:g}": groups_needed(risk, share(acceptance)) for risk in RISKS},
+        policies={name: _rounded(fit) for name, fit in fitted.items()},
+    )
+
+
+def _rounded(fit: Fitted) -> Fitted:
+    return Fitted(**{**rounded(fit.model_dump()), "threshold": fit.threshold})

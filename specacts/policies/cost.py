@@ -19,14 +19,15 @@ the cache; the lengths differ by a few tokens in either direction, also where an
 than it was proposed (recipe v2).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import fsum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from specacts.answering.records import Answers
 from specacts.config import Prices, UpstreamCost
+from specacts.core.words import Role
 from specacts.models.sizes import ModelSize
-from specacts.policies.decide import ALWAYS, NEVER, TIE, Call, Choice, Outcome, choices, score
+from specacts.policies.cases import Case, Side
+from specacts.policies.decide import ALWAYS, NEVER, TIE, Call, Outcome
 
 COST_MODELS = ("flops", "flops_no_cache", "seconds", "money", "upstream")
 PARTS = ("new", "cached", "generated")
@@ -36,6 +37,19 @@ MARGIN = 5 * TIE
 
 Cached = dict[str, tuple[int, int]]
 """What each model has in its cache, by role: the number of the window, and how many of its context tokens."""
+
+
+class Place(Protocol):
+    """Where a decision stands, and what reading takes there: a recorded row (`records.Answers`), or one at work."""
+
+    @property
+    def episode(self) -> str: ...
+    @property
+    def window(self) -> Mapping[Role, int]: ...
+    @property
+    def context(self) -> Mapping[Role, int]: ...
+    @property
+    def seconds_per_token(self) -> Mapping[Role, float]: ...
 
 
 class Tariff(NamedTuple):
@@ -74,7 +88,7 @@ class Swept(NamedTuple):
     by_episode: dict[str, Charge]
 
 
-def charges(rows: Sequence[Answers], outcomes: Sequence[Outcome], tariff: Tariff) -> list[Charge]:
+def charges(rows: Sequence[Place], outcomes: Sequence[Outcome], tariff: Tariff) -> list[Charge]:
     """The charge of each decision. `rows` are in order within an episode; a new window starts with an empty cache."""
     result: list[Charge] = []
     cached: Cached = {}
@@ -87,7 +101,7 @@ def charges(rows: Sequence[Answers], outcomes: Sequence[Outcome], tariff: Tariff
     return result
 
 
-def expected_charges(rows: Sequence[Answers], both: Sequence[Choice], rate: float, tariff: Tariff) -> list[Charge]:
+def expected_charges(rows: Sequence[Place], sides: Sequence[Side], rate: float, tariff: Tariff) -> list[Charge]:
     """The expected charge of each decision where a coin accepts with probability `rate`, exactly.
 
     What a call costs depends on what is cached, hence on earlier tosses: all cache states an episode can be in are
@@ -96,12 +110,12 @@ def expected_charges(rows: Sequence[Answers], both: Sequence[Choice], rate: floa
     result: list[Charge] = []
     states: dict[tuple[tuple[str, tuple[int, int]], ...], float] = {}
     episode = None
-    for row, choice in zip(rows, both, strict=True):
+    for row, side in zip(rows, sides, strict=True):
         if row.episode != episode:
             episode, states = row.episode, {(): 1.0}
         parts, following = [], {}
         for state, probability in states.items():
-            for outcome, share in ((choice.accept, rate), (choice.reject, 1 - rate)):
+            for outcome, share in ((side.accept, rate), (side.reject, 1 - rate)):
                 charged, cached = step(row, outcome, dict(state), tariff)
                 parts.append(Charge(*(probability * share * value for value in charged)))
                 key = tuple(sorted(cached.items()))
@@ -111,13 +125,13 @@ def expected_charges(rows: Sequence[Answers], both: Sequence[Choice], rate: floa
     return result
 
 
-def step(row: Answers, outcome: Outcome, cached: Cached, tariff: Tariff) -> tuple[Charge, Cached]:
+def step(row: Place, outcome: Outcome, cached: Cached, tariff: Tariff) -> tuple[Charge, Cached]:
     """The charge of one decision, and what is cached after it."""
     parts, after = itemized(row, outcome, cached, tariff)
     return total(parts), after
 
 
-def itemized(row: Answers, outcome: Outcome, cached: Cached, tariff: Tariff) -> tuple[list[Charge], Cached]:
+def itemized(row: Place, outcome: Outcome, cached: Cached, tariff: Tariff) -> tuple[list[Charge], Cached]:
     """The charge of each of a decision's calls, in their order, and what is cached after them."""
     after, parts = dict(cached), []
     for call in outcome.calls:
@@ -132,7 +146,7 @@ def itemized(row: Answers, outcome: Outcome, cached: Cached, tariff: Tariff) -> 
     return parts, after
 
 
-def _charge(row: Answers, call: Call, new: int, tariff: Tariff) -> Charge:
+def _charge(row: Place, call: Call, new: int, tariff: Tariff) -> Charge:
     context, own = row.context[call.role], sum(call.branches)
     size, rate = tariff.sizes[call.role], getattr(tariff.prices, call.role)
     parts = flops(size, context - new, new, call)
@@ -203,13 +217,14 @@ def _between(low: float, high: float) -> float:
     return next(value for value in rounded if abs(value - middle) <= reach)
 
 
-def sweep(rows: Sequence[Answers], name: str, tariff: Tariff) -> list[Swept]:
+def sweep(cases: Sequence[Case], name: str, tariff: Tariff) -> list[Swept]:
     """Judging policy `name` at every threshold worth trying (`thresholds`), from the lowest up.
 
     A higher threshold turns some acceptances into rejections and changes the cost of their episodes only: those alone
-    are charged anew, which makes the sweep about as dear as charging each episode once a decision.
+    are charged again, which makes the sweep about as expensive as charging each episode once a decision.
     """
-    both, scores = choices(list(rows), name), [score(row, name) for row in rows]
+    rows, sides = [case.row for case in cases], [case.sides[name] for case in cases]
+    scores = [side.score for side in sides]
     episodes: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
         episodes.setdefault(row.episode, []).append(number)
@@ -223,7 +238,7 @@ def sweep(rows: Sequence[Answers], name: str, tariff: Tariff) -> list[Swept]:
             at += 1
         for key in stale:
             members = episodes[key]
-            taken = [both[n].accept if accepted[n] else both[n].reject for n in members]
+            taken = [sides[n].accept if accepted[n] else sides[n].reject for n in members]
             costs[key] = total(charges([rows[n] for n in members], taken, tariff))
         stale = set()
         result.append(Swept(threshold, tuple(accepted), total(costs.values()), dict(costs)))

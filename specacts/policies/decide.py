@@ -1,4 +1,4 @@
-"""The compared policies: pure functions from recorded answers to the action taken and the calls made.
+"""Whose action is taken: what the policies of the table (table.py) do at a decision, and which calls that takes.
 
     A  always the strong model
     B  the cheap model alone
@@ -6,23 +6,46 @@
     D  cheap proposes, the trained verifier judges, strong acts on rejection
     E  cheap makes N proposals, the verifier picks the best one or rejects them all, then strong acts (recipe v2's E
        never rejects: its threshold accepts everything)
-
     F  cheap proposes and its own confidence in the type decides: no verifier, and nothing to pay for one
     G  a router decides who acts from what the context looks like, before any model is asked (router.py)
     H  as D, by verifier's score, cheap model's confidence and router's probability combined (combine.py)
 
-    outcome = policies({"C": 0.4, "D": 0.7, "E": 0.8, "F": 0.9, "G": 0.6, "H": 0.7})["D"](row)
+    act("D", view, 0.7)          # the Outcome: action taken, calls made
 
 A threshold may be one number, or one for each type of action that is proposed. A call is listed where it ran, the
-fallback included; `cost.py` turns calls into FLOPs, seconds and prices.
+fallback included; `cost.py` turns calls into FLOPs, seconds and prices. Of a `View` nothing is read that the policy
+does not need, so that at work (live/) nobody is asked in vain.
 """
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
-from specacts.answering.records import Answers, Candidate, Verdict
+from specacts.answering.records import Candidate, Verdict
 from specacts.core.episodes import Action
 from specacts.core.words import Role
+from specacts.policies.table import POLICIES
+
+
+class View(Protocol):
+    """What policies see of a decision: proposals, verdicts and scores; see `records.Answers` and `cases.Case`.
+
+    verdicts: the verifier's on each candidate, by the score that policies go by.
+    """
+
+    @property
+    def cheap(self) -> tuple[Candidate, ...]: ...
+    @property
+    def picks(self) -> tuple[int, ...]: ...
+    @property
+    def strong(self) -> Candidate: ...
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]: ...
+    @property
+    def strong_verdict(self) -> tuple[Verdict, ...]: ...
+    @property
+    def route(self) -> float: ...
+    @property
+    def combined(self) -> float: ...
 
 
 class Call(NamedTuple):
@@ -54,11 +77,11 @@ class Outcome(NamedTuple):
     tokens: int
 
 
-Policy = Callable[[Answers], Outcome]
 Threshold = float | Mapping[str, float]
 """A number, or one by the proposal's action type; then what is malformed is never accepted."""
 
 GREEDY = (0,)
+"""Number of the first candidate, which is the greedy one."""
 ALWAYS, NEVER = 0.0, 1.01
 """Thresholds that accept everything and nothing; a saturated score is exactly 0 or 1, so NEVER lies above 1."""
 TIE = 1e-4
@@ -71,129 +94,78 @@ def lowest_accepted(threshold: float) -> float:
     return threshold - TIE * max(0.0, min(threshold, 1 - threshold))
 
 
-def reaches(score: float, threshold: Threshold, action: Action | None) -> bool:
-    """Whether a proposal is accepted that proposes `action` and is scored `score`."""
+def act(letter: str, view: View, threshold: Threshold | None = None) -> Outcome:
+    """What a policy of the table does; the judging ones at their threshold."""
+    if POLICIES[letter].always == "strong":
+        return always_strong(view)
+    if POLICIES[letter].always == "cheap":
+        return cheap_only(view)
+    assert threshold is not None, f"policy {letter} needs a threshold"
     if isinstance(threshold, Mapping):
-        threshold = threshold[action.type] if action else NEVER
-    return score >= lowest_accepted(threshold)
+        proposed = accepting(letter, view).action
+        threshold = threshold[proposed.type] if proposed else NEVER
+    reached = score(letter, view) >= lowest_accepted(threshold)
+    return accepting(letter, view) if reached else rejecting(letter, view)
 
 
-def always_strong(row: Answers) -> Outcome:
+def always_strong(view: View) -> Outcome:
     """A."""
-    return _took(row.strong, "strong", None, (_generated("strong", (row.strong,)),))
+    return _took(view.strong, "strong", None, (_generated("strong", (view.strong,)),))
 
 
-def cheap_only(row: Answers) -> Outcome:
+def cheap_only(view: View) -> Outcome:
     """B."""
-    return _took(row.cheap[0], "cheap", None, (_generated("cheap", row.cheap[:1]),))
+    return _took(view.cheap[0], "cheap", None, (_generated("cheap", view.cheap[:1]),))
 
 
-def strong_verifies(threshold: Threshold) -> Policy:
-    """C: accept the first proposal where the strong model's score of it reaches the threshold."""
-    return lambda row: _judged(row, "strong", GREEDY, threshold)
+def score(letter: str, view: View) -> float:
+    """The score that a judging policy compares with its threshold; of several proposals the best one's."""
+    kind = POLICIES[letter].score
+    if kind == "confidence":
+        return view.cheap[0].confidence
+    if kind == "route":
+        return view.route
+    if kind == "combined":
+        return view.combined
+    return max(verdict.score for verdict in _verdicts(letter, view))
 
 
-def verifier_decides(threshold: Threshold) -> Policy:
-    """D: accept the first proposal where the verifier's score of it reaches the threshold."""
-    return lambda row: _judged(row, "verifier", GREEDY, threshold)
+def accepting(letter: str, view: View) -> Outcome:
+    """What a judging policy does where it accepts: the cheap model's action is taken, of several the best one."""
+    calls, candidates = _proposing(letter, view), _candidates(letter, view)
+    best = 0
+    if POLICIES[letter].picks:
+        scores = [verdict.score for verdict in _verdicts(letter, view)]
+        best = scores.index(max(scores))  # the first of equals
+    return _took(candidates[best], "cheap", True, calls)
 
 
-def verifier_picks(threshold: Threshold) -> Policy:
-    """E: take the one of its proposals that the verifier scores highest, if that reaches the threshold."""
-    return lambda row: _judged(row, "verifier", row.picks, threshold)
+def rejecting(letter: str, view: View) -> Outcome:
+    """What a judging policy does where it rejects: the strong model acts; what was asked before is paid for."""
+    calls = () if POLICIES[letter].foresees else _proposing(letter, view)
+    return _took(view.strong, "strong", False, (*calls, _generated("strong", (view.strong,))))
 
 
-def confidence_decides(threshold: Threshold) -> Policy:
-    """F: accept the first proposal where the cheap model's confidence in its type reaches the threshold."""
-
-    def policy(row: Answers) -> Outcome:
-        greedy = row.cheap[0]
-        calls = (_generated("cheap", (greedy,)),)
-        if reaches(greedy.confidence, threshold, greedy.action):
-            return _took(greedy, "cheap", True, calls)
-        return _took(row.strong, "strong", False, (*calls, _generated("strong", (row.strong,))))
-
-    return policy
+def _proposing(letter: str, view: View) -> tuple[Call, ...]:
+    """The calls that a judging policy makes before it decides, or where it accepts."""
+    candidates, judge = _candidates(letter, view), POLICIES[letter].judge
+    judging = _judging(judge, candidates, _verdicts(letter, view)) if judge else ()
+    return (_generated("cheap", candidates), *judging)
 
 
-def router_decides(threshold: float) -> Policy:
-    """G: the cheap model acts where the router's probability that it will be right reaches the threshold.
-
-    There is no proposal yet, so the threshold cannot be one by type. Only the model that acts is called.
-    """
-
-    def policy(row: Answers) -> Outcome:
-        if reaches(row.route, threshold, None):
-            return cheap_only(row)._replace(accepted=True)
-        return always_strong(row)._replace(accepted=False)
-
-    return policy
+def _numbers(letter: str, view: View) -> tuple[int, ...]:
+    return view.picks if POLICIES[letter].picks else GREEDY
 
 
-def combination_decides(threshold: Threshold) -> Policy:
-    """H: accept the first proposal where all that is known of it, combined, reaches the threshold; paid for like D."""
-
-    def policy(row: Answers) -> Outcome:
-        return _decided(row, "verifier", GREEDY, 0, row.combined, threshold)
-
-    return policy
+def _candidates(letter: str, view: View) -> tuple[Candidate, ...]:
+    """The cheap model's candidates that a policy lets it make."""
+    return tuple(view.cheap[n] for n in _numbers(letter, view))
 
 
-JUDGING: dict[str, Callable[..., Policy]] = {
-    "C": strong_verifies,
-    "D": verifier_decides,
-    "E": verifier_picks,
-    "F": confidence_decides,
-    "G": router_decides,
-    "H": combination_decides,
-}
-"""The policies that have an accept threshold."""
-
-
-def policies(thresholds: Mapping[str, Threshold]) -> dict[str, Policy]:
-    """Every policy by its letter, at the given thresholds."""
-    judging = {name: make(thresholds[name]) for name, make in JUDGING.items()}
-    return {"A": always_strong, "B": cheap_only, **judging}
-
-
-def score(row: Answers, name: str) -> float:
-    """The score that judging policy `name` compares with its threshold."""
-    if name in ("F", "G", "H"):
-        return {"F": row.cheap[0].confidence, "G": row.route, "H": row.combined}[name]
-    verdicts = row.strong_verdict if name == "C" else row.verifier
-    return max(verdicts[n].score for n in (row.picks if name == "E" else GREEDY))
-
-
-class Choice(NamedTuple):
-    """What a judging policy would do at one decision if it accepted, and if it rejected."""
-
-    accept: Outcome
-    reject: Outcome
-
-
-def choices(rows: list[Answers], name: str) -> list[Choice]:
-    """Both sides of every decision of judging policy `name`: a threshold, a coin or an oracle picks between them."""
-    accept, reject = JUDGING[name](ALWAYS), JUDGING[name](NEVER)
-    return [Choice(accept(row), reject(row)) for row in rows]
-
-
-def _judged(row: Answers, judge: Role, numbers: tuple[int, ...], threshold: Threshold) -> Outcome:
-    """numbers: which of the cheap model's candidates were made and are judged."""
-    verdicts = [(row.strong_verdict if judge == "strong" else row.verifier)[n] for n in numbers]
-    best = max(range(len(verdicts)), key=lambda n: verdicts[n].score)  # the first of equals
-    return _decided(row, judge, numbers, best, verdicts[best].score, threshold)
-
-
-def _decided(
-    row: Answers, judge: Role, numbers: tuple[int, ...], best: int, score: float, threshold: Threshold
-) -> Outcome:
-    """Candidates were made and judged; `best` of them, by place among `numbers`, is taken if its score suffices."""
-    candidates = tuple(row.cheap[n] for n in numbers)
-    verdicts = tuple((row.strong_verdict if judge == "strong" else row.verifier)[n] for n in numbers)
-    calls = (_generated("cheap", candidates), *_judging(judge, candidates, verdicts))
-    if reaches(score, threshold, candidates[best].action):
-        return _took(candidates[best], "cheap", True, calls)
-    return _took(row.strong, "strong", False, (*calls, _generated("strong", (row.strong,))))
+def _verdicts(letter: str, view: View) -> tuple[Verdict, ...]:
+    """The judge's verdicts on those."""
+    verdicts = view.strong_verdict if POLICIES[letter].judge == "strong" else view.verdicts
+    return tuple(verdicts[n] for n in _numbers(letter, view))
 
 
 def _judging(judge: Role, candidates: tuple[Candidate, ...], verdicts: tuple[Verdict, ...]) -> tuple[Call, ...]:

@@ -8,13 +8,14 @@ out (Brier score, five folds), the best one then on all of them. A calibration i
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
+
+from specacts.core.results import Result
 
 METHODS = ("none", "temperature", "sigmoid", "isotonic")
 """From the simplest to the most flexible: of equals the first is chosen."""
@@ -23,7 +24,7 @@ EDGE = 1e-6
 """Scores are kept this far from 0 and 1 where their log-odds are needed."""
 
 
-class Calibration(NamedTuple):
+class Calibration(Result):
     """A map from scores to probabilities.
 
     slope, intercept: of the log-odds (temperature: intercept 0). xs, ys: an isotonic map's corners, between which it is
@@ -41,14 +42,14 @@ def fit(method: str, scores: Sequence[float], right: Sequence[bool]) -> Calibrat
     """Fit one method of `METHODS`; `none` where all are right or all are wrong."""
     scores, right = np.asarray(scores, dtype=float), np.asarray(right, dtype=bool)
     if method == "none" or right.all() or not right.any():
-        return Calibration("none")
+        return Calibration(method="none")
     if method == "isotonic":
         fitted = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, right)
         corners = zip(fitted.X_thresholds_, fitted.y_thresholds_, strict=True)
         xs, ys = zip(*((float(x), float(y)) for x, y in corners), strict=True)
-        return Calibration("isotonic", xs=xs, ys=ys)
+        return Calibration(method="isotonic", xs=xs, ys=ys)
     model = LogisticRegression(C=np.inf, fit_intercept=method == "sigmoid").fit(_odds(scores)[:, None], right)
-    return Calibration(method, slope=float(model.coef_[0, 0]), intercept=float(np.ravel(model.intercept_)[0]))
+    return Calibration(method=method, slope=float(model.coef_[0, 0]), intercept=float(np.ravel(model.intercept_)[0]))
 
 
 def apply(calibration: Calibration, scores: Sequence[float]) -> np.ndarray:
@@ -77,11 +78,6 @@ def cross_fitted(method: str, scores: np.ndarray, right: np.ndarray, groups: Seq
     for kept, left in GroupKFold(folds).split(scores, right, groups):
         result[left] = apply(fit(method, scores[kept], right[kept]), scores[left])
     return result
-
-
-def as_json(calibration: Calibration) -> dict[str, Any]:
-    """Plain numbers for a metrics file."""
-    return {**calibration._asdict(), "xs": list(calibration.xs), "ys": list(calibration.ys)}
 
 
 def _odds(scores: np.ndarray) -> np.ndarray:

@@ -11,7 +11,6 @@ it has been paid for: that is policy F.
 
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,9 +21,8 @@ from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from specacts.core.episodes import Act, Episode, Observation, User, decisions
-from specacts.core.errors import UserError
-from specacts.core.files import read_json
 from specacts.core.observations import is_error
+from specacts.core.results import Result
 
 STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0)
 """Inverse regularisation tried, the strongest first: of equals it is taken."""
@@ -40,11 +38,22 @@ class Example(NamedTuple):
     group: str
 
 
-class Router(NamedTuple):
+class Router(Result):
     """A logistic regression: the weight of each feature (0 of one that is not listed) and the intercept."""
 
     weights: dict[str, float]
     intercept: float
+
+
+class RouteMetrics(Result):
+    """`metrics/route.json`: what the router was fitted on, and how good it was on groups it was not fitted on."""
+
+    decisions: int
+    groups: int
+    base_rate: float
+    auroc: float
+    log_loss: float
+    strength: float
 
 
 class Fit(NamedTuple):
@@ -87,7 +96,7 @@ def fit(examples: Sequence[Example], seed: int) -> Fit:
     folds = min(FOLDS, len(set(groups)))
     if right.all() or not right.any() or folds < 2:
         share = min(0.99, max(0.01, float(right.mean()) if len(right) else 0.5))
-        return Fit(Router({}, math.log(share / (1 - share))), 0.0, 0.5, _constant_loss(share))
+        return Fit(Router(weights={}, intercept=math.log(share / (1 - share))), 0.0, 0.5, _constant_loss(share))
     table = DictVectorizer()
     values = table.fit_transform(example.features for example in examples)
     tried = {}
@@ -99,7 +108,7 @@ def fit(examples: Sequence[Example], seed: int) -> Fit:
     best = min(STRENGTHS, key=lambda strength: losses[strength])
     model = _model(best).fit(values, right)
     weights = dict(zip(table.get_feature_names_out(), map(float, model.coef_[0]), strict=True))
-    router = Router(weights, float(model.intercept_[0]))
+    router = Router(weights=weights, intercept=float(model.intercept_[0]))
     return Fit(router, best, float(roc_auc_score(right, tried[best])), float(losses[best]))
 
 
@@ -124,13 +133,3 @@ def routes(router: Router, episodes: Iterable[Episode]) -> list[dict[str, Any]]:
         for episode in episodes
         for due in decisions(episode)
     ]
-
-
-def load_router(path: Path) -> Router:
-    """Read `data/router.json`."""
-    values = read_json(path)
-    try:
-        weights = {str(name): float(weight) for name, weight in values["weights"].items()}
-        return Router(weights, float(values["intercept"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{path}: {error!r}: needs weights and intercept; run `dvc repro route`") from error

@@ -1,0 +1,98 @@
+"""How each role is asked: which model answers, in which form, and by which score it judges.
+
+    voice = load_voice(Path("models"), "verifier", config.scale, config.recipe)
+    how = asking(config.recipe, config.acceptance, config.scale.answer)
+    judgements(voice, reading, proposed, how, how.score("verifier"))
+
+Recording answers (stages/answer.py) and acting on the simulators (live/) both ask in this way and no other: if they
+drifted apart, live figures would silently stop being comparable.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from specacts.answering.ask import Reading, judge, likelihood, propose, reward
+from specacts.answering.records import Candidate, Verdict
+from specacts.config import Acceptance, Answer, Recipe, Scale
+from specacts.core.words import JudgeScore, Level, Role
+from specacts.models.load import load_model
+from specacts.recipe import asking_form, freezes, gives_rewards, judge_score, shows_confidence
+from specacts.transcripts.render import Renderer, load_renderer
+
+
+class Voice(NamedTuple):
+    """A role's model, and the renderer of the form that it is asked in."""
+
+    role: Role
+    model: torch.nn.Module
+    renderer: Renderer
+
+
+class Asking(NamedTuple):
+    """What decides how models are asked.
+
+    level: what a judge has to find right. verifier, strong: the score that each judges by. proposals, temperature: N,
+    of which all but the greedy one are sampled. greedy_apart: whether all N are, and the greedy one stands beside them.
+    """
+
+    level: Level
+    verifier: JudgeScore
+    strong: JudgeScore
+    shows_confidence: bool
+    proposals: int
+    temperature: float
+    greedy_apart: bool
+
+    @property
+    def picks(self) -> tuple[int, ...]:
+        """Numbers of the cheap model's candidates that policy E chooses among; the greedy one is number 0."""
+        first = int(self.greedy_apart)
+        return tuple(range(first, first + self.proposals))
+
+    @property
+    def candidates(self) -> int:
+        """How many candidates the cheap model generates for all policies together."""
+        return self.proposals + int(self.greedy_apart)
+
+    def score(self, role: Role) -> JudgeScore:
+        """What a judge goes by."""
+        return self.strong if role == "strong" else self.verifier
+
+
+def asking(recipe: Recipe, acceptance: Acceptance, answer: Answer) -> Asking:
+    """How a configuration lets models be asked. A frozen strong model is asked in words, like upstream's."""
+    return Asking(
+        level=acceptance.level,
+        verifier=judge_score(recipe, acceptance),
+        strong="verdict" if freezes(recipe, "strong") else "likelihood",
+        shows_confidence=shows_confidence(recipe),
+        proposals=answer.proposals,
+        temperature=answer.temperature,
+        greedy_apart=recipe.picks.among == "sampled",
+    )
+
+
+def load_voice(models: Path, role: Role, scale: Scale, recipe: Recipe) -> Voice:
+    """A role's model from `models/base/<role>`, with its adapter from `models/<role>` unless the recipe freezes it."""
+    base = models / "base" / role
+    renderer = load_renderer(base, scale.render, asking_form(recipe, role))
+    adapter = None if freezes(recipe, role) else models / role
+    return Voice(role, load_model(base, adapter, scale.device, scale.dtype, gives_rewards(recipe, role)), renderer)
+
+
+def proposals(voice: Voice, reading: Reading, how: Asking, count: int, seeds: list[int]) -> list[list[Candidate]]:
+    """`count` candidates at each decision that was read: one greedy, the others sampled."""
+    return propose(reading, voice.renderer, count, how.temperature, seeds)
+
+
+def judgements(
+    voice: Voice, reading: Reading, proposed: list[list[Candidate]], how: Asking, score: JudgeScore
+) -> list[list[Verdict]]:
+    """Verdicts on each candidate at each decision that was read."""
+    if score == "reward":
+        return reward(reading, voice.renderer, proposed)
+    if score == "likelihood":
+        return likelihood(reading, voice.renderer, proposed, how.level)
+    return judge(reading, voice.renderer, proposed, voice.role == "verifier" and how.shows_confidence)

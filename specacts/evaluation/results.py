@@ -1,0 +1,167 @@
+"""What `metrics/eval.json` holds, as types: an `Evaluation`, written by the evaluate stage and read by the report."""
+
+from specacts.core.results import Estimate, Result
+from specacts.core.words import Level
+
+
+class Accuracies(Result):
+    """Of a policy, or the difference of two on the same decisions: at each level of agreement."""
+
+    type_accuracy: Estimate
+    tool_accuracy: Estimate
+    call_accuracy: Estimate
+    effect_accuracy: Estimate
+
+    def accuracy(self, level: str) -> Estimate:
+        """At a level of `evaluation.metrics.LEVELS`."""
+        found: Estimate = getattr(self, f"{level}_accuracy")
+        return found
+
+
+class Summary(Accuracies):
+    """A policy or baseline.
+
+    accept_rate: share of actions taken from the cheap model; None where no model was asked. precision, recall: of
+    ACCEPT, of judges alone; 0 where nothing was accepted, or nothing was right, as in scikit-learn, so that every
+    experiment has the same keys. cost: relative to A's, by cost model.
+    """
+
+    accept_rate: Estimate | None = None
+    precision: Estimate | None = None
+    recall: Estimate | None = None
+    malformed: float
+    cost: dict[str, Estimate]
+
+
+class Kept(Result):
+    """What a policy at a guaranteed threshold did: share accepted, accuracy lost to A (negative: won), cost."""
+
+    accept_rate: float
+    lost: Estimate
+    cost: dict[str, Estimate]
+
+
+class Standing(Result):
+    """How a policy stands to a coin, and what share of the possible it wins.
+
+    above_line: accuracy above that of a coin between A and B that costs as much. undominated: whether no policy is as
+    accurate and as cheap, and one of both more so; undominated_share: in how many resamples. Of judging policies:
+    minus_coin, accuracy above the same policy's with a coin that accepts as often; area, accuracy over all budgets
+    between B's cost and A's (`frontier.area`); headroom, what it wins of the area between a coin's and a perfect
+    router's.
+    """
+
+    above_line: Estimate
+    undominated: int
+    undominated_share: float
+    minus_coin: Estimate | None = None
+    area: Estimate | None = None
+    headroom: Estimate | None = None
+
+
+class Area(Result):
+    """Accuracy over all budgets between B's cost and A's."""
+
+    area: Estimate
+
+
+class Frontier(Result):
+    """By policy; and the areas of all policies at their own thresholds, of a coin, and of a perfect router."""
+
+    policies: dict[str, Standing]
+    area_of_all: Area
+    area_of_coin: Area
+    area_of_perfect_router: Area
+
+
+class VerifierQuality(Result):
+    """AUROC of scores for "the cheap model's greedy proposal is right"; see `quality.verifier_quality`."""
+
+    auroc: Estimate
+    verdict_auroc: Estimate
+    confidence_auroc: Estimate
+    logprob_auroc: Estimate
+    strong_auroc: Estimate
+    auroc_minus_confidence: Estimate
+    base_rate: Estimate
+
+
+class ScoreQuality(Result):
+    """A score of greedy proposals: at ranking, and as a probability, raw and calibrated."""
+
+    base_rate: Estimate
+    auroc: Estimate
+    average_precision: Estimate
+    brier: Estimate
+    brier_calibrated: Estimate
+    ece: Estimate
+    ece_calibrated: Estimate
+
+
+class WithTools(Result):
+    """Seconds a decision, tool included: A's, its tool's, and of other ways to act relative to A."""
+
+    seconds_of_A: float
+    tool_seconds: float
+    serial_D: Estimate
+    parallel_D: Estimate
+    serial_F: Estimate
+    parallel_F: Estimate
+    lossless: Estimate
+
+
+class Latency(Result):
+    """By what tools take. work: seconds that models ran, relative to A's.
+
+    hit_rate: of the strong model's calls that change nothing, the share that the cheap model proposes too, first
+    (first_1) or at all (first_all).
+    """
+
+    by_tool_seconds: dict[str, WithTools]
+    work_serial_D: Estimate
+    work_parallel_D: Estimate
+    work_serial_F: Estimate
+    work_parallel_F: Estimate
+    work_lossless: Estimate
+    read_only_calls: int
+    hit_rate_first_1: Estimate
+    hit_rate_first_all: Estimate
+
+
+class MeanCharge(Result):
+    """A mean `cost.Charge`: FLOPs in whole numbers, money in millionths."""
+
+    flops: int
+    flops_no_cache: int
+    seconds: float
+    money: float
+    upstream: float
+    new_flops: int
+    cached_flops: int
+    generated_flops: int
+    new_tokens: float
+    cached_tokens: float
+    generated_tokens: float
+
+
+class Evaluation(Result):
+    """Everything; by policy, where it is not said otherwise.
+
+    paired: differences in accuracy on the same decisions, by `D_minus_A` and the like. guaranteed: by policy and risk.
+    upstream_without_fallback: upstream's price of a decision as its own table has it.
+    """
+
+    decisions: int
+    groups: int
+    level: Level
+    policies: dict[str, Summary]
+    paired: dict[str, Accuracies]
+    frontier: Frontier
+    guaranteed: dict[str, dict[str, Kept]]
+    verifier: VerifierQuality
+    scores: dict[str, ScoreQuality]
+    baselines: dict[str, Summary]
+    latency: Latency
+    cost_per_decision: dict[str, MeanCharge]
+    cost_per_episode: dict[str, MeanCharge]
+    upstream_without_fallback: dict[str, float]

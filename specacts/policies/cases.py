@@ -1,0 +1,104 @@
+"""Recorded decisions with what is made of them, once and without a model: scores, and both sides of every judgement.
+
+    routes = load_routes(Path("data/routes.jsonl"), rows)
+    cases = make_cases(rows, "likelihood", routes, combined)       # combined: combine.py's probabilities
+    cases[0].sides["D"].score, cases[0].sides["D"].accept.action
+    act("D", cases[0], threshold=0.7)
+
+A `Case` is a `View` (decide.py). The record beside it is never edited.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from specacts.answering.records import Answers, Candidate, Verdict
+from specacts.core.episodes import agrees
+from specacts.core.errors import UserError
+from specacts.core.files import read_jsonl
+from specacts.core.words import JudgeScore, Level
+from specacts.policies.combine import Signals
+from specacts.policies.decide import Outcome, accepting, rejecting, score
+from specacts.policies.table import JUDGING
+
+
+class Side(NamedTuple):
+    """What a judging policy goes by at a decision, and what it would do if it accepted, and if it rejected.
+
+    A threshold, a coin or an oracle picks between the two.
+    """
+
+    score: float
+    accept: Outcome
+    reject: Outcome
+
+
+@dataclass(frozen=True)
+class Case:
+    """A decision: its record, the verifier's verdicts that policies go by, the router's and the combined score."""
+
+    row: Answers
+    verdicts: tuple[Verdict, ...]
+    route: float
+    combined: float
+
+    @property
+    def cheap(self) -> tuple[Candidate, ...]:
+        return self.row.cheap
+
+    @property
+    def picks(self) -> tuple[int, ...]:
+        return self.row.picks
+
+    @property
+    def strong(self) -> Candidate:
+        return self.row.strong
+
+    @property
+    def strong_verdict(self) -> tuple[Verdict, ...]:
+        return self.row.strong_verdict
+
+    @cached_property
+    def sides(self) -> dict[str, Side]:
+        """By judging policy."""
+        return {name: Side(score(name, self), accepting(name, self), rejecting(name, self)) for name in JUDGING}
+
+
+def make_cases(
+    rows: Sequence[Answers], judge: JudgeScore, routes: Sequence[float], combined: Sequence[float]
+) -> list[Case]:
+    """One case a row. judge: which of the verifier's scores policies go by."""
+    made = zip(rows, routes, combined, strict=True)
+    return [Case(row, verdicts_of(row, judge), route, value) for row, route, value in made]
+
+
+def verdicts_of(row: Answers, judge: JudgeScore) -> tuple[Verdict, ...]:
+    """The verifier's verdicts that policies go by; a reward model's are recorded where its verdicts would be."""
+    return row.verifier_likelihood if judge == "likelihood" else row.verifier
+
+
+def signals(rows: Sequence[Answers], judge: JudgeScore, routes: Sequence[float]) -> list[Signals]:
+    """What is known of each row's greedy proposal."""
+    pairs = zip(rows, routes, strict=True)
+    return [Signals(verdicts_of(row, judge)[0].score, row.cheap[0].confidence, route) for row, route in pairs]
+
+
+def greedy_right(rows: Sequence[Answers], level: Level) -> list[bool]:
+    """Whether each row's greedy proposal agrees with its gold action."""
+    return [agrees(row.cheap[0].action, row.gold, level) for row in rows]
+
+
+def load_routes(path: Path, rows: Sequence[Answers]) -> list[float]:
+    """The router's probability for each row (`data/routes.jsonl`). Raises `UserError` where it lacks one's."""
+    known = {}
+    for number, line in read_jsonl(path):
+        try:
+            known[line["episode"], line["decision"]] = float(line["route"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path}:{number}: {error!r}: needs episode, decision and route") from error
+    for row in rows:
+        if (row.episode, row.decision) not in known:
+            raise UserError(f"{path}: no line for {row.episode}, decision {row.decision}; run `dvc repro route`")
+    return [known[row.episode, row.decision] for row in rows]

@@ -1,0 +1,90 @@
+"""What the calibrate stage leaves: thresholds, promises, and what they did on the calibrate split."""
+
+from typing import Self
+
+from pydantic import model_validator
+
+from specacts.core.results import Result
+from specacts.core.words import ActionType, Level
+from specacts.policies.table import JUDGING
+
+Bar = float | dict[ActionType, float]
+"""A threshold, or one by the proposal's action type."""
+
+
+class Fitted(Result):
+    """A policy's threshold and what it did on the calibrate split.
+
+    gain: its accuracy minus the strong model's. cost: relative to always asking strong.
+    """
+
+    threshold: float
+    within_budget: bool
+    accuracy: float
+    gain: float
+    accept_rate: float
+    cost: float
+
+
+class Thresholds(Result):
+    """`data/thresholds.json`: by policy, the most accurate policy within budget, and the best beside A, B and D."""
+
+    policies: dict[str, float]
+    most_accurate: str
+    best_other: str
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        lacking = [name for name in JUDGING if name not in self.policies]
+        if lacking:
+            raise ValueError(f"policies: {lacking[0]} is missing")
+        if self.best_other not in self.policies:
+            raise ValueError(f"best_other: {self.best_other!r} is not one of {', '.join(self.policies)}")
+        return self
+
+
+class Asked(Result):
+    """What was found for `acceptance.risk`: thresholds by policy, and the cheapest of them."""
+
+    risk: float
+    by_type: dict[ActionType, float]
+    policies: dict[str, Bar]
+    cheapest: str
+
+
+class Promise(Result):
+    """`data/promise.json`: the cheapest policy at each risk of the menu, and what was asked for."""
+
+    cheapest: dict[str, str]
+    asked: Asked | None
+
+
+class OnCalibrate(Result):
+    """`metrics/calibrate.json`: what every policy's threshold did on the split, and the menu of guaranteed ones.
+
+    majority: the gold action type of most decisions. guaranteed: by policy and risk. projected: what a larger split
+    would show, by how many times the groups, policy and risk. groups_needed: by risk.
+    """
+
+    decisions: int
+    groups: int
+    level: Level
+    cost_model: str
+    max_relative_cost: float
+    confidence: float
+    majority: ActionType
+    guaranteed: dict[str, dict[str, float]]
+    projected: dict[str, dict[str, dict[str, float]]]
+    groups_needed: dict[str, int]
+    policies: dict[str, Fitted]
+
+    def safe(self, promise: Promise) -> dict[str, dict[str, Bar]]:
+        """Guaranteed thresholds by policy and risk: those of the menu, and that of the risk asked for (`ASKED`)."""
+        found: dict[str, dict[str, Bar]] = {name: dict(by_risk) for name, by_risk in self.guaranteed.items()}
+        for name, bar in (promise.asked.policies if promise.asked else {}).items():
+            found[name][ASKED] = bar
+        return found
+
+
+ASKED = "asked"
+"""Stands for the risk that was asked for, beside those of the menu."""
