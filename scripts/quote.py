@@ -57,9 +57,10 @@ def main(check: bool) -> None:
 
 def differences(results: str) -> str:
     """What rewriting the documents would change; empty if nothing."""
-    with contextlib.redirect_stdout(io.StringIO()) as said:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         changed = cog("--check", "--diff", "-p", results, *documents_that_quote())
-    return (said.getvalue() or "cog failed") if changed else ""
+    return said.getvalue() if changed else ""
 
 
 def documents_that_quote() -> list[str]:
