@@ -1,8 +1,9 @@
-"""What a recipe and a setting come to: in which form a model is trained and asked, and by what the verifier goes.
+"""What follows from a recipe: in which form a model is trained and asked, and what the verifier judges by.
 
     asking_form(config.recipe, "strong")
 
-config.py only checks what is written down; what follows from it stands here, because it decides what models read.
+config.py only checks what is written down. What follows from it decides what models read, so it stands here, where the
+stages' fingerprints see it.
 """
 
 from specacts.config import Acceptance, Recipe
@@ -39,5 +40,5 @@ def gives_rewards(recipe: Recipe, role: Role) -> bool:
 
 
 def judge_score(recipe: Recipe, acceptance: Acceptance) -> JudgeScore:
-    """What D and E go by: of a reward model its reward, which is all it has."""
+    """What the trained verifier judges by: a reward model by its reward, which is all it has."""
     return "reward" if gives_rewards(recipe, "verifier") else acceptance.score
