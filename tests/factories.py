@@ -1,7 +1,8 @@
-"""Recorded answers of toy models: seeded, plausible, made in milliseconds.
+"""Recorded answers of toy models, and cases of them: seeded, plausible, made in milliseconds.
 
-rows = make_rows(episodes=20, seed=0)
-row = make_row(context=40, verifier=(0.9,))
+cases = make_cases(episodes=20, seed=0)
+case = make_case(context=40, verifier=(0.9,), route=0.7)
+rows, row = make_rows(episodes=20), make_row(context=40)      # the record alone
 """
 
 import random
@@ -12,6 +13,7 @@ from specacts.config import Acceptance, Cost, Price, Prices, UpstreamCost
 from specacts.core.episodes import Action
 from specacts.core.words import ACTION_TYPES, SPEAKING
 from specacts.models.sizes import ModelSize
+from specacts.policies.cases import Case
 from specacts.policies.cost import Tariff
 
 UPSTREAM = UpstreamCost(strong=1.0, cheap=0.15, verdict=0.10)
@@ -84,10 +86,23 @@ def make_row(
             for n, s in enumerate(strong_verdict or verifier)
         ),
         seconds_per_token=SECONDS_PER_TOKEN,
-        route=fields.pop("route", 0.5),
-        combined=fields.pop("combined", 0.5),
         **fields,
     )
+
+
+def make_case(route: float = 0.5, combined: float = 0.5, **fields: Any) -> Case:
+    """One decision with its scores; fields as of `make_row`. Policies go by what it has for `verifier`."""
+    return case_of(make_row(**fields), route, combined)
+
+
+def case_of(row: Answers, route: float = 0.5, combined: float = 0.5) -> Case:
+    """A given row's case; policies go by the verifier's verdicts."""
+    return Case(row, row.verifier, route, combined)
+
+
+def edited(case: Case, **fields: Any) -> Case:
+    """The same decision with another record."""
+    return case_of(case.row.model_copy(update=fields), case.route, case.combined)
 
 
 def everywhere(value: int) -> dict[str, int]:
@@ -96,13 +111,18 @@ def everywhere(value: int) -> dict[str, int]:
 
 
 def make_rows(episodes: int = 20, seed: int = 0, digits: int = 2, proposals: int = 3) -> list[Answers]:
+    """The record of `make_cases`."""
+    return [case.row for case in make_cases(episodes, seed, digits, proposals)]
+
+
+def make_cases(episodes: int = 20, seed: int = 0, digits: int = 2, proposals: int = 3) -> list[Case]:
     """Episodes of one to nine decisions in windows of up to four, three episodes a group.
 
     The strong model is right more often than the cheap one; both judges score right proposals higher. Scores have
     few digits, so that ties occur; equal proposals share one verdict, as recorded ones do.
     """
     rng = random.Random(seed)
-    rows = []
+    cases = []
     for number in range(episodes):
         context = 0
         for decision in range(rng.randint(1, 9)):
@@ -110,14 +130,14 @@ def make_rows(episodes: int = 20, seed: int = 0, digits: int = 2, proposals: int
             gold = rng.choice((*ACTION_TYPES, "final_answer", "final_answer"))
             place = {"episode": f"e{number}", "group": f"g{number // 3}", "source": "toy"}
             place["window"] = everywhere(decision // 4)
-            rows.append(_row(rng, gold, context, digits, proposals, decision=decision, **place))
-    return rows
+            cases.append(_case(rng, gold, context, digits, proposals, decision=decision, **place))
+    return cases
 
 
-def _row(rng: random.Random, gold: str, context: int, digits: int, proposals: int, **place: Any) -> Answers:
+def _case(rng: random.Random, gold: str, context: int, digits: int, proposals: int, **place: Any) -> Case:
     cheap = tuple(_candidate(rng, gold, 0.6) for _ in range(proposals))
     right = [c.action is not None and c.action.type == gold for c in cheap]
-    return Answers(
+    row = Answers(
         context=everywhere(context),
         gold=action(gold, 1),
         cheap=cheap,
@@ -127,10 +147,14 @@ def _row(rng: random.Random, gold: str, context: int, digits: int, proposals: in
         verifier_likelihood=_verdicts(rng, cheap, right, digits),
         strong_verdict=_verdicts(rng, cheap, right, digits),
         seconds_per_token=SECONDS_PER_TOKEN,
-        route=round(min(0.99, max(0.01, rng.gauss(0.55 if right[0] else 0.45, 0.2))), digits),
-        combined=round(min(0.99, max(0.01, rng.gauss(0.6 if right[0] else 0.4, 0.2))), digits),
         **place,
     )
+    route = _score(rng, 0.55 if right[0] else 0.45, digits)
+    return case_of(row, route, combined=_score(rng, 0.6 if right[0] else 0.4, digits))
+
+
+def _score(rng: random.Random, around: float, digits: int) -> float:
+    return round(min(0.99, max(0.01, rng.gauss(around, 0.2))), digits)
 
 
 def _candidate(rng: random.Random, gold: str, skill: float) -> Candidate:
@@ -151,7 +175,7 @@ def _candidate(rng: random.Random, gold: str, skill: float) -> Candidate:
 def _verdicts(rng: random.Random, cheap: tuple[Candidate, ...], right: list[bool], digits: int) -> tuple[Verdict, ...]:
     found: dict[str, Verdict] = {}
     for number, (one, good) in enumerate(zip(cheap, right, strict=True)):
-        score = round(min(0.99, max(0.01, rng.gauss(0.6 if good else 0.4, 0.2))), digits)
+        score = _score(rng, 0.6 if good else 0.4, digits)
         new = Verdict(score=score, tokens=one.tokens + 1, heads=1, seconds=0.01, shared=number)
         if one.action is None:
             new = Verdict(score=0.0, tokens=0, heads=0, seconds=0.0, shared=number)
