@@ -24,6 +24,7 @@ from specacts.core.files import read_json, write_exact_json, write_json
 ENDS = ("", "_low", "_high")
 Row = TypeVar("Row", bound=BaseModel)
 Found = TypeVar("Found")
+Key = TypeVar("Key", bound=str)
 
 
 class Estimate(NamedTuple):
@@ -60,7 +61,8 @@ class Result(BaseModel):
 
     @model_serializer(mode="wrap")
     def _flat(self, dump: Any) -> dict[str, Any]:
-        dumped, flat = dump(self), {}
+        dumped = dump(self)
+        flat: dict[str, Any] = {}
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
             if isinstance(value, Estimate):
@@ -90,22 +92,18 @@ class Result(BaseModel):
         return folded
 
 
-def load_table(path: Path, model: type[Row], names: Iterable[str]) -> dict[str, Row]:
+def load_table(path: Path, model: type[Row], names: Iterable[Key]) -> dict[Key, Row]:
     """Read a file that holds one result by name, each of `names`, or say which file, name and field is wrong."""
     names = tuple(names)
-    table = TypeAdapter(dict[str, model])
-
-    def validate(values: Any) -> dict[str, Row]:
-        return table.validate_python(values)
-
-    found = _read(path, validate)
+    table: TypeAdapter[dict[str, Row]] = TypeAdapter(dict[str, model])  # type: ignore[valid-type]  # pydantic takes it
+    found = _read(path, table.validate_python)
     lacking = [name for name in names if name not in found]
     if lacking:
         raise UserError(f"{path}: {lacking[0]}: is missing; run the stage that makes it (`dvc repro`)")
     return {name: found[name] for name in names}
 
 
-def save_table(path: Path, table: Mapping[str, Result], exact: bool = False) -> None:
+def save_table(path: Path, table: Mapping[Key, Result], exact: bool = False) -> None:
     """Write a file that holds one result by name."""
     values = {name: result.model_dump(mode="json") for name, result in table.items()}
     (write_exact_json if exact else write_json)(path, values)

@@ -1,7 +1,9 @@
-"""What decides the FLOPs of a model's token, as recorded beside the answers (`data/answers/models.json`).
+"""What decides the FLOPs of a model's token, as recorded beside the answers.
 
-sizes = load_sizes(Path("data/answers/models.json"))
-sizes["cheap"].layers
+    sizes = load_sizes(Path("data/answers/models.json"))
+    sizes["cheap"].layers
+
+`load.py` takes it of a loaded model; this module needs no torch.
 """
 
 from pathlib import Path
