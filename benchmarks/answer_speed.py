@@ -19,13 +19,13 @@ from pathlib import Path
 
 import torch
 
-from specacts.answering.ask import judge, likelihood, propose, read
+from specacts.answering.ask import read
+from specacts.answering.roles import Asking, Voice, asking, judgements, load_voice, proposals
 from specacts.config import load_config
 from specacts.core.episodes import load_episodes
-from specacts.models.load import load_model
-from specacts.recipe import shows_confidence
+from specacts.core.words import ROLES
 from specacts.traces.split import spread
-from specacts.transcripts.render import load_renderer
+from specacts.transcripts.render import Window
 
 CALLS = {"cheap": 1 + 1 + 1 + 3, "strong": 1 + 1 + 1 + 1}  # `generate` calls a decision: B, C, D, 3 for E; A, C, D, E
 
@@ -35,17 +35,15 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=4, help="multi-turn test episodes (default: 4)")
     episodes = parser.parse_args().episodes
     config = load_config(Path("."))
-    scale, renderer, models = config.scale, None, {}
-    for role in ("cheap", "verifier", "strong"):
-        base = Path("models/base") / role
-        models[role] = load_model(base, Path("models") / role, scale.device, scale.dtype)
-        renderer = renderer or load_renderer(base, scale.render)
+    voices = {role: load_voice(Path("models"), role, config.scale, config.recipe) for role in ROLES}
+    how = asking(config.recipe, config.acceptance, config.scale.answer)
+    renderer = voices["cheap"].renderer
     chosen = [e for e in load_episodes(Path("data/split/test.jsonl")) if len(e.steps) > 2]
     windows = [w for e in spread(chosen, episodes, config.seed) for w in renderer.windows(e)]
     decisions = sum(len(w.points) for w in windows)
 
     started = time.perf_counter()
-    texts = ours(models, renderer, windows, config)
+    texts = ours(voices, how, windows)
     shared = time.perf_counter() - started
 
     scratch, equal = 0.0, 0
@@ -53,7 +51,7 @@ def main() -> None:
     for n, context in enumerate(contexts):
         for role, calls in CALLS.items():
             started = time.perf_counter()
-            text = from_scratch(models[role], renderer, context)
+            text = from_scratch(voices[role].model, renderer, context)
             scratch += calls * (time.perf_counter() - started)
             equal += text == texts[role][n]
     print(f"decisions: {decisions} of {len(windows)} windows, all five policies")
@@ -63,15 +61,14 @@ def main() -> None:
     print(f"ratio: {scratch / shared:.1f}")
 
 
-def ours(models, renderer, windows, config) -> dict[str, list[str]]:
+def ours(voices: dict[str, Voice], how: Asking, windows: list[Window]) -> dict[str, list[str]]:
     """What the answer stage does with a batch of windows; returns the greedy texts of the two proposers."""
-    answer, level = config.scale.answer, config.acceptance.level
     seeds = [0] * sum(len(window.points) for window in windows)
-    cheap = propose(read(models["cheap"], windows), renderer, answer.proposals, answer.temperature, seeds)
-    judge(read(models["verifier"], windows), renderer, cheap, shows_confidence(config.recipe))
-    reading = read(models["strong"], windows)
-    strong = propose(reading, renderer, 1, answer.temperature, seeds)
-    likelihood(reading, renderer, cheap, level)
+    cheap = proposals(voices["cheap"], read(voices["cheap"].model, windows), how, how.candidates, seeds)
+    judgements(voices["verifier"], read(voices["verifier"].model, windows), cheap, how, "verdict")
+    reading = read(voices["strong"].model, windows)
+    strong = proposals(voices["strong"], reading, how, 1, seeds)
+    judgements(voices["strong"], reading, cheap, how, how.strong)
     return {"cheap": [c[0].text for c in cheap], "strong": [c[0].text for c in strong]}
 
 

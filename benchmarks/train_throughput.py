@@ -2,6 +2,7 @@
 
     python -m benchmarks.train_throughput                                   # models/base/cheap, on this machine
     python -m benchmarks.train_throughput --base models/base/strong --rows 8
+    python -m benchmarks.train_throughput --rows 1 --tokens 64 --repeats 1  # does it still run?
     python -m benchmarks.train_throughput --shape qwen3-1.7b --dtype bfloat16 --tokens 2048   # random weights; a GPU
 
 Ours is what `stages.train` runs (TRL's SFTTrainer, logging, checkpoints and publishing left in). The bare loop is
@@ -23,11 +24,12 @@ from peft import get_peft_model
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from specacts.config import Lora, Train
-from specacts.models.load import DTYPES, device_of, model_size
+from specacts.models.load import DTYPES, device_of, load_base, model_size
 from specacts.training.rows import Row
-from specacts.training.train import Settings, collate, load_base, lora_config, peak_memory_gib, train, weighted_loss
+from specacts.training.train import Settings, collate, lora_config, peak_memory_gib, train, weighted_loss
 
 SHAPES = {
+    "tiny": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 16},
     "qwen3-1.7b": {"hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 28, "num_attention_heads": 16},
     "qwen3-4b": {"hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36, "num_attention_heads": 32},
     "qwen3-8b": {"hidden_size": 4096, "intermediate_size": 12288, "num_hidden_layers": 36, "num_attention_heads": 32},
@@ -46,7 +48,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = Settings(
         seed=0,
-        lora=Lora(r=16, alpha=32, dropout=0.0),
+        lora=Lora(r=16, alpha=32, dropout=0.0, target_modules="all-linear"),
         train=Train(
             batch_size=1, warmup_steps=2, final_lr_ratio=0.1, weight_decay=0.0, max_grad_norm=1.0, type_weight=1.0
         ),
@@ -68,7 +70,7 @@ def compare(base: Path, rows: list[Row], settings: Settings, repeats: int, scrat
     for _ in range(repeats):
         ours.append(train(base, rows, scratch / "adapter", scratch / "work", settings).tokens_per_second)
         bare.append(tokens / bare_seconds(base, rows, settings))
-    size = model_size(load_base(base, settings))
+    size = model_size(load_base(base, settings.device, settings.dtype))
     flops_per_token = 4 * size.body + 4 * size.head * labels / tokens
     peak = matmul_peak(settings)
     print(f"base: {base.name}, {(size.body + size.head) / 1e6:.0f}M parameters, {settings.device}, {settings.dtype}")
@@ -89,7 +91,7 @@ def make_rows(count: int, tokens: int) -> list[Row]:
 
 def bare_seconds(base: Path, rows: list[Row], settings: Settings) -> float:
     """Seconds of the plainest loop that does the same arithmetic."""
-    model = load_base(base, settings)
+    model = load_base(base, settings.device, settings.dtype)
     model = get_peft_model(model, lora_config(settings, model.config.num_hidden_layers)).train()
     chosen = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(chosen, lr=settings.learning_rate, weight_decay=0.0)

@@ -1,7 +1,8 @@
 """Where the repository is, and the configuration that tests work with.
 
 `tests/configuration/` holds the shipped defaults as they once were. Tests never read the repository's own `params.yaml`
-and configs, which people edit, nor what a run writes: so they pass whatever somebody varies.
+and configs, which people edit, nor what a run writes: so they pass whatever somebody varies. Where a setting is added
+or goes, it does so there too.
 """
 
 import shutil
