@@ -78,7 +78,7 @@ class Outcome(NamedTuple):
 
 
 Threshold = float | Mapping[str, float]
-"""A number, or one by the proposal's action type; then what is malformed is never accepted."""
+"""A number, or one by the proposal's action type; what is malformed, or not proposed yet, is then never accepted."""
 
 GREEDY = (0,)
 """Number of the first candidate, which is the greedy one."""
@@ -102,7 +102,7 @@ def act(letter: str, view: View, threshold: Threshold | None = None) -> Outcome:
         return cheap_only(view)
     assert threshold is not None, f"policy {letter} needs a threshold"
     if isinstance(threshold, Mapping):
-        proposed = accepting(letter, view).action
+        proposed = None if POLICIES[letter].foresees else accepting(letter, view).action
         threshold = threshold[proposed.type] if proposed else NEVER
     reached = score(letter, view) >= lowest_accepted(threshold)
     return accepting(letter, view) if reached else rejecting(letter, view)
