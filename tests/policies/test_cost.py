@@ -5,11 +5,11 @@ import random
 from math import isclose, prod
 
 import pytest
-from factories import PRICES, SECONDS_PER_TOKEN, SIZES, TARIFF, UPSTREAM, make_row, make_rows
+from factories import PRICES, SECONDS_PER_TOKEN, SIZES, TARIFF, UPSTREAM, edited, make_case, make_cases
 
-from specacts.answering.records import Answers
 from specacts.config import UpstreamCost
 from specacts.models.sizes import ModelSize
+from specacts.policies.cases import Case
 from specacts.policies.cost import (
     MARGIN,
     PARTS,
@@ -25,25 +25,21 @@ from specacts.policies.cost import (
     without_fallback,
 )
 from specacts.policies.cost import flops as flops_in_parts
-from specacts.policies.decide import (
-    JUDGING,
-    NEVER,
-    TIE,
-    Call,
-    Outcome,
-    always_strong,
-    cheap_only,
-    choices,
-    policies,
-    score,
-)
+from specacts.policies.decide import NEVER, TIE, Call, Outcome, act, always_strong, cheap_only
+from specacts.policies.table import JUDGING, POLICIES
 
 NOTHING = Charge(*[0.0] * len(Charge._fields))
 TINY = ModelSize(body=10, head=7, layers=2, attention=3)
 
 
-def charged(rows: list[Answers], outcomes: list[Outcome]) -> list[Charge]:
-    return charges(rows, outcomes, TARIFF)
+def charged(cases: list[Case], outcomes: list[Outcome]) -> list[Charge]:
+    return charges([case.row for case in cases], outcomes, TARIFF)
+
+
+def charge(case: Case, letter: str, threshold: float | None = None) -> Charge:
+    """What a policy is charged for one decision with nothing before it."""
+    (found,) = charged([case], [act(letter, case, threshold)])
+    return found
 
 
 def flops(size: ModelSize, cached: int, new: int, call: Call) -> float:
@@ -76,28 +72,28 @@ def test_reading_in_pieces_costs_as_much_as_at_once():
 
 
 def test_a_model_reads_in_a_window_only_what_it_has_not_cached():
-    rows = [make_row(context=100), make_row(context=150)]
-    first, second = charged(rows, [always_strong(row) for row in rows])
-    own = rows[0].strong.tokens
-    assert isclose(first.seconds, 100 * SECONDS_PER_TOKEN["strong"] + rows[0].strong.seconds)
-    assert isclose(second.seconds, (50 - own) * SECONDS_PER_TOKEN["strong"] + rows[1].strong.seconds)
+    cases = [make_case(context=100), make_case(context=150)]
+    first, second = charged(cases, [always_strong(case) for case in cases])
+    own = cases[0].strong.tokens
+    assert isclose(first.seconds, 100 * SECONDS_PER_TOKEN["strong"] + cases[0].strong.seconds)
+    assert isclose(second.seconds, (50 - own) * SECONDS_PER_TOKEN["strong"] + cases[1].strong.seconds)
     assert second.flops < first.flops
     assert second.flops_no_cache > first.flops_no_cache
 
 
 def test_a_new_window_or_episode_starts_with_empty_caches():
-    rows = [make_row(context=80), make_row(context=80, window=1), make_row(context=80, episode="e1", window=1)]
-    assert len(set(charged(rows, [always_strong(row) for row in rows]))) == 1
+    cases = [make_case(context=80), make_case(context=80, window=1), make_case(context=80, episode="e1", window=1)]
+    assert len(set(charged(cases, [always_strong(case) for case in cases]))) == 1
 
 
 def test_a_model_that_was_not_asked_catches_up_later():
-    rows = [make_row(context=100, verifier=(0.9,)), make_row(context=150, verifier=(0.1,))]
-    outcomes = [JUDGING["D"](0.5)(row) for row in rows]
-    _, cached = step(rows[0], outcomes[0], {}, TARIFF)
-    assert cached == {"cheap": (0, 100 + rows[0].cheap[0].tokens), "verifier": (0, 100)}
+    cases = [make_case(context=100, verifier=(0.9,)), make_case(context=150, verifier=(0.1,))]
+    outcomes = [act("D", case, 0.5) for case in cases]
+    _, cached = step(cases[0].row, outcomes[0], {}, TARIFF)
+    assert cached == {"cheap": (0, 100 + cases[0].cheap[0].tokens), "verifier": (0, 100)}
     fallback = outcomes[1].calls[-1]
-    second = charged(rows, outcomes)[1]
-    others = charged(rows, [outcomes[0], outcomes[1]._replace(calls=outcomes[1].calls[:-1], actor="cheap")])[1]
+    second = charged(cases, outcomes)[1]
+    others = charged(cases, [outcomes[0], outcomes[1]._replace(calls=outcomes[1].calls[:-1], actor="cheap")])[1]
     assert fallback.role == "strong"
     assert isclose(second.flops - others.flops, flops(SIZES["strong"], 0, 150, fallback))
 
@@ -107,111 +103,108 @@ def test_each_model_has_windows_and_contexts_of_its_own():
         "window": {"cheap": 0, "verifier": 0, "strong": 1},
         "context": {"cheap": 150, "verifier": 150, "strong": 70},
     }
-    rows = [make_row(context=100), make_row().model_copy(update=apart)]
-    a, b = (charged(rows, [policy(row) for row in rows])[1] for policy in (always_strong, cheap_only))
-    assert isclose(a.flops, flops(SIZES["strong"], 0, 70, always_strong(rows[1]).calls[0]))
-    held = 100 + rows[0].cheap[0].tokens
-    assert isclose(b.flops, flops(SIZES["cheap"], held, 150 - held, cheap_only(rows[1]).calls[0]))
-    assert isclose(b.flops_no_cache, flops(SIZES["cheap"], 0, 150, cheap_only(rows[1]).calls[0]))
+    cases = [make_case(context=100), edited(make_case(), **apart)]
+    a, b = (charged(cases, [policy(case) for case in cases])[1] for policy in (always_strong, cheap_only))
+    assert isclose(a.flops, flops(SIZES["strong"], 0, 70, always_strong(cases[1]).calls[0]))
+    held = 100 + cases[0].cheap[0].tokens
+    assert isclose(b.flops, flops(SIZES["cheap"], held, 150 - held, cheap_only(cases[1]).calls[0]))
+    assert isclose(b.flops_no_cache, flops(SIZES["cheap"], 0, 150, cheap_only(cases[1]).calls[0]))
 
 
 def test_an_action_longer_than_the_next_context_costs_no_less_than_nothing():
-    rows = [make_row(context=100), make_row(context=105)]
-    second = charged(rows, [always_strong(row) for row in rows])[1]
-    assert isclose(second.seconds, rows[1].strong.seconds)
+    cases = [make_case(context=100), make_case(context=105)]
+    second = charged(cases, [always_strong(case) for case in cases])[1]
+    assert isclose(second.seconds, cases[1].strong.seconds)
 
 
 def test_the_strong_model_reads_a_context_once_though_it_judges_and_acts():
-    row = make_row(context=100, strong_verdict=(0.1,))
-    c, a = (charged([row], [policy(row)])[0] for policy in (JUDGING["C"](0.5), always_strong))
-    judge = JUDGING["C"](0.5)(row).calls[1]
-    cheap = charged([row], [cheap_only(row)])[0]
+    case = make_case(context=100, strong_verdict=(0.1,))
+    c, a, cheap = charge(case, "C", 0.5), charge(case, "A"), charge(case, "B")
+    judge = act("C", case, 0.5).calls[1]
     assert isclose(c.flops, a.flops + cheap.flops + flops(SIZES["strong"], 100, 0, judge))
     assert c.flops_no_cache - a.flops_no_cache - cheap.flops_no_cache == flops(SIZES["strong"], 0, 100, judge)
 
 
-@pytest.mark.parametrize("name", policies(dict.fromkeys(JUDGING, 0.5)))
+@pytest.mark.parametrize("name", POLICIES)
 def test_charges_of_single_calls_sum_to_the_total(name: str):
     """The accounting identity, for every policy and every cost."""
-    rows = make_rows(6)
-    outcomes = [policies(dict.fromkeys(JUDGING, 0.5))[name](row) for row in rows]
+    cases = make_cases(6)
+    outcomes = [act(name, case, 0.5) for case in cases]
     cached, latest, parts = {}, None, []
-    for row, outcome in zip(rows, outcomes, strict=True):
-        if row.episode != latest:
-            latest, cached = row.episode, {}
+    for case, outcome in zip(cases, outcomes, strict=True):
+        if case.row.episode != latest:
+            latest, cached = case.row.episode, {}
         for call in outcome.calls:
             alone = outcome._replace(calls=(call,), actor=call.role, tokens=0)
-            charge, cached = step(row, alone, cached, TARIFF)
-            parts.append(charge)
+            one, cached = step(case.row, alone, cached, TARIFF)
+            parts.append(one)
         window, held = cached[outcome.actor]
         cached[outcome.actor] = (window, held + outcome.tokens)
-    assert total(parts) == pytest.approx(total(charged(rows, outcomes)))
+    assert total(parts) == pytest.approx(total(charged(cases, outcomes)))
     assert all(value > 0 for value in total(parts))
 
 
-@pytest.mark.parametrize("name", policies(dict.fromkeys(JUDGING, 0.5)))
+@pytest.mark.parametrize("name", POLICIES)
 def test_a_decision_is_charged_for_each_of_its_calls_and_flops_for_each_of_their_parts(name: str):
     cached, latest = {}, None
-    for row in make_rows(6):
-        outcome = policies(dict.fromkeys(JUDGING, 0.5))[name](row)
+    for case in make_cases(6):
+        outcome, row = act(name, case, 0.5), case.row
         cached = cached if row.episode == latest else {}
         latest = row.episode
         parts, after = itemized(row, outcome, cached, TARIFF)
         assert len(parts) == len(outcome.calls)
         assert step(row, outcome, cached, TARIFF) == (total(parts), after)
-        for call, charge in zip(outcome.calls, parts, strict=True):
-            assert charge.flops == pytest.approx(sum(getattr(charge, f"{part}_flops") for part in PARTS))
-            read = charge.new_tokens + charge.cached_tokens + charge.generated_tokens
+        for call, part in zip(outcome.calls, parts, strict=True):
+            assert part.flops == pytest.approx(sum(getattr(part, f"{kind}_flops") for kind in PARTS))
+            read = part.new_tokens + part.cached_tokens + part.generated_tokens
             assert read == row.context[call.role] + sum(call.branches)
-            assert (charge.generated_tokens > 0) == (charge.generated_flops > 0) == (call.answers > 0)
+            assert (part.generated_tokens > 0) == (part.generated_flops > 0) == (call.answers > 0)
         cached = after
 
 
 def test_money_is_tokens_times_prices_by_hand():
-    rows = [make_row(context=100), make_row(context=150)]
-    own = rows[0].strong.tokens
-    first, second = charged(rows, [always_strong(row) for row in rows])
+    cases = [make_case(context=100), make_case(context=150)]
+    own = cases[0].strong.tokens
+    first, second = charged(cases, [always_strong(case) for case in cases])
     price = PRICES.strong
     assert first.money == pytest.approx((100 * price.input + own * price.output) / 1e6)
-    again = (50 - own) * price.input + (100 + own) * price.cached_input + rows[1].strong.tokens * price.output
+    again = (50 - own) * price.input + (100 + own) * price.cached_input + cases[1].strong.tokens * price.output
     assert second.money == pytest.approx(again / 1e6)
 
 
 def test_what_is_judged_is_read_and_not_generated():
-    row = make_row(context=100)
-    parts, _ = itemized(row, JUDGING["D"](0.1)(row), {}, TARIFF)
+    case = make_case(context=100)
+    parts, _ = itemized(case.row, act("D", case, 0.1), {}, TARIFF)
     assert [(c.new_tokens, c.generated_tokens) for c in parts] == [(100, 10), (111, 0)]
     assert parts[1].money == pytest.approx(111 * PRICES.verifier.input / 1e6)
 
 
 def test_a_router_pays_for_the_model_that_acts_and_for_no_other():
-    row = make_row(route=0.6)
-    (sent,), (kept,) = (charged([row], [JUDGING["G"](threshold)(row)]) for threshold in (0.7, 0.5))
-    assert sent == charged([row], [always_strong(row)])[0]
-    assert kept == charged([row], [cheap_only(row)])[0]
+    case = make_case(route=0.6)
+    assert charge(case, "G", 0.7) == charge(case, "A")
+    assert charge(case, "G", 0.5) == charge(case, "B")
 
 
 def test_upstream_figures_come_out_as_upstream_printed_them():
-    row = make_row(cheap=("repair",) * 3, verifier=(0.5,) * 3)
-    accepting = {name: charged([row], [make(0.1)(row)])[0].upstream for name, make in JUDGING.items()}
-    rejecting = {name: charged([row], [make(NEVER)(row)])[0].upstream for name, make in JUDGING.items()}
-    assert charged([row], [always_strong(row)])[0].upstream == 1
-    assert charged([row], [cheap_only(row)])[0].upstream == pytest.approx(0.15)
+    case = make_case(cheap=("repair",) * 3, verifier=(0.5,) * 3)
+    accepting = {name: charge(case, name, 0.1).upstream for name in JUDGING}
+    rejecting = {name: charge(case, name, NEVER).upstream for name in JUDGING}
+    assert charge(case, "A").upstream == 1
+    assert charge(case, "B").upstream == pytest.approx(0.15)
     assert rejecting["C"] == pytest.approx(1.25)
     assert accepting["D"] == pytest.approx(0.25)  # upstream's table stops here ...
     assert rejecting["D"] == pytest.approx(1.25)  # ... but a rejection pays for the strong action too
-    rejected = JUDGING["D"](NEVER)(row)
-    assert without_fallback(rejected, UPSTREAM) == pytest.approx(0.25)
-    assert without_fallback(JUDGING["E"](NEVER)(row), UPSTREAM) == pytest.approx(0.75)
+    assert without_fallback(act("D", case, NEVER), UPSTREAM) == pytest.approx(0.25)
+    assert without_fallback(act("E", case, NEVER), UPSTREAM) == pytest.approx(0.75)
     assert accepting["E"] == pytest.approx(0.75)
     assert rejecting["E"] == pytest.approx(1.75)
 
 
 def test_upstream_prices_are_those_of_the_configuration():
-    row = make_row()
+    case = make_case()
     prices = UpstreamCost(strong=2.0, cheap=0.5, verdict=0.25)
-    (charge,) = charges([row], [JUDGING["D"](NEVER)(row)], Tariff(SIZES, PRICES, prices))
-    assert charge.upstream == 2.0 + 0.5 + 0.25
+    (found,) = charges([case.row], [act("D", case, NEVER)], Tariff(SIZES, PRICES, prices))
+    assert found.upstream == 2.0 + 0.5 + 0.25
 
 
 def test_the_total_of_nothing_is_zero():
@@ -220,15 +213,15 @@ def test_the_total_of_nothing_is_zero():
 
 @pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
 def test_expected_charges_weigh_every_sequence_of_tosses(rate: float):
-    rows = [make_row(context=context) for context in (50, 90, 130, 170)]
-    both = choices(rows, "D")
-    expected = expected_charges(rows, both, rate, TARIFF)
-    by_hand = [NOTHING] * len(rows)
-    for tosses in itertools.product((True, False), repeat=len(rows)):
+    cases = [make_case(context=context) for context in (50, 90, 130, 170)]
+    sides = [case.sides["D"] for case in cases]
+    expected = expected_charges([case.row for case in cases], sides, rate, TARIFF)
+    by_hand = [NOTHING] * len(cases)
+    for tosses in itertools.product((True, False), repeat=len(cases)):
         probability = prod(rate if toss else 1 - rate for toss in tosses)
-        outcomes = [choice.accept if toss else choice.reject for choice, toss in zip(both, tosses, strict=True)]
-        for n, charge in enumerate(charged(rows, outcomes)):
-            by_hand[n] = Charge(*(a + probability * b for a, b in zip(by_hand[n], charge, strict=True)))
+        outcomes = [side.accept if toss else side.reject for side, toss in zip(sides, tosses, strict=True)]
+        for n, one in enumerate(charged(cases, outcomes)):
+            by_hand[n] = Charge(*(a + probability * b for a, b in zip(by_hand[n], one, strict=True)))
     for one, other in zip(expected, by_hand, strict=True):
         assert one == pytest.approx(other)
 
@@ -252,11 +245,12 @@ def test_scores_within_rounding_of_each_other_are_not_parted():
 
 
 @pytest.mark.parametrize("name", JUDGING)
-def test_a_sweep_equals_charging_every_threshold_anew(name: str):
-    rows = make_rows(8)
-    for point in sweep(rows, name, TARIFF):
-        outcomes = [JUDGING[name](point.threshold)(row) for row in rows]
+def test_a_sweep_equals_charging_every_threshold_again(name: str):
+    cases = make_cases(8)
+    swept = sweep(cases, name, TARIFF)
+    for point in swept:
+        outcomes = [act(name, case, point.threshold) for case in cases]
         assert point.accepted == tuple(outcome.accepted for outcome in outcomes)
-        assert point.charge == pytest.approx(total(charged(rows, outcomes)), rel=1e-12)
+        assert point.charge == pytest.approx(total(charged(cases, outcomes)), rel=1e-12)
         assert total(point.by_episode.values()) == pytest.approx(point.charge)
-    assert len(thresholds([score(row, name) for row in rows])) == len(sweep(rows, name, TARIFF))
+    assert [point.threshold for point in swept] == thresholds([case.sides[name].score for case in cases])
