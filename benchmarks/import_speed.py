@@ -100,7 +100,7 @@ def measure(side: str, file: Path) -> None:
         own = config.scale.own.model_copy(update={"conversations": 10**9})  # all are used, and written
         with tempfile.TemporaryDirectory(dir=file.parent) as out:
             place = Place(str(file), ())
-            taken = ingest(place, types, config.sources, own, config.seed, Path(out))["taken"]
+            taken = ingest(place, types, config.sources, own, config.seed, Path(out)).taken
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"seconds": time.perf_counter() - started, "peak_mib": peak, "taken": taken}))
 

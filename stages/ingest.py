@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from specacts.config import load_config
 from specacts.core.errors import one_line_errors
-from specacts.core.files import published_dir, write_json
+from specacts.core.files import published_dir
 from specacts.core.process import stage
 from specacts.traces.ingest import ingest, metrics
 from specacts.traces.stream import Place, find_files, size
@@ -37,7 +37,7 @@ def main() -> None:
             found = metrics()
             for name in ("episodes", "rejects", "undecided"):
                 (out / f"{name}.jsonl").touch()
-    write_json(METRICS, found)
+    found.save(METRICS)
 
 
 if __name__ == "__main__":

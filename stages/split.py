@@ -14,10 +14,11 @@ from pathlib import Path
 from specacts.config import load_config
 from specacts.core.episodes import Episode
 from specacts.core.errors import UserError, one_line_errors
-from specacts.core.files import line_starts, published_dir, read_models, write_json
+from specacts.core.files import line_starts, published_dir, read_models
 from specacts.core.process import stage
-from specacts.traces.contamination import N, overlaps
-from specacts.traces.split import Outline, missing_types, outline, split_groups, summary
+from specacts.traces.contamination import overlaps
+from specacts.traces.results import DataMetrics, counted
+from specacts.traces.split import Outline, missing_types, outline, split_groups
 
 SOURCES = (Path("data/episodes.jsonl"), Path("data/own/episodes.jsonl"))
 SPLIT = Path("data/split")
@@ -31,8 +32,14 @@ def main() -> None:
         for name, part in parts.items():
             copy(part, out / f"{name}.jsonl")
         shared = overlaps(episodes(out / "test.jsonl"), episodes(out / "train.jsonl"))
-    overlap = {part: found._asdict() for part, found in shared.items()}
-    write_json(METRICS, summary(parts) | {"contamination": {"ngram": N, **overlap}})
+    DataMetrics(
+        train=counted(parts["train"]),
+        verify=counted(parts["verify"]),
+        calibrate=counted(parts["calibrate"]),
+        test=counted(parts["test"]),
+        total=counted([episode for part in parts.values() for episode in part]),
+        contamination=shared,
+    ).save(METRICS)
     for name, types in missing_types(parts).items():
         if types:
             print(f"note: the {name} split holds no {', '.join(types)}; nothing can be said of them", file=sys.stderr)

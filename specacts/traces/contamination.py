@@ -1,7 +1,7 @@
 """How much of the test episodes' text occurs in the training episodes, word for word.
 
     found = overlaps(test, train)
-    found["user"]  # Overlap(episodes=3, ngrams=120_000, shared=41)
+    found.user  # Overlap(episodes=3, ngrams=120_000, shared=41)
 
 Counted in n-grams of 13 words, as for GPT-3 (Brown et al., 2020): shorter ones are shared by chance, longer ones are
 copies. Both sources are read once, one episode after the other; only test's n-grams are kept, as 64-bit hashes.
@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import islice
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
 from specacts.core.episodes import Episode, Observation, User
+from specacts.traces.results import Contamination, Overlap
 
 N = 13
 Part = Literal["user", "other", "all"]
@@ -27,19 +28,8 @@ _REMEMBERED = 200_000
 _BATCH = 64  # training episodes at once: short texts one by one would cost more in numpy calls than in work
 
 
-class Overlap(NamedTuple):
-    """What test has in common with training."""
-
-    episodes: int
-    """Test episodes that have at least one n-gram in common with a training episode."""
-    ngrams: int
-    """Distinct n-grams of test."""
-    shared: int
-    """How many of these occur in training."""
-
-
-def overlaps(test: Iterable[Episode], train: Iterable[Episode], n: int = N) -> dict[str, Overlap]:
-    """The overlap of the user's messages ("user"), and of everything that is said, called and observed ("all")."""
+def overlaps(test: Iterable[Episode], train: Iterable[Episode], n: int = N) -> Contamination:
+    """The overlap of the user's messages, and of everything that is said, called and observed."""
     words = _Words()
     grams: dict[str, list[np.ndarray]] = {"user": [], "all": []}
     for episode in test:
@@ -50,7 +40,7 @@ def overlaps(test: Iterable[Episode], train: Iterable[Episode], n: int = N) -> d
     while batch := list(islice(episodes, _BATCH)):
         for part, found in _parts(batch, n, words).items():
             sought[part].look(found)
-    return {part: one.overlap() for part, one in sought.items()}
+    return Contamination(ngram=n, user=sought["user"].overlap(), all=sought["all"].overlap())
 
 
 def texts(episode: Episode, part: Part) -> Iterator[str]:
@@ -145,4 +135,4 @@ class _Sought:
     def overlap(self) -> Overlap:
         owners = np.repeat(np.arange(len(self._lengths)), self._lengths)
         episodes = np.unique(owners[self._seen[self._places]])
-        return Overlap(len(episodes), len(self._grams), int(self._seen.sum()))
+        return Overlap(episodes=len(episodes), ngrams=len(self._grams), shared=int(self._seen.sum()))

@@ -27,6 +27,7 @@ from specacts.core.words import ACTION_TYPES
 from specacts.traces.duplicates import Clusters
 from specacts.traces.formats.openai_chat import Conversation
 from specacts.traces.reader import SHOWN, Duplicate, Read, Reader, Reject
+from specacts.traces.results import IngestMetrics
 from specacts.traces.stream import Place, Progress
 from specacts.traces.tool_types import TypeMap
 
@@ -177,7 +178,7 @@ def ingest(
     seed: int,
     out: Path,
     progress: Progress = lambda count: None,
-) -> dict[str, Any]:
+) -> IngestMetrics:
     """Write `episodes.jsonl`, `rejects.jsonl` and `undecided.jsonl` to the folder `out`; returns the metrics.
 
     Raises `UserError` for invalid conversations where `sources.invalid` is `stop`, after it has printed the first
@@ -278,25 +279,25 @@ def metrics(
     left_out: Counter[str] | None = None,
     normalised: Counter[str] | None = None,
     secrets: Counter[str] | None = None,
-) -> dict[str, Any]:
+) -> IngestMetrics:
     """`metrics/ingest.json`, also where there are no own traces. Rules are counted over all that was read."""
     by_type, rules, counts, left_out = (c or Counter() for c in (by_type, rules, counts, left_out))
-    return {
-        "conversations": read,
-        "taken": taken,
-        "left_out": {why: left_out[why] for why in LEFT_OUT},
-        "groups": groups,
-        "decisions": by_type.total(),
-        "decisions_by_type": {name: by_type[name] for name in ACTION_TYPES},
-        "actions_that_are_context": context_only,
-        "typed_by": {rule: rules[rule] for rule in RULES},
-        "undecided_texts": counts["undecided"],
-        "shortened_calls": counts["shortened"],
-        "calls_too_long": counts["too_long"],
-        "decisions_not_drawn": counts["decisions_not_drawn"],
-        "normalised": {what: count for what, count in sorted((normalised or Counter()).items()) if count},
-        "secrets": dict(sorted((secrets or Counter()).items())),
-    }
+    return IngestMetrics(
+        conversations=read,
+        taken=taken,
+        left_out={why: left_out[why] for why in LEFT_OUT},
+        groups=groups,
+        decisions=by_type.total(),
+        decisions_by_type={name: by_type[name] for name in ACTION_TYPES},
+        actions_that_are_context=context_only,
+        typed_by={rule: rules[rule] for rule in RULES},
+        undecided_texts=counts["undecided"],
+        shortened_calls=counts["shortened"],
+        calls_too_long=counts["too_long"],
+        decisions_not_drawn=counts["decisions_not_drawn"],
+        normalised={what: count for what, count in sorted((normalised or Counter()).items()) if count},
+        secrets=dict(sorted((secrets or Counter()).items())),
+    )
 
 
 def unwanted(found: Conversation, sources: Sources) -> str:

@@ -65,27 +65,11 @@ def split_groups(episodes: Sequence[Outline], shares: Split, seed: int) -> dict[
     return parts
 
 
-def summary(parts: dict[str, list[Outline]]) -> dict[str, Any]:
-    """Episodes, groups, decisions and decisions per action type (all nine), of every split and in total."""
-    everything = [episode for part in parts.values() for episode in part]
-    return {name: _counts(part) for name, part in [*parts.items(), ("total", everything)]}
-
-
 def missing_types(parts: dict[str, list[Outline]]) -> dict[str, list[str]]:
     """For every split, the action types that occur elsewhere but not in it."""
     types = {name: _types(part) for name, part in parts.items()}
     total = sum(types.values(), Counter[str]())
     return {name: [t for t in ACTION_TYPES if total[t] and not found[t]] for name, found in types.items()}
-
-
-def _counts(episodes: Sequence[Outline]) -> dict[str, Any]:
-    types = _types(episodes)
-    return {
-        "episodes": len(episodes),
-        "groups": len({episode.group for episode in episodes}),
-        "decisions": types.total(),
-        "decisions_by_type": {name: types[name] for name in ACTION_TYPES},
-    }
 
 
 def _types(episodes: Iterable[Outline]) -> Counter[str]:

@@ -12,7 +12,8 @@ from toys import call, say, tool
 
 from specacts.core.episodes import Act, Action, Episode, Observation, User
 from specacts.traces import contamination
-from specacts.traces.contamination import N, Overlap, overlaps, texts
+from specacts.traces.contamination import N, overlaps, texts
+from specacts.traces.results import Contamination, Overlap
 
 thorough = hypothesis_settings(max_examples=75, deadline=None, derandomize=True, database=None)
 
@@ -29,7 +30,11 @@ def words(count: int, start: int = 0) -> str:
     return " ".join(f"w{n}" for n in range(start, start + count))
 
 
-def brute(test: Sequence[Episode], train: Sequence[Episode], n: int) -> dict[str, Overlap]:
+def overlap(episodes: int, ngrams: int, shared: int) -> Overlap:
+    return Overlap(episodes=episodes, ngrams=ngrams, shared=shared)
+
+
+def brute(test: Sequence[Episode], train: Sequence[Episode], n: int) -> Contamination:
     """The same by sets of tuples of words."""
 
     def grams(one: Episode, part: contamination.Part) -> set[tuple[str, ...]]:
@@ -41,32 +46,32 @@ def brute(test: Sequence[Episode], train: Sequence[Episode], n: int) -> dict[str
         tested = [grams(one, part) for one in test]
         trained = set().union(*(grams(one, part) for one in train))
         known = set().union(*tested)
-        found[part] = Overlap(sum(bool(one & trained) for one in tested), len(known), len(known & trained))
-    return found
+        found[part] = overlap(sum(bool(one & trained) for one in tested), len(known), len(known & trained))
+    return Contamination(ngram=n, **found)
 
 
 def test_twelve_words_in_common_are_no_overlap_and_thirteen_are_one():
     assert N == 13
     test = [asks(words(30))]
-    assert overlaps(test, [asks("before " + words(12, 5) + " after")])["user"] == Overlap(0, 18, 0)
-    assert overlaps(test, [asks("before " + words(13, 5) + " after")])["user"] == Overlap(1, 18, 1)
-    assert overlaps(test, [asks("before " + words(14, 5) + " after")])["user"] == Overlap(1, 18, 2)
+    assert overlaps(test, [asks("before " + words(12, 5) + " after")]).user == overlap(0, 18, 0)
+    assert overlaps(test, [asks("before " + words(13, 5) + " after")]).user == overlap(1, 18, 1)
+    assert overlaps(test, [asks("before " + words(14, 5) + " after")]).user == overlap(1, 18, 2)
 
 
 def test_case_and_punctuation_do_not_matter():
     found = overlaps([asks(words(13))], [asks(words(13).upper().replace(" ", ", "))])
-    assert found["user"] == Overlap(1, 1, 1)
+    assert found.user == overlap(1, 1, 1)
 
 
 def test_the_order_of_words_matters():
     turned = " ".join(reversed(words(13).split()))
-    assert overlaps([asks(words(13))], [asks(turned)])["user"] == Overlap(0, 1, 0)
+    assert overlaps([asks(words(13))], [asks(turned)]).user == overlap(0, 1, 0)
 
 
 def test_no_ngram_reaches_from_one_message_into_the_next():
     test, train = [asks(words(20))], [asks(words(8), words(12, 8)), asks(words(10)), asks(words(10, 10))]
-    assert overlaps(test, train)["all"] == Overlap(0, 8, 0)
-    assert overlaps(train, test)["all"] == Overlap(0, 0, 0)
+    assert overlaps(test, train).all == overlap(0, 8, 0)
+    assert overlaps(train, test).all == overlap(0, 0, 0)
 
 
 def test_planted_text_is_found_and_counted():
@@ -74,21 +79,23 @@ def test_planted_text_is_found_and_counted():
     line = lambda: " ".join(rng.choices("abcdefghijklmnop", k=25))  # noqa: E731
     test = [asks(line(), line()) for _ in range(200)]
     train = [asks(line()) for _ in range(500)]
-    assert overlaps(test, train)["user"].shared == 0
+    assert overlaps(test, train).user.shared == 0
     for number in (3, 50, 199):
         train.insert(number, asks("so " + test[number].steps[1].content))
-    assert overlaps(test, train)["user"] == Overlap(3, 200 * 2 * 13, 3 * 13)
+    assert overlaps(test, train).user == overlap(3, 200 * 2 * 13, 3 * 13)
 
 
 def test_an_ngram_that_several_episodes_share_counts_once_and_every_episode_does():
     test = [asks(words(13)), asks(words(13), words(13)), asks(words(14)), asks(words(13, 50))]
-    assert overlaps(test, [asks(words(13))] * 3)["user"] == Overlap(3, 3, 1)
+    assert overlaps(test, [asks(words(13))] * 3).user == overlap(3, 3, 1)
 
 
 def test_the_user_and_all_are_told_apart():
     said = episode(User(content="go"), Observation(content=words(13)))
-    assert overlaps([asks(words(13))], [said]) == {"user": Overlap(0, 1, 0), "all": Overlap(1, 1, 1)}
-    assert overlaps([said], [asks(words(13))]) == {"user": Overlap(0, 0, 0), "all": Overlap(1, 1, 1)}
+    found = overlaps([asks(words(13))], [said])
+    assert (found.user, found.all) == (overlap(0, 1, 0), overlap(1, 1, 1))
+    found = overlaps([said], [asks(words(13))])
+    assert (found.user, found.all) == (overlap(0, 0, 0), overlap(1, 1, 1))
 
 
 def test_everything_but_the_definitions_of_tools_is_text():
@@ -115,14 +122,14 @@ def test_arguments_nested_deeper_than_the_stack_are_read():
 
 
 def test_nothing_has_nothing_in_common():
-    empty = {"user": Overlap(0, 0, 0), "all": Overlap(0, 0, 0)}
+    empty = Contamination(ngram=N, user=overlap(0, 0, 0), all=overlap(0, 0, 0))
     assert overlaps([], []) == overlaps([], [asks(words(20))]) == overlaps([asks("")], [asks("")]) == empty
-    assert overlaps([asks(words(13))], [])["all"] == Overlap(0, 1, 0)
+    assert overlaps([asks(words(13))], []).all == overlap(0, 1, 0)
 
 
 def test_sources_are_read_once():
     found = overlaps(iter([asks(words(13))]), (asks(words(13, n)) for n in range(200)))
-    assert found["all"] == Overlap(1, 1, 1)
+    assert found.all == overlap(1, 1, 1)
 
 
 @thorough
@@ -143,7 +150,7 @@ def test_a_full_memory_for_words_changes_nothing(monkeypatch: pytest.MonkeyPatch
     rng = random.Random(1)
     made = [[asks(" ".join(rng.choices("abc", k=40) + ["x" * 50])) for _ in range(100)] for _ in range(2)]
     expected = brute(*made, 5)
-    assert 0 < expected["all"].shared < expected["all"].ngrams
+    assert 0 < expected.all.shared < expected.all.ngrams
     monkeypatch.setattr(contamination, "_REMEMBERED", 2)
     assert overlaps(*made, n=5) == expected
 
@@ -155,7 +162,7 @@ def test_hostile_text_is_taken_in():
     one = episode(*(User(content=text) for text in texts if text != surrogates), Observation(content=surrogates))
     found = overlaps([one], [one])
     assert found == brute([one], [one], N)
-    assert found["all"].episodes == 1
+    assert found.all.episodes == 1
 
 
 def test_hashes_are_the_same_in_every_process():
@@ -170,4 +177,4 @@ def test_hashes_are_the_same_in_every_process():
 
 def test_a_fault_that_was_injected_is_text_as_well():
     fault = Act(action=Action(type="tool_call", tool="f", arguments={"q": words(13)}), supervised=False)
-    assert overlaps([episode(fault)], [asks(words(13))])["all"] == Overlap(1, 1, 1)
+    assert overlaps([episode(fault)], [asks(words(13))]).all == overlap(1, 1, 1)

@@ -51,7 +51,7 @@ def test_everything_at_once_keeps_the_good_lines_and_gives_a_reason_for_each_oth
     kept = (out / "episodes.jsonl").read_text(encoding="utf-8")
     rejected = (out / "rejects.jsonl").read_text(encoding="utf-8").splitlines()
     assert all(f'"id":"good-{n}"' in kept for n in range(len(plain)))
-    assert len(rejected) == found["left_out"]["invalid"] > 25
+    assert len(rejected) == found.left_out["invalid"] > 25
     assert all('"problems":["' in line for line in rejected)
 
 

@@ -84,17 +84,17 @@ def test_failed_poor_and_repeated_conversations_are_left_out_and_counted(run):
     lines = [line(t, id=str(n)) for n, t in enumerate(TOPICS[:2])]
     found, episodes, _ = run(*lines, lines[0], line(id="f", success=False), line(id="p", reward=0.1), min_reward=0.5)
     assert [episode.id for episode in episodes] == ["0", "1"]
-    left = {why: count for why, count in found["left_out"].items() if count}
+    left = {why: count for why, count in found.left_out.items() if count}
     assert left == {"duplicate": 1, "failed": 1, "low_reward": 1}
-    assert (found["conversations"], found["taken"], found["groups"]) == (5, 2, 2)
+    assert (found.conversations, found.taken, found.groups) == (5, 2, 2)
     found, _, _ = run(line(id="f", success=False), failed="keep")
-    assert found["taken"] == 1
+    assert found.taken == 1
 
 
 def test_a_scale_takes_what_it_can_use_whole_groups_first(run):
     lines = [line(f"{TOPICS[n % 8]} {n}", id=f"{n}", group=f"g{n // 4}") for n in range(40)]
     found, episodes, _ = run(*lines, own=OWN.model_copy(update={"conversations": 12}))
-    assert len(episodes) == 12 and found["left_out"]["not_drawn"] == 28
+    assert len(episodes) == 12 and found.left_out["not_drawn"] == 28
     assert set(Counter(episode.group for episode in episodes).values()) == {4}
     assert sample(["a", "b", "a"], 2, 0) in ({0, 2}, {0, 1}) and sample(["a", "b"], 2, 0) == {0, 1}
 
@@ -109,7 +109,7 @@ def test_invalid_lines_stop_the_import_with_all_problems_and_leave_nothing(run, 
 def test_invalid_lines_can_be_left_out_and_are_kept_beside_their_reasons(run):
     found, episodes, out = run(line(), "no JSON", "{}", invalid="skip")
     rejects = [json.loads(reject) for reject in (out / "rejects.jsonl").read_text().splitlines()]
-    assert found["left_out"]["invalid"] == 2 and len(episodes) == 1
+    assert found.left_out["invalid"] == 2 and len(episodes) == 1
     assert [reject["line"] for reject in rejects] == ["no JSON", "{}"]
     assert rejects[1]["problems"] == [f"{out.parent}/in/t.jsonl:3: messages: Field required"]
 
@@ -125,7 +125,7 @@ def test_no_secret_is_kept_anywhere_and_each_is_counted(run, capsys):
     found, _, out = run(line(f"my key is {secret}"), bad, f"{secret} no JSON", invalid="skip")
     kept = "".join(path.read_text() for path in out.iterdir())
     assert secret[:20] not in kept and kept.count("[REDACTED:openai]") >= 3
-    assert found["secrets"] == {"openai": 1}  # those of rejected lines are redacted and not counted
+    assert found.secrets == {"openai": 1}  # those of rejected lines are redacted and not counted
     assert secret[:20] not in capsys.readouterr().err
     _, _, out = run(line(f"my key is {secret}"), secrets="keep")
     assert secret in (out / "episodes.jsonl").read_text()
@@ -136,7 +136,7 @@ def test_texts_that_could_not_be_typed_are_listed(run):
     more = [*talk, talk[0], {"role": "assistant", "content": "Done."}]
     found, episodes, out = run(json.dumps({"id": "a", "messages": more}))
     assert json.loads((out / "undecided.jsonl").read_text()) == {"episode": "a", "text": "Which? Tell me."}
-    assert found["undecided_texts"] == 1 and len(decisions(episodes[0])) == 1
+    assert found.undecided_texts == 1 and len(decisions(episodes[0])) == 1
     with pytest.raises(UserError, match="'nothing_to_learn': 1"):
         run(json.dumps({"id": "a", "messages": talk}))
 
@@ -149,9 +149,9 @@ def test_the_same_input_gives_the_same_bytes(run):
 
 def test_every_decision_is_counted_under_the_rule_that_typed_it_and_the_report_knows_each(run):
     found, _, _ = run(line(TOPICS[0]), line(TOPICS[1]))
-    assert {rule: n for rule, n in found["typed_by"].items() if n} == {"name": 2, "statement": 2}
-    assert set(OWN_RULES) == set(RULES) == set(found["typed_by"])
-    assert set(LEFT_OUT) == set(found["left_out"])
+    assert {rule: n for rule, n in found.typed_by.items() if n} == {"name": 2, "statement": 2}
+    assert set(OWN_RULES) == set(RULES) == set(found.typed_by)
+    assert set(LEFT_OUT) == set(found.left_out)
 
 
 # -- what models can say ---------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from specacts.config import Split
 from specacts.core.episodes import Act, Action, Episode, User, decisions, load_episodes, save_episodes
 from specacts.core.errors import UserError
 from specacts.core.words import ACTION_TYPES, SPEAKING
-from specacts.traces.split import SPLITS, Outline, missing_types, outline, summary, training_order
+from specacts.traces.results import Counted, DataMetrics, counted
+from specacts.traces.split import SPLITS, Outline, missing_types, outline, training_order
 from specacts.traces.split import split_groups as split_outlines
 from stages import split as split_stage
 
@@ -70,10 +71,10 @@ def test_rare_types_reach_every_split_when_there_are_enough_groups():
 def test_decisions_of_each_type_are_shared_out_like_the_groups():
     kinds = [("file_read",), ("file_write", "file_write"), ("verifier", "repair"), ("retrieval", "BLOCKED")]
     episodes = [episode(f"e{n}", f"g{n}", types=kinds[n % 4] * (1 + n % 3) + ("final_answer",)) for n in range(200)]
-    counts = summary(split_groups(episodes, SHARES, 0))
-    for action_type, total in counts["total"]["decisions_by_type"].items():
+    counts = {name: counted(part) for name, part in split_groups(episodes, SHARES, 0).items()}
+    for action_type, total in counted(list(map(outline, episodes))).decisions_by_type.items():
         for name in SPLITS:
-            assert abs(counts[name]["decisions_by_type"][action_type] - getattr(SHARES, name) * total) <= 0.05 * total
+            assert abs(counts[name].decisions_by_type[action_type] - getattr(SHARES, name) * total) <= 0.05 * total
 
 
 def test_the_split_depends_on_the_seed_and_not_on_the_order_of_the_episodes():
@@ -110,18 +111,17 @@ def test_what_a_split_lacks_is_known():
     assert missing_types(parts) == {"train": [], "verify": ["BLOCKED"], "calibrate": ["BLOCKED"], "test": ["BLOCKED"]}
 
 
-def test_the_summary_counts_all_nine_types_in_a_fixed_order():
-    counts = summary(split_groups(toys(20, types=("repair", "final_answer")), SHARES, 0))
-    assert list(counts) == [*SPLITS, "total"]
-    for part in counts.values():
-        assert list(part["decisions_by_type"]) == list(ACTION_TYPES)
-        assert part["decisions"] == sum(part["decisions_by_type"].values())
-    assert counts["total"] == {
-        "episodes": 40,
-        "groups": 20,
-        "decisions": 80,
-        "decisions_by_type": dict.fromkeys(ACTION_TYPES, 0) | {"repair": 40, "final_answer": 40},
-    }
+def test_all_nine_types_are_counted_in_a_fixed_order():
+    parts = split_groups(toys(20, types=("repair", "final_answer")), SHARES, 0)
+    for part in map(counted, parts.values()):
+        assert list(part.decisions_by_type) == list(ACTION_TYPES)
+        assert part.decisions == sum(part.decisions_by_type.values())
+    assert counted([episode for part in parts.values() for episode in part]) == Counted(
+        episodes=40,
+        groups=20,
+        decisions=80,
+        decisions_by_type=dict.fromkeys(ACTION_TYPES, 0) | {"repair": 40, "final_answer": 40},
+    )
 
 
 def test_the_stage_writes_four_files_and_the_counts(tmp_path, monkeypatch, config):
@@ -133,8 +133,9 @@ def test_the_stage_writes_four_files_and_the_counts(tmp_path, monkeypatch, confi
     split_stage.main()
     read = {name: load_episodes(split_stage.SPLIT / f"{name}.jsonl") for name in SPLITS}
     assert Counter(e.id for part in read.values() for e in part) == Counter(e.id for e in toys(30) + toys(10, "own"))
-    metrics = json.loads(split_stage.METRICS.read_text())
-    assert metrics["train"]["decisions"] == sum(len(decisions(e)) for e in read["train"])
+    metrics = DataMetrics.load(split_stage.METRICS)
+    assert list(metrics.splits) == [*SPLITS, "total"] and metrics.total.episodes == 80
+    assert metrics.train.decisions == sum(len(decisions(e)) for e in read["train"])
 
 
 def test_two_sources_may_not_use_one_id(tmp_path, monkeypatch, config):
