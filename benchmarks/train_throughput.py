@@ -24,7 +24,8 @@ from peft import get_peft_model
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from specacts.config import Lora, Train
-from specacts.models.load import DTYPES, device_of, load_base, model_size
+from specacts.models.load import DTYPES, device_of, load_base
+from specacts.models.measure import model_size
 from specacts.training.rows import Row
 from specacts.training.train import Settings, collate, lora_config, peak_memory_gib, train, weighted_loss
 

@@ -35,7 +35,7 @@ def main() -> None:
     config = load_config(Path("."))
     # Imported here: torch takes seconds, and a wrong configuration should not have to wait for it.
     from specacts.answering.roles import asking, load_voice
-    from specacts.models.load import model_size
+    from specacts.models.measure import model_size
 
     scale, started = config.scale, time.perf_counter()
     how = asking(config.recipe, config.acceptance, scale.answer)

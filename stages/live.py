@@ -36,7 +36,7 @@ def main() -> None:
     from specacts.live.agents import Agent, Models, run
     from specacts.live.metrics import line, summary
     from specacts.live.tasks import assignments
-    from specacts.models.load import model_size
+    from specacts.models.measure import model_size
     from specacts.policies.combine import Combination, Signals, probability
     from specacts.policies.cost import Tariff
     from specacts.policies.decide import GREEDY, act

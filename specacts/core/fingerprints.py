@@ -46,13 +46,16 @@ Span = tuple[Position, Position]
 def fingerprints(modules: Iterable[str], root: Path) -> dict[str, dict[str, str]]:
     """For each module, the path from `root` to the hash of every module of ours that it imports, and of itself.
 
-    What is imported indirectly or inside functions counts. `root` has to be first on Python's path.
+    What is imported indirectly or inside functions counts, but not what only a module of `IGNORED` imports. `root` has
+    to be first on Python's path.
     """
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)
+    for name in IGNORED:
+        graph.remove_module(name)
     hashes: dict[str, str] = {}
     found = {}
     for module in modules:
-        names = {module, *graph.find_upstream_modules(module)} - set(IGNORED)
+        names = {module, *graph.find_upstream_modules(module)}
         paths = sorted(Path(*name.split(".")).with_suffix(".py").as_posix() for name in names)
         paths = [path for path in paths if (root / path).is_file()]  # the others are packages, which hold no code
         for path in paths:

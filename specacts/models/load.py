@@ -1,7 +1,7 @@
 """Base models and adapters from their folders.
 
     model = load_model(Path("models/base/cheap"), Path("models/cheap"), device="auto", dtype="float32")
-    model_size(model)          # what decides the FLOPs of a token
+    head_of(model)(hidden)
 
 Only safetensors are read, and no code that comes with a model is run.
 """
@@ -14,7 +14,6 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from specacts.core.errors import UserError
 from specacts.core.files import read_json
-from specacts.models.sizes import ModelSize
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 TASKS = {False: "CAUSAL_LM", True: "SEQ_CLS"}
@@ -57,16 +56,6 @@ def load_model(base: Path, adapter: Path | None, device: str, dtype: str, reward
     if adapter is not None:
         model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
     return model.eval()
-
-
-def model_size(model: torch.nn.Module) -> ModelSize:
-    """What decides a token's FLOPs: parameters outside the embedding, the head's, layers, attention width."""
-    config = model.config
-    embedding = model.get_input_embeddings().weight
-    body = sum(p.numel() for p in model.model.parameters()) - embedding.numel()
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    width = config.num_attention_heads * head_dim
-    return ModelSize(body=body, head=head_of(model).weight.numel(), layers=config.num_hidden_layers, attention=width)
 
 
 def head_of(model: torch.nn.Module) -> torch.nn.Module:

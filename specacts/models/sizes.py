@@ -3,7 +3,7 @@
     sizes = load_sizes(Path("data/answers/models.json"))
     sizes["cheap"].layers
 
-`load.py` takes it of a loaded model; this module needs no torch.
+`measure.py` takes them from loaded models; this module needs no torch.
 """
 
 from pathlib import Path

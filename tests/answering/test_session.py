@@ -6,7 +6,8 @@ from peft import LoraConfig, get_peft_model
 from toys import TRUNK, compact_tokenizer, fresh, llama, reading, rows_equal, save_base
 
 from specacts.answering.session import Session
-from specacts.models.load import device_of, load_model, model_size
+from specacts.models.load import device_of, load_model
+from specacts.models.measure import model_size
 from specacts.training.train import branch_mask
 
 BRANCHES = [(3, [10, 11, 12]), (7, [20]), (7, [21, 22, 10, 5]), (12, [30, 31]), (1, [9, 9])]

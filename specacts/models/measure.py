@@ -1,0 +1,21 @@
+"""How large a loaded model is, in what decides the FLOPs of a token.
+
+    model_size(model).body
+
+Apart from `load.py`, so that no training depends on how sizes are recorded (`sizes.py`).
+"""
+
+import torch
+
+from specacts.models.load import head_of
+from specacts.models.sizes import ModelSize
+
+
+def model_size(model: torch.nn.Module) -> ModelSize:
+    """What decides a token's FLOPs: parameters outside the embedding, the head's, layers, attention width."""
+    config = model.config
+    embedding = model.get_input_embeddings().weight
+    body = sum(p.numel() for p in model.model.parameters()) - embedding.numel()
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    width = config.num_attention_heads * head_dim
+    return ModelSize(body=body, head=head_of(model).weight.numel(), layers=config.num_hidden_layers, attention=width)
