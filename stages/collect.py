@@ -9,15 +9,14 @@ them where `sources.bfcl` is false.
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
+from specacts.bfcl.results import CollectMetrics
 from specacts.bfcl.tasks import Collected, collect, failing_gold
 from specacts.config import load_config
 from specacts.core.episodes import decisions, save_episodes
 from specacts.core.errors import one_line_errors
-from specacts.core.files import write_json
 from specacts.core.process import stage
 from specacts.core.words import ACTION_TYPES
 
@@ -34,23 +33,23 @@ def main() -> None:
         raw, data = TRACES / config.scale.traces.path, config.scale.data
         collected = collect(raw, data, config.seed, TYPES, lambda tasks: tqdm(tasks, "replay", unit="task"))
     save_episodes(EPISODES, collected.episodes)
-    write_json(METRICS, summary(collected))
+    summary(collected).save(METRICS)
 
 
-def summary(collected: Collected) -> dict[str, Any]:
+def summary(collected: Collected) -> CollectMetrics:
     """What was made and what was left out; the action types in their fixed order."""
     by_source = Counter(episode.source for episode in collected.episodes)
     by_type = Counter(decision.gold.type for episode in collected.episodes for decision in decisions(episode))
-    return {
-        "episodes": len(collected.episodes),
-        "episodes_by_source": dict(sorted(by_source.items())),
-        "decisions": by_type.total(),
-        "decisions_by_type": {name: by_type[name] for name in ACTION_TYPES},
-        "faults": collected.faults.total(),
-        "faults_by_kind": dict(sorted(collected.faults.items())),
-        "gold_calls_answered_with_an_error": sum(map(failing_gold, collected.episodes)),
-        "skipped_rows": {name: dict(sorted(reasons.items())) for name, reasons in collected.skipped.items()},
-    }
+    return CollectMetrics(
+        episodes=len(collected.episodes),
+        episodes_by_source=dict(sorted(by_source.items())),
+        decisions=by_type.total(),
+        decisions_by_type={name: by_type[name] for name in ACTION_TYPES},
+        faults=collected.faults.total(),
+        faults_by_kind=dict(sorted(collected.faults.items())),
+        gold_calls_answered_with_an_error=sum(map(failing_gold, collected.episodes)),
+        skipped_rows={name: dict(sorted(reasons.items())) for name, reasons in collected.skipped.items()},
+    )
 
 
 if __name__ == "__main__":

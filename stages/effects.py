@@ -16,7 +16,7 @@ from specacts.answering.simulated import same_effects
 from specacts.config import load_config
 from specacts.core.episodes import load_episodes
 from specacts.core.errors import one_line_errors
-from specacts.core.files import write_json, write_jsonl
+from specacts.core.files import write_jsonl
 from specacts.core.process import stage
 
 DATA = Path("data")
@@ -30,7 +30,7 @@ def main() -> None:
     trying = same_effects(episodes, rows, raw, config.scale.data.simulator_timeout)
     found = list(tqdm(trying, "execute", total=len(rows), unit="decision"))
     write_jsonl(DATA / "effects.jsonl", (same.model_dump(mode="json") for same in found))
-    write_json(Path("metrics/effects.json"), summary(rows, found))
+    summary(rows, found).save(Path("metrics/effects.json"))
 
 
 if __name__ == "__main__":

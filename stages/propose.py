@@ -12,7 +12,6 @@ from specacts.answering.proposals import Proposed, save_proposals, summary
 from specacts.config import load_config
 from specacts.core.episodes import decisions, load_episodes
 from specacts.core.errors import one_line_errors
-from specacts.core.files import write_json
 from specacts.core.process import stage
 from specacts.traces.split import spread
 
@@ -43,7 +42,7 @@ def main() -> None:
             ]
             progress.update(len(asked))
     save_proposals(DATA / "proposals.jsonl", rows)
-    write_json(Path("metrics/propose.json"), summary(rows))
+    summary(rows).save(Path("metrics/propose.json"))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 `ls` and `ls(a=False)` are other strings and one effect. How it is found out: `simulated.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
@@ -16,6 +16,7 @@ from specacts.answering.records import Answers
 from specacts.core.episodes import Action, agrees
 from specacts.core.errors import UserError
 from specacts.core.files import read_models
+from specacts.core.results import Result
 
 
 class SameEffect(BaseModel):
@@ -57,28 +58,43 @@ def load_effects(path: Path, rows: Sequence[Answers]) -> list[SameEffect]:
     return found
 
 
-def summary(rows: Sequence[Answers], found: Sequence[SameEffect]) -> Mapping[str, object]:
+class Counts(Result):
+    """Calls that are the gold call as text, calls that are not, and how many of those do the same."""
+
+    same_text: int
+    other_text: int
+    other_text_same_effect: int
+
+
+class EffectMetrics(Result):
+    """`metrics/effects.json`: greedy proposals and strong actions where the gold call was executed."""
+
+    decisions: int
+    executed_calls: int
+    median_call_seconds: float
+    cheap: Counts
+    strong: Counts
+
+
+def summary(rows: Sequence[Answers], found: Sequence[SameEffect]) -> EffectMetrics:
     """How many greedy proposals and strong actions differ from the gold call in text and not in effect."""
     executed = [(row, same) for row, same in zip(rows, found, strict=True) if same.executed and row.gold.tool]
-    taken = {
-        "cheap": [(row.cheap[0].action, row.gold, same.cheap[0]) for row, same in executed],
-        "strong": [(row.strong.action, row.gold, same.strong) for row, same in executed],
-    }
-    return {
-        "decisions": len(rows),
-        "executed_calls": len(executed),
-        "median_call_seconds": median([same.seconds for _, same in executed if same.seconds is not None] or [0.0]),
-        **{role: _counts(pairs) for role, pairs in taken.items()},
-    }
+    return EffectMetrics(
+        decisions=len(rows),
+        executed_calls=len(executed),
+        median_call_seconds=median([same.seconds for _, same in executed if same.seconds is not None] or [0.0]),
+        cheap=_counts([(row.cheap[0].action, row.gold, same.cheap[0]) for row, same in executed]),
+        strong=_counts([(row.strong.action, row.gold, same.strong) for row, same in executed]),
+    )
 
 
-def _counts(pairs: list[tuple[Action | None, Action, bool]]) -> dict[str, int]:
+def _counts(pairs: list[tuple[Action | None, Action, bool]]) -> Counts:
     differing = [same for action, gold, same in pairs if not _equal(action, gold)]
-    return {
-        "same_text": len(pairs) - len(differing),
-        "other_text": len(differing),
-        "other_text_same_effect": sum(differing),
-    }
+    return Counts(
+        same_text=len(pairs) - len(differing),
+        other_text=len(differing),
+        other_text_same_effect=sum(differing),
+    )
 
 
 def _equal(action: Action | None, gold: Action) -> bool:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from specacts.answering.records import Candidate
 from specacts.core.episodes import Action, agrees
 from specacts.core.files import read_models, write_jsonl
+from specacts.core.results import Result
 from specacts.core.words import LEVELS, Level
 from specacts.training.judged import DecisionKey, Judged
 
@@ -45,18 +46,45 @@ def _right(row: Proposed) -> dict[str, list[bool]]:
     return {level: [agrees(c.action, row.gold, level) for c in row.candidates] for level in LEVELS}
 
 
-def summary(rows: list[Proposed]) -> dict[str, object]:
+class Quality(Result):
+    """Of candidates: how many, the share that is right at each level, and the share that is malformed."""
+
+    proposals: int
+    type_accuracy: float
+    tool_accuracy: float
+    call_accuracy: float
+    malformed: float
+
+
+class ProposalMetrics(Result):
+    """`metrics/propose.json`."""
+
+    decisions: int
+    episodes: int
+    greedy: Quality
+    sampled: Quality
+
+
+def summary(rows: list[Proposed]) -> ProposalMetrics:
     """Counts and accuracies of greedy and sampled candidates, and the share of malformed ones."""
-    parts = {"greedy": [(r, c) for r in rows for c in r.candidates[:1]]}
-    parts["sampled"] = [(r, c) for r in rows for c in r.candidates[1:]]
-    result: dict[str, object] = {"decisions": len(rows), "episodes": len({row.episode for row in rows})}
-    for name, pairs in parts.items():
-        count = max(1, len(pairs))
-        right = {level: sum(agrees(c.action, r.gold, level) for r, c in pairs) for level in LEVELS}
-        accuracy = {f"{level}_accuracy": hits / count for level, hits in right.items()}
-        malformed = sum(c.action is None for _, c in pairs) / count
-        result[name] = {"proposals": len(pairs), **accuracy, "malformed": malformed}
-    return result
+    return ProposalMetrics(
+        decisions=len(rows),
+        episodes=len({row.episode for row in rows}),
+        greedy=_quality([(row, candidate) for row in rows for candidate in row.candidates[:1]]),
+        sampled=_quality([(row, candidate) for row in rows for candidate in row.candidates[1:]]),
+    )
+
+
+def _quality(pairs: list[tuple[Proposed, Candidate]]) -> Quality:
+    count = max(1, len(pairs))
+    right = {level: sum(agrees(c.action, row.gold, level) for row, c in pairs) / count for level in LEVELS}
+    return Quality(
+        proposals=len(pairs),
+        type_accuracy=right["type"],
+        tool_accuracy=right["tool"],
+        call_accuracy=right["call"],
+        malformed=sum(c.action is None for _, c in pairs) / count,
+    )
 
 
 def on_policy(proposals: Sequence[Proposed], level: Level) -> dict[DecisionKey, list[Judged]]:

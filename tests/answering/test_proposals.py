@@ -5,7 +5,7 @@ import json
 import pytest
 from toys import call, say
 
-from specacts.answering.proposals import Proposed, load_proposals, save_proposals, summary
+from specacts.answering.proposals import Proposed, Quality, load_proposals, save_proposals, summary
 from specacts.answering.records import Candidate
 from specacts.core.errors import UserError
 
@@ -54,17 +54,11 @@ def test_a_wrong_line_is_named(tmp_path):
 
 def test_the_summary_tells_greedy_from_sampled():
     found = summary(ROWS)
-    assert (found["decisions"], found["episodes"]) == (2, 2)
-    assert found["greedy"] == {
-        "proposals": 2,
-        "type_accuracy": 1.0,
-        "tool_accuracy": 1.0,
-        "call_accuracy": 0.5,
-        "malformed": 0.0,
-    }
-    assert found["sampled"]["malformed"] == 0.5 and found["sampled"]["type_accuracy"] == 0.0
+    assert (found.decisions, found.episodes) == (2, 2)
+    assert found.greedy == Quality(proposals=2, type_accuracy=1.0, tool_accuracy=1.0, call_accuracy=0.5, malformed=0.0)
+    assert found.sampled.malformed == 0.5 and found.sampled.type_accuracy == 0.0
 
 
 def test_one_proposal_a_decision_leaves_nothing_sampled():
     found = summary([row.model_copy(update={"candidates": row.candidates[:1]}) for row in ROWS])
-    assert found["sampled"]["proposals"] == 0 and found["sampled"]["type_accuracy"] == 0.0
+    assert found.sampled.proposals == 0 and found.sampled.type_accuracy == 0.0

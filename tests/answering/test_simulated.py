@@ -4,7 +4,7 @@ import pytest
 from factories import candidate, make_row
 from places import ROOT
 
-from specacts.answering.effects import by_text, does_the_same, load_effects, summary
+from specacts.answering.effects import Counts, EffectMetrics, by_text, does_the_same, load_effects, summary
 from specacts.answering.simulated import same_effects
 from specacts.bfcl.tasks import collect
 from specacts.core.episodes import Action, Observation, decisions
@@ -111,13 +111,13 @@ def test_the_summary_counts_text_and_effect_apart(episodes, bfcl):
     rows = [answered(episode, decision.index, spelled, strong=wrong)]
     same = list(same_effects([episode], rows, bfcl, 30))
     assert same[0].seconds > 0
-    assert summary(rows, same) == {
-        "decisions": 1,
-        "executed_calls": 1,
-        "median_call_seconds": same[0].seconds,
-        "cheap": {"same_text": 0, "other_text": 1, "other_text_same_effect": 1},
-        "strong": {"same_text": 0, "other_text": 1, "other_text_same_effect": 0},
-    }
+    assert summary(rows, same) == EffectMetrics(
+        decisions=1,
+        executed_calls=1,
+        median_call_seconds=same[0].seconds,
+        cheap=Counts(same_text=0, other_text=1, other_text_same_effect=1),
+        strong=Counts(same_text=0, other_text=1, other_text_same_effect=0),
+    )
 
 
 def test_results_are_read_back_and_only_beside_the_answers_they_were_made_of(tmp_path):
