@@ -1,12 +1,10 @@
 """Calibration makes probabilities true, keeps their order, and is chosen without its own evidence."""
 
-import json
-
 import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from specacts.policies.probability import METHODS, Calibration, apply, as_json, choose, cross_fitted, fit
+from specacts.policies.probability import METHODS, Calibration, apply, choose, cross_fitted, fit
 
 
 def drawn(slope: float = 1.0, intercept: float = 0.0, count: int = 4_000, seed: int = 0):
@@ -61,8 +59,9 @@ def test_one_sided_data_is_left_as_it_is(right):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_calibration_survives_json(method):
+def test_a_calibration_survives_its_file(method, tmp_path):
     scores, right, _, _ = drawn(0.5, 0.5, count=300)
     found = fit(method, scores, right)
-    back = Calibration(**json.loads(json.dumps(as_json(found))))
-    assert np.array_equal(apply(back, scores), apply(found, scores))
+    found.save(tmp_path / "map.json", exact=True)
+    back = Calibration.load(tmp_path / "map.json")
+    assert back == found and np.array_equal(apply(back, scores), apply(found, scores))

@@ -1,6 +1,5 @@
 """The router learns from contexts alone which of them the cheap model will be right in."""
 
-import json
 import random
 
 import pytest
@@ -9,8 +8,8 @@ from factories import make_row
 from specacts.core.episodes import Act, Action, Episode, Observation, Tool, User
 from specacts.core.errors import UserError
 from specacts.core.files import write_jsonl, write_text
-from specacts.policies.combine import routed
-from specacts.policies.router import Example, Router, features, fit, load_router, route, routes
+from specacts.policies.cases import load_routes
+from specacts.policies.router import Example, Router, features, fit, route, routes
 
 READ = Action(type="file_read", tool="cat", arguments={"file_name": "a"})
 DONE = Action(type="final_answer")
@@ -51,7 +50,7 @@ def test_features_say_what_was_done_last_and_whether_it_failed():
     assert features(episode(), 0)["last=none"] == 1
 
 
-def test_a_new_turn_begins_anew():
+def test_a_new_turn_begins_again():
     later = (*STEPS, User(content="and b"))
     found = features(episode(*later), 5)
     assert found["actions in turn"] == 0 and "last tool=cat" not in found and found["turns"] == 2 / 6
@@ -84,22 +83,22 @@ def test_the_same_seed_gives_the_same_router_and_another_order_of_names_too():
 
 def test_it_is_stored_as_plain_numbers_and_read_back(tmp_path):
     router = fit(examples(), 0).router
-    write_text(tmp_path / "router.json", json.dumps(router._asdict()))
-    assert load_router(tmp_path / "router.json") == router
+    router.save(tmp_path / "router.json", exact=True)
+    assert Router.load(tmp_path / "router.json") == router
     write_text(tmp_path / "router.json", '{"weights": {"a": "x"}, "intercept": 0}')
-    with pytest.raises(UserError, match=r"router\.json: .*run `dvc repro route`"):
-        load_router(tmp_path / "router.json")
+    with pytest.raises(UserError, match=r"router\.json: weights\.a: .*\(got 'x'\); run the stage that makes it"):
+        Router.load(tmp_path / "router.json")
 
 
 def test_every_decision_has_a_line_and_rows_find_theirs(tmp_path):
-    lines = routes(Router({"last=user": 1.0}, 0.0), [episode(*STEPS)])
+    lines = routes(Router(weights={"last=user": 1.0}, intercept=0.0), [episode(*STEPS)])
     assert [(line["episode"], line["decision"]) for line in lines] == [("e0", 0), ("e0", 1)]
     assert lines[0]["route"] == pytest.approx(0.731, abs=1e-3) and lines[1]["route"] == 0.5
     write_jsonl(tmp_path / "routes.jsonl", lines)
-    rows = [make_row(decision=n, route=None) for n in (0, 1)]
-    assert [row.route for row in routed(rows, tmp_path / "routes.jsonl")] == [line["route"] for line in lines]
+    rows = [make_row(decision=n) for n in (1, 0)]  # in whatever order
+    assert load_routes(tmp_path / "routes.jsonl", rows) == [line["route"] for line in reversed(lines)]
     with pytest.raises(UserError, match="no line for e0, decision 7; run `dvc repro route`"):
-        routed([make_row(decision=7)], tmp_path / "routes.jsonl")
+        load_routes(tmp_path / "routes.jsonl", [make_row(decision=7)])
     write_text(tmp_path / "routes.jsonl", '{"episode": "e0"}\n')
     with pytest.raises(UserError, match=r"routes\.jsonl:1: .*needs episode, decision and route"):
-        routed(rows, tmp_path / "routes.jsonl")
+        load_routes(tmp_path / "routes.jsonl", rows)
