@@ -82,13 +82,13 @@ class Result(BaseModel):
             return values
         folded = dict(values)
         for name in _estimates(cls):
-            if name in folded and not isinstance(folded[name], Estimate):
+            if isinstance(folded.get(name), int | float) or any(f"{name}{end}" in folded for end in ENDS[1:]):
                 folded[name] = _fold(folded, name)
         for name in _tables(cls):
             table = folded.get(name)
             if isinstance(table, Mapping) and not all(isinstance(one, Estimate) for one in table.values()):
-                flat = dict(table)
-                folded[name] = {key: _fold(flat, key) for key in table if not key.endswith(ENDS[1:])} | flat
+                keys = (str(key).removesuffix("_low").removesuffix("_high") for key in table)
+                folded[name] = {key: _fold(dict(table), key) for key in dict.fromkeys(keys)}
         return folded
 
 
@@ -119,12 +119,11 @@ def _read(path: Path, validate: Callable[[Any], Found]) -> Found:
         raise UserError(f"{path}: {field}: {first['msg']}{got}; run the stage that makes it (`dvc repro`)") from error
 
 
-def _fold(values: dict[str, Any], name: str) -> Any:
-    """Take the three numbers out of `values`; what is no triple is left for the validation to refuse."""
-    parts = [values.pop(f"{name}{end}", "nothing") for end in ENDS]
-    if all(part is None or isinstance(part, int | float) for part in parts):
-        return Estimate(*(math.nan if part is None else part for part in parts))
-    return parts
+def _fold(values: dict[str, Any], name: str) -> dict[str, Any]:
+    """Take the three numbers out of `values`; what is missing or no number is for the validation to refuse."""
+    there = {field: f"{name}{end}" for field, end in zip(Estimate._fields, ENDS, strict=True) if name + end in values}
+    parts = {field: values.pop(key) for field, key in there.items()}
+    return {field: math.nan if number is None else number for field, number in parts.items()}
 
 
 def _estimates(model: type[Result]) -> Iterable[str]:
