@@ -14,6 +14,7 @@ from specacts.core.episodes import agrees, decisions, load_episodes
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import write_jsonl
 from specacts.core.process import stage
+from specacts.core.words import Level
 from specacts.policies.router import Example, RouteMetrics, features, fit, routes
 
 DATA = Path("data")
@@ -36,7 +37,7 @@ def main() -> None:
     ).save(Path("metrics/route.json"))
 
 
-def load_examples(level: str) -> list[Example]:
+def load_examples(level: Level) -> list[Example]:
     """The verify split's decisions, as far as the cheap model proposed there."""
     episodes = {episode.id: episode for episode in load_episodes(DATA / "split/verify.jsonl")}
     examples = []

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -109,9 +109,8 @@ def judge(
     """A model's P(ACCEPT), asked whether it is right, for each candidate at each decision."""
     accept, reject = (renderer.verdict_ids(right)[0] for right in (True, False))
 
-    def ids(candidate: Candidate) -> list[int]:
-        confidence = candidate.confidence if shows_confidence else None
-        return renderer.action_ids(candidate.action) + renderer.verdict_query_ids(confidence)
+    def ids(action: Action, confidence: float) -> list[int]:
+        return renderer.action_ids(action) + renderer.verdict_query_ids(confidence if shows_confidence else None)
 
     branches = _branches(reading, candidates, ids)
     scores, share = _asked(reading, branches, lambda session, own: session.score(own, ends_only=True))
@@ -125,8 +124,8 @@ def judge(
 def reward(reading: Reading, renderer: Renderer, candidates: list[list[Candidate]]) -> list[list[Verdict]]:
     """A reward model's verdicts: the sigmoid of what it gives each candidate, so that a reward of 0 scores 0.5."""
 
-    def ids(candidate: Candidate) -> list[int]:
-        return renderer.action_ids(candidate.action)
+    def ids(action: Action, _: float) -> list[int]:
+        return renderer.action_ids(action)
 
     branches = _branches(reading, candidates, ids)
     rewards, share = _asked(reading, branches, lambda session, own: session.rewards(own))
@@ -142,8 +141,8 @@ def likelihood(
 ) -> list[list[Verdict]]:
     """A proposer as judge: the probability it gives each candidate's type, or (level tool, call) the whole action."""
 
-    def ids(candidate: Candidate) -> list[int]:
-        return renderer.opening_ids(candidate.action) if level == "type" else renderer.action_ids(candidate.action)
+    def ids(action: Action, _: float) -> list[int]:
+        return renderer.opening_ids(action) if level == "type" else renderer.action_ids(action)
 
     branches = _branches(reading, candidates, ids)
     row = {prefix: n for n, prefix in enumerate(reading.prefixes)}
@@ -172,13 +171,20 @@ class _Found(NamedTuple):
     heads: int
 
 
-Ids = Callable[[Candidate], list[int]]
+Ids = Callable[[Action, float], list[int]]
+"""What a judge reads of an action, and of its proposer's confidence in it."""
 
 
 def _branches(reading: Reading, candidates: list[list[Candidate]], ids: Ids) -> list[_Branch]:
     """What has to be judged: each different well-formed candidate of a decision once, in order."""
     pairs = zip(reading.prefixes, candidates, strict=True)
-    return list(dict.fromkeys(_Branch(p, tuple(ids(c))) for p, row in pairs for c in row if c.action is not None))
+    found = (_branch(prefix, candidate, ids) for prefix, row in pairs for candidate in row)
+    return list(dict.fromkeys(branch for branch in found if branch))
+
+
+def _branch(prefix: Prefix, candidate: Candidate, ids: Ids) -> _Branch | None:
+    """None of a malformed candidate, about which nobody has to be asked."""
+    return _Branch(prefix, tuple(ids(candidate.action, candidate.confidence))) if candidate.action else None
 
 
 def _asked(reading: Reading, branches: list[_Branch], ask: Callable[[Session, list], list]) -> tuple[list, float]:
@@ -205,9 +211,10 @@ def _verdicts(
     """
     result = []
     for prefix, row in zip(reading.prefixes, candidates, strict=True):
-        verdicts, seen = [], {}
+        verdicts: list[Verdict] = []
+        seen: dict[_Branch | Literal[True], int] = {}
         for number, candidate in enumerate(row):
-            branch = _Branch(prefix, tuple(ids(candidate))) if candidate.action is not None else None
+            branch = _branch(prefix, candidate, ids)
             score, tokens, heads = found[branch] if branch else _Found(0.0, 0, 0)
             shared = seen.setdefault(together or branch, number) if branch else number
             verdicts.append(Verdict(score=score, tokens=tokens, heads=heads, seconds=tokens * share, shared=shared))

@@ -12,7 +12,7 @@ softmax: over the trunk that a row shares with others, where its keys lie, uncop
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from transformers import AttentionInterface
@@ -71,7 +71,9 @@ def generate(
     latest, line = first, active  # line: where in `latest` each active row stands
     with _attention(model):
         for step in range(limit):
-            greedy, parents, following = latest.argmax(dim=-1).tolist(), {}, []
+            greedy = latest.argmax(dim=-1).tolist()
+            parents: dict[_Node, int] = {}
+            following: list[int] = []
             for n, row in zip(line, active, strict=True):
                 hot = temperatures[row] > 0
                 token = _sample(latest[n], temperatures[row], generators[row]) if hot else greedy[n]
@@ -145,7 +147,16 @@ class _Branches:
             start += len(seen)
 
 
-def _attend(module, query, key, value, attention_mask, scaling, branches: _Branches, **kwargs):
+def _attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    branches: _Branches,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
     """What transformers calls in every layer. The mask that it makes of the flat sequence means nothing here."""
     return branches.attend(module.layer_idx, query, key, value, scaling), None
 

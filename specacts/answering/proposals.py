@@ -95,7 +95,8 @@ def on_policy(proposals: Sequence[Proposed], level: Level) -> dict[DecisionKey, 
     return {
         (row.episode, row.decision): [
             Judged(c.action, c.confidence, agrees(c.action, row.gold, level))
-            for c in {c.text: c for c in row.candidates if c.action}.values()
+            for c in {c.text: c for c in row.candidates}.values()
+            if c.action
         ]
         for row in proposals
     }

@@ -82,7 +82,8 @@ class Session:
         """Last hidden states of the branches' tokens, one branch behind the other: [tokens, H]."""
         ids = [token for _, branch in branches for token in branch]
         mask = torch.zeros(len(ids), self.length + len(ids), dtype=torch.bool)
-        place, at = [], 0
+        place: list[int] = []
+        at = 0
         for prefix, branch in branches:
             size = len(branch)
             mask[at : at + size, :prefix] = True

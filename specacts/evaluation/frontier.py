@@ -6,7 +6,7 @@
 Everything here looks at test data, thresholds included: it compares policies, and chooses nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -38,7 +38,7 @@ class Ends(NamedTuple):
     decisions: np.ndarray
 
 
-def by_episode(rows: Sequence[Answers], values: Sequence[float]) -> np.ndarray:
+def by_episode(rows: Sequence[Answers], values: Iterable[float]) -> np.ndarray:
     """Sums of a value a decision, [episodes] in the rows' order."""
     sums: dict[str, float] = {}
     for row, value in zip(rows, values, strict=True):
@@ -126,7 +126,7 @@ def undominated(costs: np.ndarray, accuracies: np.ndarray) -> np.ndarray:
     """Boolean [samples, policies]: no other policy is at least as good in both and better in one."""
     better = (costs[:, None, :] <= costs[:, :, None]) & (accuracies[:, None, :] >= accuracies[:, :, None])
     strict = (costs[:, None, :] < costs[:, :, None]) | (accuracies[:, None, :] > accuracies[:, :, None])
-    return ~(better & strict).any(axis=2)
+    return np.logical_not((better & strict).any(axis=2))
 
 
 def staircase(costs: np.ndarray, accuracies: np.ndarray, low: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ interval is a 95 % bootstrap that resamples groups; all come from the same resam
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -62,7 +62,8 @@ from specacts.policies.decide import NEVER, Outcome, Threshold, act
 from specacts.policies.probability import Calibration
 from specacts.policies.table import BASELINES, JUDGING, POLICIES, coin_of
 
-LEVELS = (*TEXT_LEVELS, "effect")
+AnyLevel = Level | Literal["effect"]
+LEVELS: tuple[AnyLevel, ...] = (*TEXT_LEVELS, "effect")
 """How closely an action agrees with gold: by its text (episodes.py), or by what it does when it is executed."""
 MALFORMED = "malformed"
 """The class of an output that is no action, in confusion matrices."""
@@ -76,7 +77,7 @@ class Track(NamedTuple):
     unpaid: upstream's price of the calls without what the strong model does itself, as upstream's own table has it.
     """
 
-    right: dict[str, np.ndarray]
+    right: dict[AnyLevel, np.ndarray]
     kept: np.ndarray | None
     malformed: np.ndarray
     charges: list[Charge]
@@ -152,12 +153,12 @@ class Judged(NamedTuple):
     def rows(self) -> list[Answers]:
         return [case.row for case in self.cases]
 
-    def right(self, outcomes: list[Outcome], level: str) -> np.ndarray:
+    def right(self, outcomes: list[Outcome], level: AnyLevel) -> np.ndarray:
         """Whether each outcome agrees with its gold action at a level of `LEVELS`: 1.0 or 0.0, [cases]."""
-        if level != "effect":
-            return np.array(correct(self.cases, outcomes, level), dtype=float)
-        triples = zip(self.rows, self.same, outcomes, strict=True)
-        return np.array([does_the_same(row, same, outcome.action) for row, same, outcome in triples], dtype=float)
+        if level == "effect":
+            triples = zip(self.rows, self.same, outcomes, strict=True)
+            return np.array([does_the_same(row, same, outcome.action) for row, same, outcome in triples], dtype=float)
+        return np.array(correct(self.cases, outcomes, level), dtype=float)
 
 
 def track(judged: Judged, outcomes: list[Outcome], tariff: Tariff, proposed_right: np.ndarray | None = None) -> Track:
@@ -264,7 +265,7 @@ def evaluate(
         latency=latency(judged, tracks, tariff, weights),
         cost_per_decision={name: per_decision(tracks[name]) for name in POLICIES},
         cost_per_episode={name: per_episode(judged.rows, tracks[name]) for name in POLICIES},
-        upstream_without_fallback={name: float(tracks[name].unpaid.mean()) for name in JUDGING},
+        upstream_without_fallback={name: float(asked(tracks[name].unpaid).mean()) for name in JUDGING},
     )
 
 
@@ -285,7 +286,7 @@ def summary(track: Track, strong: Track, weights: np.ndarray) -> Summary:
     )
 
 
-def accuracies(right: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, Estimate]:
+def accuracies(right: Mapping[AnyLevel, np.ndarray], weights: np.ndarray) -> dict[str, Estimate]:
     """Fields of `Accuracies`, of what was right at each level, or of a difference of two."""
     return {f"{level}_accuracy": mean(right[level], weights) for level in LEVELS}
 
@@ -338,13 +339,16 @@ def frontier(
     cost = np.stack([every @ costs[name] / (every @ costs["A"]) for name in POLICIES], axis=1)
     free = undominated(cost, accuracy)
     a, b, low = accuracy[:, 0], accuracy[:, 1], cost[:, 1]
+    strong, cheap = tracks["A"].right[level], tracks["B"].right[level]
     ends = Ends(
-        *(by_episode(rows, values) for n in ("A", "B") for values in (tracks[n].right[level], costs[n])),
-        by_episode(rows, np.ones(len(cases))),
+        strong_right=by_episode(rows, strong),
+        strong_cost=by_episode(rows, costs["A"]),
+        cheap_right=by_episode(rows, cheap),
+        cheap_cost=by_episode(rows, costs["B"]),
+        decisions=by_episode(rows, np.ones(len(cases))),
     )
     sampled = episode_weights(rows, weights)
-    right = (tracks[name].right[level] for name in ("B", "A"))
-    perfect = perfect_router(cases, *right, costs["A"] - costs["B"], tariff, model)
+    perfect = perfect_router(cases, cheap, strong, costs["A"] - costs["B"], tariff, model)
     coin, best = coin_area(ends, sampled), area(perfect, ends, sampled)
     found = {}
     for n, name in enumerate(POLICIES):
@@ -388,9 +392,9 @@ def latency(judged: Judged, tracks: Mapping[str, Track], tariff: Tariff, weights
         reference = serial(strong, tools)
         ways = {
             "serial_D": serial(spent(tracks["D"], "seconds"), tools),
-            "parallel_D": parallel(verified, kept(tracks["D"]) > 0, tools),
+            "parallel_D": parallel(verified, asked(tracks["D"].kept) > 0, tools),
             "serial_F": serial(spent(tracks["F"], "seconds"), tools),
-            "parallel_F": parallel(unverified, kept(tracks["F"]) > 0, tools),
+            "parallel_F": parallel(unverified, asked(tracks["F"].kept) > 0, tools),
             "lossless": lossless(unverified, hits(rows, 1), tools),
         }
         relative = {way: ratio(timed.seconds, reference.seconds, weights) for way, timed in ways.items()}
@@ -417,15 +421,15 @@ def paired(tracks: Mapping[str, Track], weights: np.ndarray) -> dict[str, Accura
     return found
 
 
-def kept(track: Track) -> np.ndarray:
-    """Whether the cheap model's action was taken, [cases], of a track that asks models."""
-    assert track.kept is not None
-    return track.kept
+def asked(part: np.ndarray | None) -> np.ndarray:
+    """A part of a track that is there where models are asked, [cases]."""
+    assert part is not None
+    return part
 
 
 def kept_share(track: Track) -> float:
-    """How often it was."""
-    return float(kept(track).mean())
+    """How often the cheap model's action was taken."""
+    return float(asked(track.kept).mean())
 
 
 # -- data of the plots --------------------------------------------------------------------------------------
@@ -493,7 +497,7 @@ def accept_rates(cases: list[Case], tracks: Mapping[str, Track], weights: np.nda
     """
     result: list[Cells] = []
     for name in JUDGING:
-        taken, proposed_right = kept(tracks[name]), tracks[name].proposed_right
+        taken, proposed_right = asked(tracks[name].kept), asked(tracks[name].proposed_right)
         for action_type in ACTION_TYPES:
             due = np.array([case.row.gold.type == action_type for case in cases], dtype=float)
             if due.any():

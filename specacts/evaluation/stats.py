@@ -11,6 +11,7 @@ are somewhat too narrow.
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from specacts.core.results import Estimate
 
@@ -24,40 +25,38 @@ def resample_weights(groups: Sequence[str], resamples: int, seed: int) -> np.nda
     return drawn[:, index].astype(float)
 
 
-def mean(values: Sequence[float], weights: np.ndarray) -> Estimate:
+def mean(values: ArrayLike, weights: np.ndarray) -> Estimate:
     """Mean of `values` [rows] with its interval over `weights` [resamples, rows]."""
-    return ratio(values, np.ones(len(values)), weights)
+    return ratio(values, np.ones(weights.shape[1]), weights)
 
 
-def ratio(values: Sequence[float], reference: Sequence[float], weights: np.ndarray) -> Estimate:
+def ratio(values: ArrayLike, reference: ArrayLike, weights: np.ndarray) -> Estimate:
     """Sum of `values` over sum of `reference` (both [rows]), with its interval.
 
     Resamples whose reference sums to zero are left out; NaN where `reference` itself does.
     """
-    values, reference = np.asarray(values, dtype=float), np.asarray(reference, dtype=float)
-    value = values.sum() / reference.sum() if reference.any() else np.nan
+    above, below = np.asarray(values, dtype=float), np.asarray(reference, dtype=float)
+    value = above.sum() / below.sum() if below.any() else np.nan
     with np.errstate(invalid="ignore", divide="ignore"):
-        return estimate(value, (weights @ values) / (weights @ reference))
+        return estimate(value, (weights @ above) / (weights @ below))
 
 
-def auroc(scores: Sequence[float], right: Sequence[bool], weights: np.ndarray) -> Estimate:
+def auroc(scores: ArrayLike, right: ArrayLike, weights: np.ndarray) -> Estimate:
     """Probability that a right one scores above a wrong one (ties count half). NaN where one class is absent."""
     samples = _auroc_samples(scores, right, weights)
     return estimate(samples[0], samples[1:])
 
 
-def auroc_difference(
-    scores: Sequence[float], others: Sequence[float], right: Sequence[bool], weights: np.ndarray
-) -> Estimate:
+def auroc_difference(scores: ArrayLike, others: ArrayLike, right: ArrayLike, weights: np.ndarray) -> Estimate:
     """AUROC of `scores` minus that of `others` on the same rows and resamples."""
     samples = _auroc_samples(scores, right, weights) - _auroc_samples(others, right, weights)
     return estimate(samples[0], samples[1:])
 
 
-def _auroc_samples(scores: Sequence[float], right: Sequence[bool], weights: np.ndarray) -> np.ndarray:
+def _auroc_samples(scores: ArrayLike, right: ArrayLike, weights: np.ndarray) -> np.ndarray:
     """AUROC of the rows as they are, then of each resample: [1 + resamples]."""
-    scores, right = np.asarray(scores, dtype=float), np.asarray(right, dtype=bool)
-    return weighted_auroc(scores, right, np.vstack([np.ones(len(scores)), weights]))
+    ranked, labels = np.asarray(scores, dtype=float), np.asarray(right, dtype=bool)
+    return weighted_auroc(ranked, labels, np.vstack([np.ones(len(ranked)), weights]))
 
 
 def weighted_auroc(scores: np.ndarray, right: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -71,10 +70,10 @@ def weighted_auroc(scores: np.ndarray, right: np.ndarray, weights: np.ndarray) -
         return (positive * (below + negative / 2)).sum(axis=1) / (positive.sum(axis=1) * negative.sum(axis=1))
 
 
-def average_precision(scores: Sequence[float], right: Sequence[bool], weights: np.ndarray) -> Estimate:
+def average_precision(scores: ArrayLike, right: ArrayLike, weights: np.ndarray) -> Estimate:
     """Area under precision over recall, as a sum of steps (scikit-learn's definition). NaN where nothing is right."""
-    scores, right = np.asarray(scores, dtype=float), np.asarray(right, dtype=bool)
-    samples = weighted_average_precision(scores, right, np.vstack([np.ones(len(scores)), weights]))
+    ranked, labels = np.asarray(scores, dtype=float), np.asarray(right, dtype=bool)
+    samples = weighted_average_precision(ranked, labels, np.vstack([np.ones(len(ranked)), weights]))
     return estimate(samples[0], samples[1:])
 
 
@@ -89,7 +88,7 @@ def weighted_average_precision(scores: np.ndarray, right: np.ndarray, weights: n
         return (hits * precision).sum(axis=1) / hits.sum(axis=1)
 
 
-def brier(probabilities: Sequence[float], right: Sequence[bool], weights: np.ndarray) -> Estimate:
+def brier(probabilities: ArrayLike, right: ArrayLike, weights: np.ndarray) -> Estimate:
     """Mean squared difference of probability and outcome (Brier 1950)."""
     return mean((np.asarray(probabilities, dtype=float) - np.asarray(right, dtype=float)) ** 2, weights)
 
@@ -97,7 +96,7 @@ def brier(probabilities: Sequence[float], right: Sequence[bool], weights: np.nda
 BINS = 10
 
 
-def calibration_error(probabilities: Sequence[float], right: Sequence[bool], weights: np.ndarray) -> Estimate:
+def calibration_error(probabilities: ArrayLike, right: ArrayLike, weights: np.ndarray) -> Estimate:
     """Expected calibration error over `BINS` bins of equal mass: mean |share right - mean probability|.
 
     Bins are those of the sample, in every resample. Of few decisions it is above 0 even for true probabilities.
@@ -110,11 +109,11 @@ def calibration_error(probabilities: Sequence[float], right: Sequence[bool], wei
     return estimate(samples[0], samples[1:])
 
 
-def bins(values: Sequence[float], count: int = BINS) -> np.ndarray:
+def bins(values: ArrayLike, count: int = BINS) -> np.ndarray:
     """The number of each value's bin, `count` bins of equal mass from the lowest up; equal values share a bin."""
-    values = np.asarray(values, dtype=float)
-    edges = np.quantile(values, np.linspace(0, 1, count + 1)[1:-1], method="inverted_cdf")
-    _, numbers = np.unique(np.searchsorted(np.unique(edges), values, side="left"), return_inverse=True)
+    found = np.asarray(values, dtype=float)
+    edges = np.quantile(found, np.linspace(0, 1, count + 1)[1:-1], method="inverted_cdf")
+    _, numbers = np.unique(np.searchsorted(np.unique(edges), found, side="left"), return_inverse=True)
     return numbers
 
 

@@ -278,7 +278,8 @@ def run(policy: Policy, agents: Sequence[Agent], simulators: Sequence[Simulator]
 
     Those at work decide in step with each other, so that their models are asked side by side.
     """
-    waiting, free, active = deque(agents), list(simulators), []
+    waiting, free = deque(agents), list(simulators)
+    active: list[Agent] = []
     while waiting or active:
         while waiting and free:
             active.append(waiting.popleft())

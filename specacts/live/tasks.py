@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from specacts.bfcl.execution import MULTI_TURN
 from specacts.bfcl.simulator import SOURCE_CODE, Simulator
 from specacts.bfcl.tasks import load_tasks
-from specacts.core.episodes import Act, Episode, Step, User
+from specacts.core.episodes import Act, Episode, Observation, Step, User
 from specacts.core.errors import UserError
 
 # -- what is to be done, and when it is done ------------------------------------------------------------------
@@ -54,22 +54,33 @@ def assignment(episode: Episode, row: Mapping[str, Any], simulator: Simulator) -
     """An episode as a task, its right calls replayed; injected faults left no trace. row: BFCL's, with its classes."""
     classes, scenario = row["involved_classes"], row["initial_config"]
     simulator.start(classes, scenario)
-    begins = [n for n, each in enumerate(episode.steps) if isinstance(each, User)]
-    turns = []
-    for begin, end in pairwise((*begins, len(episode.steps))):
-        pairs = [(act, after) for act, after in pairwise(episode.steps[begin:end]) if _is_gold_call(act)]
-        observations = tuple(simulator.call(act.action.tool, act.action.arguments) for act, _ in pairs)
-        if observations != tuple(after.content for _, after in pairs):
+    turns: list[Turn] = []
+    for user, following in _by_turn(episode):
+        calls = [(call, after) for act, after in pairwise(following) if (call := _gold_call(act))]
+        observations = tuple(simulator.call(tool, arguments) for (tool, arguments), _ in calls)
+        if observations != tuple(after.content for _, after in calls if isinstance(after, Observation)):
             raise UserError(
                 f"live: episode {episode.id}, turn {len(turns)}: its calls do not return what was recorded; the traces "
                 "and the simulators do not belong together: run `dvc repro collect`"
             )
-        turns.append(Turn(episode.steps[begin], json.loads(simulator.state()), observations))
+        turns.append(Turn(user, json.loads(simulator.state()), observations))
     return Assignment(episode, classes, scenario, tuple(turns))
 
 
-def _is_gold_call(each: Step) -> bool:
-    return isinstance(each, Act) and each.supervised and each.action.tool is not None
+def _by_turn(episode: Episode) -> Iterator[tuple[User, tuple[Step, ...]]]:
+    """Each user message, and what follows it up to the next."""
+    begins = [n for n, each in enumerate(episode.steps) if isinstance(each, User)]
+    for begin, end in pairwise((*begins, len(episode.steps))):
+        user = episode.steps[begin]
+        if isinstance(user, User):
+            yield user, episode.steps[begin + 1 : end]
+
+
+def _gold_call(each: Step) -> tuple[str, dict[str, Any]] | None:
+    """The tool and arguments of a right call; None of anything else."""
+    if not isinstance(each, Act) or not each.supervised or each.action.tool is None:
+        return None
+    return each.action.tool, each.action.arguments
 
 
 def succeeds(turn: Turn, calls: int, state: Any, observations: Sequence[str]) -> bool:

@@ -9,7 +9,7 @@
 from pathlib import Path
 
 from specacts.core.results import Result, load_table
-from specacts.core.words import ROLES
+from specacts.core.words import ROLES, Role
 
 
 class ModelSize(Result):
@@ -21,6 +21,7 @@ class ModelSize(Result):
     attention: int
 
 
-def load_sizes(path: Path) -> dict[str, ModelSize]:
+def load_sizes(path: Path) -> dict[Role, ModelSize]:
     """By role; every role has to be there."""
-    return load_table(path, ModelSize, ROLES)
+    found = load_table(path, ModelSize, ROLES)
+    return {role: found[role] for role in ROLES}

@@ -27,7 +27,7 @@ from specacts.policies.decide import ALWAYS, NEVER, Outcome, Threshold, act
 from specacts.policies.guarantee import Evidence, certified, certified_by_kind, evidence_of, groups_needed, repeated
 from specacts.policies.probability import Calibration, choose
 from specacts.policies.results import Fitted, OnCalibrate
-from specacts.policies.table import JUDGING, RUN_LIVE
+from specacts.policies.table import JUDGING, POLICIES, RUN_LIVE
 
 EVEN = 0.5
 """Even odds, of a reward 0: where a recipe fixes its thresholds."""
@@ -157,26 +157,31 @@ def _promised(cases: list[Case], name: str, acceptance: Acceptance) -> Threshold
     evidence = evidence_for(cases, name, acceptance.level)
     by_type = acceptance.risk_by_type
     others = np.where(np.isin(evidence.kinds, list(by_type)), evidence.kinds, "")
-    risks = {kind: risk for kind, risk in by_type.items() if risk > 0} | {"": acceptance.risk}
+    risks: dict[str, float] = {kind: risk for kind, risk in by_type.items() if risk > 0} | {"": _risk(acceptance)}
     found = certified_by_kind(evidence._replace(kinds=others), risks, share(acceptance))
     safe = {kind: NEVER if threshold is None else threshold for kind, threshold in found.items()}
-    thresholds = {kind: safe.get(kind, NEVER) if kind in by_type else safe[""] for kind in ACTION_TYPES}
     if not by_type:
         return safe[""]
-    return max(thresholds.values()) if name == "G" else thresholds
+    thresholds: dict[str, float] = {k: safe.get(k, NEVER) if k in by_type else safe[""] for k in ACTION_TYPES}
+    return max(thresholds.values()) if POLICIES[name].foresees else thresholds
+
+
+def _risk(acceptance: Acceptance) -> float:
+    assert acceptance.risk is not None, "no risk was asked for"
+    return acceptance.risk
 
 
 def enough_groups(have: int, acceptance: Acceptance) -> None:
     """Raises `UserError` where even a policy without any loss could not be shown to keep `acceptance.risk`."""
     tests = 1 + sum(risk > 0 for risk in acceptance.risk_by_type.values())
-    needed = groups_needed(acceptance.risk, share(acceptance, tests))
+    risk, needed = _risk(acceptance), groups_needed(_risk(acceptance), share(acceptance, tests))
     if have < needed:
         raise UserError(
-            f"acceptance.risk: {acceptance.risk:g} cannot be promised with confidence {acceptance.confidence:g} for "
+            f"acceptance.risk: {risk:g} cannot be promised with confidence {acceptance.confidence:g} for "
             f"{_counted(len(acceptance.policies), 'policy', 'policies')} ({', '.join(acceptance.policies)}): even "
             f"without a single loss it takes {needed} calibrate groups, and there are {have}. Allow more risk, ask for "
             "less confidence, name fewer acceptance.policies (a single one takes "
-            f"{groups_needed(acceptance.risk, (1 - acceptance.confidence) / tests)}), or make the calibrate split "
+            f"{groups_needed(risk, (1 - acceptance.confidence) / tests)}), or make the calibrate split "
             "larger (split and answer.calibrate_episodes in the scale file)"
         )
 

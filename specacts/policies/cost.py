@@ -55,7 +55,7 @@ class Place(Protocol):
 class Tariff(NamedTuple):
     """What calls are charged by: each model's size by role, the price table, upstream's fixed figures."""
 
-    sizes: dict[str, ModelSize]
+    sizes: Mapping[Role, ModelSize]
     prices: Prices
     upstream: UpstreamCost
 
@@ -113,7 +113,8 @@ def expected_charges(rows: Sequence[Place], sides: Sequence[Side], rate: float, 
     for row, side in zip(rows, sides, strict=True):
         if row.episode != episode:
             episode, states = row.episode, {(): 1.0}
-        parts, following = [], {}
+        parts: list[Charge] = []
+        following: dict[tuple[tuple[str, tuple[int, int]], ...], float] = {}
         for state, probability in states.items():
             for outcome, share in ((side.accept, rate), (side.reject, 1 - rate)):
                 charged, cached = step(row, outcome, dict(state), tariff)

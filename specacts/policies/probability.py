@@ -38,9 +38,8 @@ class Calibration(Result):
     ys: tuple[float, ...] = ()
 
 
-def fit(method: str, scores: Sequence[float], right: Sequence[bool]) -> Calibration:
-    """Fit one method of `METHODS`; `none` where all are right or all are wrong."""
-    scores, right = np.asarray(scores, dtype=float), np.asarray(right, dtype=bool)
+def fit(method: str, scores: np.ndarray, right: np.ndarray) -> Calibration:
+    """Fit one method of `METHODS`; `none` where all are right or all are wrong. Both [decisions], `right` boolean."""
     if method == "none" or right.all() or not right.any():
         return Calibration(method="none")
     if method == "isotonic":
@@ -52,9 +51,8 @@ def fit(method: str, scores: Sequence[float], right: Sequence[bool]) -> Calibrat
     return Calibration(method=method, slope=float(model.coef_[0, 0]), intercept=float(np.ravel(model.intercept_)[0]))
 
 
-def apply(calibration: Calibration, scores: Sequence[float]) -> np.ndarray:
+def apply(calibration: Calibration, scores: np.ndarray) -> np.ndarray:
     """Probabilities [scores], each in [0, 1]."""
-    scores = np.asarray(scores, dtype=float)
     if calibration.method == "none":
         return scores
     if calibration.method == "isotonic":
@@ -64,9 +62,9 @@ def apply(calibration: Calibration, scores: Sequence[float]) -> np.ndarray:
 
 def choose(scores: Sequence[float], right: Sequence[bool], groups: Sequence[str]) -> Calibration:
     """The method with the lowest cross-fitted Brier score, fitted on everything."""
-    scores, right = np.asarray(scores, dtype=float), np.asarray(right, dtype=bool)
-    briers = {method: float(np.mean((cross_fitted(method, scores, right, groups) - right) ** 2)) for method in METHODS}
-    return fit(min(METHODS, key=lambda method: briers[method]), scores, right)
+    raw, labels = np.asarray(scores, dtype=float), np.asarray(right, dtype=bool)
+    briers = {method: float(np.mean((cross_fitted(method, raw, labels, groups) - labels) ** 2)) for method in METHODS}
+    return fit(min(METHODS, key=lambda method: briers[method]), raw, labels)
 
 
 def cross_fitted(method: str, scores: np.ndarray, right: np.ndarray, groups: Sequence[str]) -> np.ndarray:

@@ -8,7 +8,7 @@ from specacts.core.results import Result
 from specacts.core.words import ActionType, Level
 from specacts.policies.table import JUDGING
 
-Bar = float | dict[ActionType, float]
+Bar = float | dict[str, float]
 """A threshold, or one by the proposal's action type."""
 
 

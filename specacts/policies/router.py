@@ -70,8 +70,9 @@ def features(episode: Episode, at: int) -> Features:
     past = episode.steps[:at]
     start = max((n for n, step in enumerate(past) if isinstance(step, User)), default=0)
     acts = [step for step in past[start + 1 :] if isinstance(step, Act)]
-    asked = past[start].content if past and isinstance(past[start], User) else ""
-    last = past[-1] if past else None
+    first, last = (past[start], past[-1]) if past else (None, None)
+    user = first if isinstance(first, User) else User(content="")
+    asked = user.content
     found = {
         f"last={last.role if last else 'none'}": 1.0,
         "turns": min(6, sum(isinstance(step, User) for step in past)) / 6,
@@ -82,7 +83,7 @@ def features(episode: Episode, at: int) -> Features:
     }
     if isinstance(last, Observation) and is_error(last.content):
         found["last failed"] = 1.0
-    if past and isinstance(past[start], User) and past[start].new_tools:
+    if user.new_tools:
         found["new tools"] = 1.0
     if acts:
         found |= {f"last tool={acts[-1].action.tool}": 1.0, f"last type={acts[-1].action.type}": 1.0}
