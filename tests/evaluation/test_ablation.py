@@ -2,63 +2,85 @@
 
 import csv
 import io
+from functools import cache
 
 import numpy as np
 import pytest
-from factories import TARIFF, make_rows
+from factories import TARIFF, make_cases
 
 from specacts.core.errors import UserError
-from specacts.evaluation.ablation import effects, read_outcomes
+from specacts.core.files import write_json
+from specacts.evaluation.ablation import Ablation, Base, Undone, effects, load_ablation, read_outcomes
 from specacts.evaluation.metrics import OUTCOME, outcomes, run, summary
 from specacts.evaluation.stats import resample_weights
-from specacts.policies.decide import JUDGING
+from specacts.policies.table import JUDGING
 
-ROWS = make_rows(20, seed=3)
+CASES = make_cases(20, seed=3)
 
 
-def text(rows=ROWS, threshold: float = 0.5) -> str:
-    """What the evaluate stage writes."""
-    tracks = run(rows, TARIFF, dict.fromkeys(JUDGING, threshold), "final_answer", "type")
+@cache
+def text(threshold: float = 0.5, count: int = len(CASES)) -> str:
+    """What the evaluate stage writes of the first `count` decisions."""
+    cases = CASES[:count]
     found = io.StringIO()
     writer = csv.writer(found, lineterminator="\n")
     writer.writerow(OUTCOME)
-    writer.writerows(outcomes(rows, tracks))
+    writer.writerows(outcomes(cases, run(cases, TARIFF, dict.fromkeys(JUDGING, threshold), "final_answer", "type")))
     return found.getvalue()
 
 
 def test_an_experiment_beside_itself_has_no_effect():
     one = read_outcomes(text(), "one")
     for entry in effects(one, one, "type", "flops", 200, 0).values():
-        assert [entry[f"{what}_effect{end}"] for what in ("accuracy", "cost") for end in ("", "_low", "_high")] == [
-            0
-        ] * 6
-        assert entry["accuracy_low"] <= entry["accuracy"] <= entry["accuracy_high"]
+        assert entry.accuracy_effect == entry.cost_effect == (0, 0, 0)
+        assert entry.accuracy.low <= entry.accuracy.value <= entry.accuracy.high
 
 
 def test_figures_are_those_of_the_evaluation():
     one = read_outcomes(text(), "one")
     found = effects(one, one, "call", "flops_no_cache", 200, 0)
-    tracks = run(ROWS, TARIFF, dict.fromkeys(JUDGING, 0.5), "final_answer", "type")
-    weights = resample_weights([row.group for row in ROWS], 200, 0)
-    policies = {name: summary(tracks[name], tracks["A"], "type", weights) for name in found}
+    tracks = run(CASES, TARIFF, dict.fromkeys(JUDGING, 0.5), "final_answer", "type")
+    weights = resample_weights([case.row.group for case in CASES], 200, 0)
     for name, entry in found.items():
-        assert entry["accuracy"] == pytest.approx(policies[name]["call_accuracy"])
-        assert entry["cost"] == pytest.approx(policies[name]["cost"]["flops_no_cache"])
-        assert entry["accuracy_low"] == pytest.approx(policies[name]["call_accuracy_low"])
+        own = summary(tracks[name], tracks["A"], weights)
+        assert entry.accuracy.value == pytest.approx(own.call_accuracy.value)
+        assert entry.cost.value == pytest.approx(own.cost["flops_no_cache"].value)
+        assert entry.accuracy.low == pytest.approx(own.call_accuracy.low)
 
 
-def test_a_higher_threshold_leaves_a_and_b_alone_and_makes_d_dearer():
-    base, strict = read_outcomes(text(), "base"), read_outcomes(text(threshold=0.8), "strict")
+def test_a_higher_threshold_leaves_a_and_b_alone_and_makes_d_more_expensive():
+    base, strict = read_outcomes(text(), "base"), read_outcomes(text(0.8), "strict")
     found = effects(base, strict, "type", "flops_no_cache", 200, 0)
     for name in "AB":
-        assert found[name]["accuracy_effect"] == found[name]["cost_effect"] == 0
-    assert 0 < found["D"]["cost_effect_low"] <= found["D"]["cost_effect"] <= found["D"]["cost_effect_high"]
+        assert found[name].accuracy_effect.value == found[name].cost_effect.value == 0
+    cost = found["D"].cost_effect
+    assert 0 < cost.low <= cost.value <= cost.high
     accuracies = [np.mean(one.right["D"]["type"]) for one in (base, strict)]
-    assert found["D"]["accuracy_effect"] == pytest.approx(accuracies[1] - accuracies[0])
+    assert found["D"].accuracy_effect.value == pytest.approx(accuracies[1] - accuracies[0])
+
+
+def test_an_ablation_survives_its_file_and_none_is_no_ablation(tmp_path):
+    one = read_outcomes(text(), "one")
+    found = effects(one, one, "type", "flops", 20, 0)
+    auroc = {"C": 0.7, "D": 0.6}
+    undone = Undone(what="thresholds fixed", settings=("recipe.threshold=fixed",), auroc=auroc, policies=found)
+    ablation = Ablation(
+        scale="toy",
+        level="type",
+        cost_model="flops",
+        decisions=len(CASES),
+        groups=7,
+        base=Base(auroc=auroc, policies=found),
+        experiments={"threshold": undone},
+    )
+    ablation.save(tmp_path / "ablation.json", exact=True)
+    assert load_ablation(tmp_path / "ablation.json") == ablation
+    write_json(tmp_path / "ablation.json", {})
+    assert load_ablation(tmp_path / "ablation.json") is None
 
 
 def test_other_decisions_are_refused():
-    one, other = read_outcomes(text(), "one"), read_outcomes(text(ROWS[:-1]), "other")
+    one, other = read_outcomes(text(), "one"), read_outcomes(text(count=len(CASES) - 1), "other")
     with pytest.raises(UserError, match="do not share their test decisions"):
         effects(one, other, "type", "flops", 200, 0)
 

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from factories import TARIFF, make_row, make_rows
+from factories import TARIFF, make_cases, make_row
 
-from specacts.answering.records import Answers
 from specacts.core.episodes import agrees
 from specacts.evaluation.frontier import (
     Curve,
@@ -21,8 +20,10 @@ from specacts.evaluation.frontier import (
     undominated,
 )
 from specacts.evaluation.stats import resample_weights
+from specacts.policies.cases import Case
 from specacts.policies.cost import charges
-from specacts.policies.decide import JUDGING, Policy, always_strong, cheap_only
+from specacts.policies.decide import act
+from specacts.policies.table import SCORED
 
 NONE = np.zeros((0, 2))
 
@@ -37,22 +38,23 @@ def points(*pairs: tuple[float, float]) -> Curve:
     return Curve(np.array([[a * 10] * 2 for _, a in pairs]), np.array([[c] * 2 for c, _ in pairs]))
 
 
-def rights(rows: list[Answers]) -> tuple[np.ndarray, np.ndarray]:
-    cheap = np.array([agrees(row.cheap[0].action, row.gold, "type") for row in rows], dtype=float)
-    return cheap, np.array([agrees(row.strong.action, row.gold, "type") for row in rows], dtype=float)
+def rights(cases: list[Case]) -> tuple[np.ndarray, np.ndarray]:
+    """Whether the cheap model's greedy proposal, and the strong model's action, is right: [cases] each."""
+    pairs = [(case.cheap[0].action, case.strong.action, case.row.gold) for case in cases]
+    cheap, strong = zip(*((agrees(a, gold, "type"), agrees(b, gold, "type")) for a, b, gold in pairs), strict=True)
+    return np.array(cheap, dtype=float), np.array(strong, dtype=float)
 
 
-def spending(rows: list[Answers], policy: Policy) -> np.ndarray:
+def spending(cases: list[Case], letter: str) -> np.ndarray:
     """Of each decision, by a cost model in which no decision's cost depends on earlier ones."""
-    return np.array([charge.flops_no_cache for charge in charges(rows, [policy(row) for row in rows], TARIFF)])
+    charged = charges([case.row for case in cases], [act(letter, case) for case in cases], TARIFF)
+    return np.array([charge.flops_no_cache for charge in charged])
 
 
-def ends_of(rows: list[Answers]) -> Ends:
-    cheap, strong = rights(rows)
-    spent = [by_episode(rows, spending(rows, policy)) for policy in (always_strong, cheap_only)]
-    return Ends(
-        by_episode(rows, strong), spent[0], by_episode(rows, cheap), spent[1], by_episode(rows, [1] * len(rows))
-    )
+def ends_of(cases: list[Case]) -> Ends:
+    cheap, strong = rights(cases)
+    values = (strong, spending(cases, "A"), cheap, spending(cases, "B"), [1] * len(cases))
+    return Ends(*(by_episode([case.row for case in cases], each) for each in values))
 
 
 def test_a_coin_has_the_area_under_a_straight_line():
@@ -83,16 +85,15 @@ def test_rows_are_summed_and_weighed_by_episode_in_their_order():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_curve_ends_at_both_models_and_no_judge_has_more_area_than_a_perfect_router(seed: int):
-    rows = make_rows(12, seed)
-    cheap, strong = rights(rows)
-    found, weights = ends_of(rows), episode_weights(rows, resample_weights([row.group for row in rows], 20, 0))
-    extra = spending(rows, always_strong) - spending(rows, cheap_only)
-    best = area(perfect_router(rows, cheap, strong, extra, TARIFF, "flops_no_cache"), found, weights)
-    for name in JUDGING:
-        if name != "E":  # it has more proposals to choose from
-            own = curve(rows, name, cheap, strong, TARIFF, "flops_no_cache")
-            assert own.right[0].sum() == cheap.sum() and own.right[-1].sum() == strong.sum()
-            assert area(own, found, weights)[0] <= best[0] + 1e-9
+    cases = make_cases(12, seed)
+    rows, (cheap, strong) = [case.row for case in cases], rights(cases)
+    found, weights = ends_of(cases), episode_weights(rows, resample_weights([row.group for row in rows], 20, 0))
+    extra = spending(cases, "A") - spending(cases, "B")
+    best = area(perfect_router(cases, cheap, strong, extra, TARIFF, "flops_no_cache"), found, weights)
+    for name in SCORED:  # E has more proposals to choose from
+        own = curve(cases, name, cheap, strong, TARIFF, "flops_no_cache")
+        assert own.right[0].sum() == cheap.sum() and own.right[-1].sum() == strong.sum()
+        assert area(own, found, weights)[0] <= best[0] + 1e-9
 
 
 def test_shares_are_of_what_lies_between_a_coin_and_perfection():
