@@ -5,11 +5,13 @@ never skipped: a test run that cannot have them fails.
 """
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from places import CONFIGURATION, ROOT
 from toys import compact_tokenizer, llama, qwen3, qwen3_tokenizer
 from workspace import Workspace
@@ -47,9 +49,22 @@ def simulator(bfcl: Path) -> Iterator[Simulator]:
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace after one run of the smoke scale through the real `dvc`, as an experiment of that name.
 
-    All slow tests that look at a run look at this one; what they change in it they put back.
+    All slow tests that look at a run look at this one; what they change in it they put back. Where tests run side by
+    side, it is made once, and each process has a copy.
     """
-    made = Workspace(tmp_path_factory.mktemp("smoke"))
+    own = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return finished_run(own / "smoke")
+    with FileLock(own.parent / "smoke.lock"):
+        made = own.parent / "smoke"
+        if not made.exists():
+            finished_run(made)
+        shutil.copytree(made, own / "smoke", symlinks=True)
+    return Workspace(own / "smoke")
+
+
+def finished_run(folder: Path) -> Workspace:
+    made = Workspace(folder)
     done = made.dvc("exp", "run", "-n", "smoke", "-S", "scale=smoke")
     assert done.returncode == 0, done.stdout[-5000:]
     return made
@@ -60,7 +75,7 @@ def undone(smoke: Workspace) -> Iterator[Workspace]:
     """The finished run; after the test, code and configuration are put back."""
     params = smoke.text("params.yaml")  # the experiment's
     yield smoke
-    smoke.run("git", "checkout", "--quiet", "--", "specacts", "stages", "configs")
+    smoke.run("git", "checkout", "--quiet", "HEAD", "--", "specacts", "stages", "configs")
     (smoke.path / "params.yaml").write_text(params)
 
 

@@ -10,18 +10,27 @@ from pathlib import Path
 from places import ROOT, copy_configuration
 
 OUTPUTS = ("data", "models", "metrics", "reports")
+DATA_STAGES = {"check", "modules", "fetch", "collect", "split"}
+STAGES = DATA_STAGES | {"train@cheap", "train@strong", "propose", "train-verifier", "answer", "effects", "route"}
+STAGES |= {"calibrate", "evaluate", "live", "report"}
+"""All but `ingest`, which has nothing to do without your own traces."""
 
 
 class Workspace:
     """A throw-away repository and the commands that run in it: a copy of this one with the tests' configuration."""
 
     def __init__(self, folder: Path):
+        """folder: where the repository and a home folder are, or are to be."""
         self.path, home = folder / "work space", folder / "home"
-        home.mkdir(parents=True)
         quiet = {"DVC_NO_ANALYTICS": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
         nobody = {"HOME": str(home), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
         tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = os.environ | quiet | nobody | {"PATH": tools}
+        if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side would fight for the cores
+            self.environment |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+        if self.path.exists():
+            return
+        home.mkdir(parents=True)
         script = [str(ROOT / "scripts/copy_workspace.sh"), str(self.path)]
         subprocess.run(script, env=self.environment, check=True)
         copy_configuration(self.path)

@@ -7,14 +7,15 @@ One pipeline run is shared (tests/conftest.py); each test leaves it as it was. W
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 from places import ROOT
-from safetensors.torch import load_file
-from workspace import Workspace
+from workspace import DATA_STAGES, STAGES, Workspace
 
 from specacts.answering.ask import judge, likelihood, read
 from specacts.answering.records import Candidate
@@ -24,10 +25,6 @@ from specacts.models.load import load_model
 from specacts.policies.decide import TIE
 from specacts.transcripts.render import load_renderer
 
-DATA_STAGES = {"check", "modules", "fetch", "collect", "split"}
-STAGES = DATA_STAGES | {"train@cheap", "train@strong", "propose", "train-verifier", "answer", "effects", "route"}
-STAGES |= {"calibrate", "evaluate", "live", "report"}
-"""All but `ingest`, which has nothing to do here."""
 CARDS = [path.relative_to(ROOT).as_posix() for path in (ROOT / "specacts/report").rglob("*card*") if path.is_file()]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -154,24 +151,33 @@ def reworded(workspace: Workspace, name: str, pattern: str, words: str) -> None:
     (workspace.path / name).write_text(text, encoding="utf-8")
 
 
+@pytest.fixture
+def recoded(undone) -> Iterator[Workspace]:
+    """The finished run, to change code in; after the test the lists of modules are put back."""
+    lock = undone.text("dvc.lock")
+    yield undone
+    (undone.path / "dvc.lock").write_text(lock)
+    assert undone.dvc("checkout", "--force", "modules").returncode == 0
+
+
 def rerun(workspace: Workspace) -> set[str]:
     """What would run because of changed code."""
     assert workspace.dvc("repro", "modules").returncode == 0
     return workspace.changed()
 
 
-def test_words_to_people_rerun_nothing_and_a_cards_the_report(undone):
+def test_words_to_people_rerun_nothing_and_a_cards_the_report(recoded):
     for file, pattern, words in WORDS:
-        reworded(undone, file, pattern, words)
-    assert "modules" in undone.changed() and rerun(undone) == set()
-    (card,) = [file for file in CARDS if "A LoRA adapter" in undone.text(file)]
-    undone.replace(card, {"A LoRA adapter": "An adapter"})
-    assert rerun(undone) <= {"report"}
+        reworded(recoded, file, pattern, words)
+    assert "modules" in recoded.changed() and rerun(recoded) == set()
+    (card,) = [file for file in CARDS if "A LoRA adapter" in recoded.text(file)]
+    recoded.replace(card, {"A LoRA adapter": "An adapter"})
+    assert rerun(recoded) <= {"report"}
 
 
-def test_another_rendering_reruns_what_reads_transcripts_and_no_data_stage(undone):
-    reworded(undone, "specacts/transcripts/render.py", r"\Z", "CHANGED = True\n")
-    found = rerun(undone)
+def test_another_rendering_reruns_what_reads_transcripts_and_no_data_stage(recoded):
+    reworded(recoded, "specacts/transcripts/render.py", r"\Z", "CHANGED = True\n")
+    found = rerun(recoded)
     assert {"train@cheap", "train@strong", "propose", "train-verifier", "answer", "live"} <= found
     assert not found & {*DATA_STAGES, "route", "calibrate", "evaluate"}
 
@@ -182,8 +188,7 @@ def test_an_acceptance_change_replays_the_recorded_answers_only(smoke):
     assert done.returncode == 0, done.stdout
     replayed = {"check", "calibrate", "evaluate", "live", "report"}  # live: new thresholds
     assert "calibrate" in smoke.ran(done.stdout) and set(smoke.ran(done.stdout)) <= replayed
-    back = smoke.dvc("exp", "run", "-S", "acceptance.max_relative_cost=1.0")
-    assert back.returncode == 0, back.stdout
+    assert smoke.dvc("exp", "apply", "smoke").returncode == 0
     assert smoke.hashes() == before
 
 
@@ -198,8 +203,7 @@ def test_a_risk_reruns_calibrate_evaluate_and_report_and_its_promise_is_in_the_r
     assert asked["risk"] == 0.9 and asked["by_type"] == {"file_write": 0, "retrieval": 0.95}
     assert asked["policies"]["F"]["file_write"] > 1 and asked["policies"]["G"] > 1
     assert "**Asked for** (`acceptance.risk`): at most 90 points" in smoke.text("reports/report.md")
-    back = smoke.dvc("exp", "apply", "smoke")
-    assert back.returncode == 0, back.stdout
+    assert smoke.dvc("exp", "apply", "smoke").returncode == 0
     assert smoke.hashes() == before
 
 
@@ -208,9 +212,6 @@ def test_a_risk_reruns_calibrate_evaluate_and_report_and_its_promise_is_in_the_r
     [
         ("acceptance.risk=0.001", "acceptance.risk: 0.001 cannot be promised"),
         ("acceptance.risk=1.5", "acceptance.risk: Input should be less than 1"),
-        ("acceptance.confidence=0", "acceptance.confidence: Input should be greater than 0"),
-        ("acceptance.policies=[H]", "acceptance.policies.0: "),
-        ("+acceptance.risk_by_type.file_wrote=0.1", "acceptance.risk_by_type.file_wrote"),
         ("cost.prices=mine", "configs/prices/mine.yaml"),
     ],
 )
@@ -228,76 +229,10 @@ def test_policies_ran_live_and_left_their_transcripts(smoke):
     assert len(lines) == 4 * found["episodes"] and all(line["steps"][0]["role"] == "user" for line in lines)
 
 
-@pytest.fixture(scope="module")
-def v2(smoke) -> set[str]:
-    """The stages that recipe v2 ran, as an experiment of its own; the workspace is v3's again afterwards."""
-    before = smoke.hashes()
-    done = smoke.dvc("exp", "run", "-n", "v2", "-S", "recipe=v2")
-    assert done.returncode == 0, done.stdout[-5000:]
-    assert [path.name for path in (smoke.path / "models/strong").iterdir()] == ["frozen.txt"]
-    assert "No adapter" in smoke.text("reports/cards/strong.md")
-    assert smoke.json("metrics/train/strong.json")["steps"] == 0
-    assert "recipe `v2`" in smoke.text("reports/report.md")
-    assert any("score.weight" in name for name in load_file(smoke.path / "models/verifier/adapter_model.safetensors"))
-    drawn = smoke.dvc("plots", "diff", "smoke", "v2", "--json", "-o", "dvc_plots")
-    assert drawn.returncode == 0, drawn.stdout
-    back = smoke.dvc("exp", "apply", "smoke")
-    assert back.returncode == 0, back.stdout
-    assert smoke.hashes() == before
-    return set(smoke.ran(done.stdout))
-
-
-def test_v2_reruns_what_the_recipe_changes_and_no_data_stage(v2):
-    assert v2 == STAGES - DATA_STAGES | {"check"}
-
-
-def test_v2_and_v3_differ_in_every_line_of_the_diff_and_lack_none(smoke, v2):
-    shown = smoke.dvc("metrics", "diff", "--all", "v2", "smoke", "--json")
-    assert shown.returncode == 0, shown.stdout
-    found = json.loads(shown.stdout)
-    assert {"metrics/eval.json", "metrics/calibrate.json", "metrics/train/strong.json"} <= set(found)
-    for file, rows in found.items():
-        for key, row in rows.items():
-            assert row["old"] is not None and row["new"] is not None, f"{file}: {key}"
-    assert smoke.dvc("exp", "show").returncode == 0
-
-
-def test_the_ablation_compares_experiments_in_temporary_folders(smoke, v2):
-    before, committed = smoke.hashes(), (smoke.path / "metrics/ablation.json").read_text()
-    done = smoke.python("-m", "scripts.ablation", "threshold", "objective", "strong", "--jobs", "2")
-    assert done.returncode == 0, done.stdout[-5000:]
-    found = smoke.json("metrics/ablation.json")
-    assert list(found["experiments"]) == ["strong", "objective", "threshold"]
-    for name, unchanged in (("strong", "B"), ("objective", "ABC"), ("threshold", "AB")):
-        policies = found["experiments"][name]["policies"]
-        assert list(policies) == list("ABCDEFGH")
-        for policy in unchanged:
-            assert policies[policy]["accuracy_effect_low"] == policies[policy]["accuracy_effect_high"] == 0
-    report = smoke.text("reports/report.md")
-    assert "strong: strong model frozen, zero-shot" in report and "is not this run" not in report
-    after = smoke.hashes()
-    made = {"metrics/ablation.json", "reports/report.md", "reports/figures/ablation.png"}
-    assert {name for name in after if after[name] != before.get(name)} <= made
-    (smoke.path / "metrics/ablation.json").write_text(committed)
-    assert smoke.dvc("repro").returncode == 0
-    assert smoke.hashes() == before
-
-
-def test_a_queued_experiment_ends_like_any_other(smoke, v2):
-    before = smoke.hashes()
-    for arguments in (("--queue", "-n", "queued", "-S", "configs/recipe/v3.yaml:threshold=fixed"), ("--run-all",)):
-        done = smoke.dvc("exp", "run", *arguments)
-        assert done.returncode == 0, done.stdout
-    shown = smoke.dvc("metrics", "diff", "smoke", "queued", "--json")
-    assert "metrics/calibrate.json" in json.loads(shown.stdout)
-    assert smoke.hashes() == before
-
-
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         (("-S", "recipe=v4"), "configs/recipe/v4.yaml"),
-        (("-S", "configs/recipe/v3.yaml:verifyer.objective=reward"), "verifyer"),
         (("-S", "configs/recipe/v3.yaml:verifier.objective=guess"), "configs/recipe/v3.yaml: verifier.objective: "),
     ],
 )
@@ -385,11 +320,12 @@ def test_after_ctrl_c_the_next_run_ends_in_the_same_bytes(smoke):
     assert set(after) == set(before)
 
 
-def test_an_output_that_was_lost_comes_back_without_any_training(smoke):
+def test_outputs_that_a_failed_run_cleared_come_back_without_any_training(smoke):
     before = smoke.hashes()
-    for path in (smoke.path / "models/strong").iterdir():
-        path.unlink()
-    (smoke.path / "models/strong").rmdir()
-    done = smoke.dvc("checkout", "models/strong")
-    assert done.returncode == 0, done.stdout
-    assert smoke.hashes() == before
+    shutil.rmtree(smoke.path / "models/strong")
+    (smoke.path / "metrics/eval.json").unlink()
+    assert smoke.run("scripts/restore.sh").returncode == 0
+    after = smoke.hashes()
+    assert set(after) == set(before)
+    assert {name for name in after if after[name] != before[name]} <= {"metrics/eval.json"}  # Git's, of another run
+    assert smoke.dvc("repro").returncode == 0 and smoke.hashes() == before
