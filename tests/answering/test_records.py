@@ -4,12 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from factories import SIZES, make_row, make_rows
+from factories import make_row, make_rows
 
-from specacts.answering.records import Answers, judged_by, load_answers
+from specacts.answering.records import AnswerMetrics, Answers, Generated, Judged, load_answers, metrics
 from specacts.core.errors import UserError
-from specacts.core.files import write_json, write_jsonl
-from specacts.models.sizes import ModelSize, load_sizes
+from specacts.core.files import write_jsonl
 
 
 def written(path: Path, rows: list[Answers]) -> Path:
@@ -20,12 +19,6 @@ def written(path: Path, rows: list[Answers]) -> Path:
 def test_answers_survive_a_round_trip(tmp_path: Path):
     rows = make_rows(4)
     assert load_answers(written(tmp_path / "test.jsonl", rows)) == rows
-
-
-def test_policies_go_by_the_score_that_was_asked_for():
-    rows = make_rows(4)
-    assert judged_by(rows, "verdict") == rows
-    assert [row.verifier for row in judged_by(rows, "likelihood")] == [row.verifier_likelihood for row in rows]
 
 
 def test_an_empty_split_is_refused(tmp_path: Path):
@@ -65,13 +58,16 @@ def test_rows_out_of_order_are_refused(tmp_path: Path, order: list[tuple[str, in
         load_answers(written(tmp_path / "test.jsonl", rows))
 
 
-def test_sizes_survive_a_round_trip(tmp_path: Path):
-    write_json(tmp_path / "models.json", {role: size._asdict() for role, size in SIZES.items()})
-    assert load_sizes(tmp_path / "models.json") == SIZES
-
-
-def test_an_incomplete_size_is_named(tmp_path: Path):
-    size = ModelSize(1, 1, 1, 1)._asdict()
-    write_json(tmp_path / "models.json", {"cheap": size, "verifier": {"body": 1}, "strong": size})
-    with pytest.raises(UserError, match=r"models\.json: verifier: needs body, head, layers, attention"):
-        load_sizes(tmp_path / "models.json")
+def test_the_recording_is_counted_and_what_one_computation_told_of_several_candidates_once():
+    row = make_row(context=100, cheap=("repair", "repair", "BLOCKED"), verifier=(0.5, 0.5, 0.4))
+    shared = (row.verifier[0], row.verifier[0], row.verifier[2])
+    rows = [row.model_copy(update={"verifier": shared}), make_row(context=50, decision=1)]
+    recorded = {(one.episode, one.decision): one.model_dump(mode="json") for one in rows}
+    assert metrics({"calibrate": {}, "test": recorded}, seconds=4.0) == AnswerMetrics(
+        decisions={"calibrate": 0, "test": 2},
+        seconds=4.0,
+        decisions_per_second=0.5,
+        context_tokens={"cheap": 150, "verifier": 150, "strong": 150},
+        generated_tokens=Generated(cheap=4 * 10, strong=2 * 12),
+        judged_tokens=Judged(verifier=3 * 11, strong=4 * 10),
+    )
