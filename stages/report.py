@@ -8,17 +8,27 @@ Reads `metrics/` and `reports/plots/`; writes `reports/report.md`, `reports/figu
 
 import csv
 from pathlib import Path
-from typing import Any
 
+from specacts.answering.records import AnswerMetrics
 from specacts.config import Config, load_config
 from specacts.core.errors import UserError, one_line_errors
-from specacts.core.files import published_dir, read_json, write_text
+from specacts.core.files import published_dir, write_text
 from specacts.core.process import stage
-from specacts.core.words import ROLES
-from specacts.recipe import freezes, judge_score
+from specacts.core.words import ROLES, Role
+from specacts.evaluation.ablation import Ablation, load_ablation
+from specacts.evaluation.results import Evaluation
+from specacts.live.results import LiveMetrics
+from specacts.models.results import Assets
+from specacts.policies.results import OnCalibrate, Promise, Thresholds
+from specacts.policies.router import RouteMetrics
+from specacts.recipe import judge_score
 from specacts.report import plots
-from specacts.report.card import frozen_card, model_card
-from specacts.report.report import COSTS, Facts, report, result_table
+from specacts.report.card import model_card
+from specacts.report.facts import Facts, Losses, Trained
+from specacts.report.report import report, result_table
+from specacts.report.wording import COSTS
+from specacts.traces.results import DataMetrics, IngestMetrics
+from specacts.training.results import TrainMetrics
 
 DATA, METRICS, PLOTS = Path("data"), Path("metrics"), Path("reports/plots")
 REPORT, FIGURES, CARDS = Path("reports/report.md"), Path("reports/figures"), Path("reports/cards")
@@ -28,10 +38,10 @@ def main() -> None:
     config = load_config(Path("."))
     facts = gather(config)
     text = report(facts)
-    draw(config)
+    draw(config, facts.ablation)
     with published_dir(CARDS) as out:
-        for role, card in cards(config, facts.training).items():
-            write_text(out / f"{role}.md", card)
+        for role, trained in facts.training.items():
+            write_text(out / f"{role}.md", model_card(role, config, trained))
     write_text(REPORT, text)
     print(f"\n{result_table(facts.evaluation)}\n\nThe report: {REPORT}")
 
@@ -39,18 +49,18 @@ def main() -> None:
 def gather(config: Config) -> Facts:
     """Everything the report says, read from the metrics."""
     return Facts(
-        evaluation=read_metrics("eval"),
-        calibration=read_metrics("calibrate"),
-        data=read_metrics("data"),
-        own=read_metrics("ingest"),
-        answers=read_metrics("answer"),
-        assets=read_metrics("assets"),
-        thresholds=read_json(DATA / "thresholds.json"),
-        promise=read_json(DATA / "promise.json"),
-        live=read_metrics("live"),
-        router=read_metrics("route"),
+        evaluation=Evaluation.load(METRICS / "eval.json"),
+        calibration=OnCalibrate.load(METRICS / "calibrate.json"),
+        thresholds=Thresholds.load(DATA / "thresholds.json"),
+        promise=Promise.load(DATA / "promise.json"),
+        live=LiveMetrics.load(METRICS / "live.json"),
+        router=RouteMetrics.load(METRICS / "route.json"),
+        data=DataMetrics.load(METRICS / "data.json"),
+        own=IngestMetrics.load(METRICS / "ingest.json"),
+        answers=AnswerMetrics.load(METRICS / "answer.json"),
+        assets=Assets.load(METRICS / "assets.json"),
         training={role: training(role) for role in ROLES if (METRICS / "train" / f"{role}.json").is_file()},
-        ablation=read_metrics("ablation"),
+        ablation=load_ablation(METRICS / "ablation.json"),
         scale=config.scale_name,
         recipe_name=config.recipe_name,
         recipe=config.recipe,
@@ -63,27 +73,14 @@ def gather(config: Config) -> Facts:
     )
 
 
-def cards(config: Config, measured: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """The model cards of the roles that were trained, or left frozen on purpose."""
-    return {
-        role: frozen_card(role, config) if freezes(config.recipe, role) else model_card(role, config, measured[role])
-        for role in ROLES
-        if role in measured
-    }
-
-
-def training(role: str) -> dict[str, Any]:
+def training(role: Role) -> Trained:
     """What a training measured, and where its losses began and ended."""
     losses = [float(row["loss"]) for row in read_csv(METRICS / "train" / f"{role}_loss.csv")]
-    ends = {"first_loss": losses[0], "final_loss": losses[-1]} if losses else {}
-    return read_json(METRICS / "train" / f"{role}.json") | ends
+    measured = TrainMetrics.load(METRICS / "train" / f"{role}.json")
+    return Trained(measured, Losses(losses[0], losses[-1]) if losses else None)
 
 
-def read_metrics(name: str) -> Any:
-    return read_json(METRICS / f"{name}.json")
-
-
-def draw(config: Config) -> None:
+def draw(config: Config, ablation: Ablation | None) -> None:
     """All figures, from the plots' data."""
     level, cost = config.acceptance.level, COSTS[config.cost.model]
     plots.frontier(read_csv(PLOTS / "frontier.csv"), cost, level, FIGURES / "frontier.png")
@@ -93,7 +90,7 @@ def draw(config: Config) -> None:
     losses = {role: METRICS / "train" / f"{role}_loss.csv" for role in ROLES}
     curves = {role: read_csv(path) for role, path in losses.items() if path.is_file()}
     plots.training_loss(curves, FIGURES / "training_loss.png")
-    plots.ablation(read_metrics("ablation"), FIGURES / "ablation.png")
+    plots.ablation(ablation, FIGURES / "ablation.png")
     plots.reliability(read_csv(PLOTS / "reliability.csv"), FIGURES / "reliability.png")
     plots.risk_coverage(read_csv(PLOTS / "risk_coverage.csv"), FIGURES / "risk_coverage.png")
     plots.accept_rate(read_csv(PLOTS / "accept_rate.csv"), FIGURES / "accept_rate.png")

@@ -8,6 +8,7 @@ Rows are dictionaries of strings, as `csv.DictReader` gives them; an empty cell 
 import os
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,47 +18,25 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from specacts.core.words import ACTION_TYPES
+from specacts.core.words import ACTION_TYPES, Role
+from specacts.evaluation.ablation import Ablation
+from specacts.policies.table import BASELINES, POLICIES
 
 Rows = list[dict[str, str]]
+Keywords = dict[str, Any]
+"""What matplotlib is told by name."""
 
-# Okabe and Ito's palette: told apart with any colour vision.
-COLOURS = {
-    "A": "#000000",
-    "B": "#D55E00",
-    "C": "#0072B2",
-    "D": "#009E73",
-    "E": "#CC79A7",
-    "F": "#E69F00",
-    "G": "#56B4E9",
-    "H": "#7B4B94",
-}
-ROLES = {"cheap": ("#D55E00", "-"), "verifier": ("#009E73", "--"), "strong": ("#000000", "-.")}
-BASELINES = {
-    "majority": "s",
-    "random": "v",
-    "random_accept_D": "X",
-    "oracle": "*",
-    "oracle_picks": "P",
-    "oracle_routes": "D",
+ROLES: dict[Role, tuple[str, str]] = {
+    "cheap": ("#D55E00", "-"),
+    "verifier": ("#009E73", "--"),
+    "strong": ("#000000", "-."),
 }
 GREY = "#777777"
-NAMES = {
-    "A": "A: strong alone",
-    "B": "B: cheap alone",
-    "C": "C: strong judges",
-    "D": "D: verifier judges",
-    "E": "E: verifier picks",
-    "F": "F: own confidence",
-    "G": "G: router",
-    "H": "H: all combined",
-    "majority": "commonest type",
-    "random": "random type",
-    "random_accept_D": "D with a coin",
-    "oracle": "D, perfect verifier",
-    "oracle_picks": "E, perfect verifier",
-    "oracle_routes": "G, perfect router",
-}
+
+
+def legend_name(letter: str) -> str:
+    """A policy in a legend."""
+    return f"{letter}: {POLICIES[letter].label}"
 
 
 def frontier(rows: Rows, cost_label: str, level: str, path: Path) -> None:
@@ -67,23 +46,24 @@ def frontier(rows: Rows, cost_label: str, level: str, path: Path) -> None:
     for name in sorted({row["name"] for row in rows if row["kind"] == "sweep"}):
         mine = [row for row in rows if (row["name"], row["kind"]) == (name, "sweep")]
         swept = sorted((float(row["cost"]), float(row["accuracy"])) for row in mine)
-        axes.plot(*zip(*swept, strict=True), color=COLOURS[name], alpha=0.45, linewidth=1.4)
+        axes.plot(*zip(*swept, strict=True), color=POLICIES[name].colour, alpha=0.45, linewidth=1.4)
     ends = [
         (float(row["cost"]), float(row["accuracy"]))
         for row in rows
         if row["name"] in ("A", "B") and not row["threshold"]
     ]
     if len(ends) == 2:
-        coin = {"color": GREY, "linestyle": "--", "linewidth": 1.2, "label": "a coin between A and B"}
+        coin: Keywords = {"color": GREY, "linestyle": "--", "linewidth": 1.2, "label": "a coin between A and B"}
         handles += axes.plot(*zip(*ends, strict=True), **coin)
     for row in rows:
         if row["kind"] == "policies":
-            handles.append(_mark(axes, row, COLOURS[row["name"]], "o", 13))
+            handles.append(_mark(axes, row, POLICIES[row["name"]].colour, "o", 13, legend_name(row["name"])))
             where = (float(row["cost"]), float(row["accuracy"]))
-            letter = {"color": "white", "weight": "bold", "fontsize": 9, "zorder": 4}
+            letter: Keywords = {"color": "white", "weight": "bold", "fontsize": 9, "zorder": 4}
             axes.annotate(row["name"], where, ha="center", va="center_baseline", **letter)
         elif row["kind"] == "baselines":
-            handles.append(_mark(axes, row, GREY, BASELINES[row["name"]], 10 if row["name"] != "oracle" else 14))
+            baseline, size = BASELINES[row["name"]], 10 if row["name"] != "oracle" else 14
+            handles.append(_mark(axes, row, GREY, baseline.marker, size, baseline.label))
     axes.axvline(1, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
     axes.set_xlabel(f"cost relative to always asking the strong model ({cost_label})")
     axes.set_ylabel(f"{level} accuracy on the test split")
@@ -92,14 +72,14 @@ def frontier(rows: Rows, cost_label: str, level: str, path: Path) -> None:
     _save(figure, path)
 
 
-def _mark(axes: Axes, row: dict[str, str], colour: str, marker: str, size: float) -> Line2D:
+def _mark(axes: Axes, row: dict[str, str], colour: str, marker: str, size: float, label: str) -> Line2D:
     """A point with its intervals; returns what stands for it in the legend."""
     cost, accuracy = float(row["cost"]), float(row["accuracy"])
-    reach = {"xerr": _reach(row, "cost"), "yerr": _reach(row, "accuracy")}
+    reach: Keywords = {"xerr": _reach(row, "cost"), "yerr": _reach(row, "accuracy")}
     order = 3 if row["kind"] == "policies" else 2
     axes.errorbar(cost, accuracy, **reach, fmt="none", ecolor=colour, elinewidth=1.3, capsize=4, zorder=order)
-    style = {"color": colour, "marker": marker, "markersize": size, "linestyle": "none", "zorder": order}
-    (mark,) = axes.plot(cost, accuracy, **style, label=NAMES.get(row["name"], row["name"]))
+    style: Keywords = {"color": colour, "marker": marker, "markersize": size, "linestyle": "none", "zorder": order}
+    (mark,) = axes.plot(cost, accuracy, **style, label=label)
     return mark
 
 
@@ -134,7 +114,7 @@ def confusion(tables: dict[str, Rows], path: Path) -> None:
     _save(figure, path)
 
 
-def training_loss(curves: dict[str, Rows], path: Path) -> None:
+def training_loss(curves: Mapping[Role, Rows], path: Path) -> None:
     """Loss against step of every role's training, as logged (thin) and as a running mean (bold)."""
     figure, axes = _figure(9, 4.6)
     for role, rows in curves.items():
@@ -162,7 +142,7 @@ def accept_rate(rows: Rows, path: Path) -> None:
     """How often each judging policy let the proposal through, by the action type that was due, with intervals."""
     figure, axes = _figure(11, 5)
     counts = {row["action_type"]: row["decisions"] for row in rows}
-    types = [action_type for action_type in ACTION_TYPES if action_type in counts]
+    types: list[str] = [action_type for action_type in ACTION_TYPES if action_type in counts]
     names = sorted({row["policy"] for row in rows})
     width, line_break = 0.82 / max(1, len(names)), "_\n"
     for n, name in enumerate(names):
@@ -171,7 +151,8 @@ def accept_rate(rows: Rows, path: Path) -> None:
         heights = [float(row["accept_rate"]) for row in mine]
         reach = [_reach(row, "accept_rate") or [[0.0], [0.0]] for row in mine]
         errors = np.array([[below[0] for below, _ in reach], [above[0] for _, above in reach]])
-        axes.bar(places, heights, width=width * 0.92, color=COLOURS[name], label=_label(name, heights), zorder=2)
+        colour, label = POLICIES[name].colour, _label(name, heights)
+        axes.bar(places, heights, width=width * 0.92, color=colour, label=label, zorder=2)
         axes.errorbar(places, heights, yerr=errors, fmt="none", ecolor="#333333", elinewidth=1, capsize=2, zorder=3)
     labels = [f"{t.replace('_', line_break)}\nn = {counts[t]}" for t in types]
     axes.set_xticks(range(len(types)), labels, fontsize=10)
@@ -187,14 +168,15 @@ def reliability(rows: Rows, path: Path) -> None:
     figure, axes = _figure(7.5, 6)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":", zorder=0)
     for name in sorted({row["policy"] for row in rows}):
+        colour = POLICIES[name].colour
         for kind, style in (("raw", {"linestyle": ":", "alpha": 0.55}), ("calibrated", {"linestyle": "-"})):
             mine = [row for row in rows if (row["policy"], row["kind"]) == (name, kind)]
             x, y = ([float(row[key]) for row in mine] for key in ("mean_score", "right"))
             reach = [_reach(row, "right") or [[0.0], [0.0]] for row in mine]
             errors = np.array([[below[0] for below, _ in reach], [above[0] for _, above in reach]])
-            axes.plot(x, y, marker="o", color=COLOURS[name], label=f"{NAMES[name]}, {kind}", **style)
+            axes.plot(x, y, marker="o", color=colour, label=f"{legend_name(name)}, {kind}", **style)
             if kind == "calibrated":
-                axes.errorbar(x, y, yerr=errors, fmt="none", ecolor=COLOURS[name], elinewidth=1, capsize=2)
+                axes.errorbar(x, y, yerr=errors, fmt="none", ecolor=colour, elinewidth=1, capsize=2)
     axes.set_xlabel("mean score of the proposals in a bin")
     axes.set_ylabel("share of them that is right (95 % intervals)")
     axes.set_title("Can the scores be read as probabilities?")
@@ -210,8 +192,8 @@ def risk_coverage(rows: Rows, path: Path) -> None:
         x, y, low, high = (
             [float(row[key]) for row in mine] for key in ("coverage", "error", "error_low", "error_high")
         )
-        axes.plot(x, y, color=COLOURS[name], label=NAMES[name])
-        axes.fill_between(x, low, high, color=COLOURS[name], alpha=0.12, linewidth=0)
+        axes.plot(x, y, color=POLICIES[name].colour, label=legend_name(name))
+        axes.fill_between(x, low, high, color=POLICIES[name].colour, alpha=0.12, linewidth=0)
     axes.set_xlabel("share of the cheap model's proposals accepted")
     axes.set_ylabel("share of those that is wrong")
     axes.set_title("What accepting more costs (95 % intervals)")
@@ -230,23 +212,23 @@ def _empty_or_legend(axes: Axes, any_data: bool, otherwise: str, **legend: objec
         axes.text(0.5, 0.5, otherwise, ha="center", va="center", transform=axes.transAxes)
 
 
-def ablation(found: dict[str, Any], path: Path) -> None:
+def ablation(found: Ablation | None, path: Path) -> None:
     """Each experiment's effect on every policy's accuracy, with intervals; says so where there is no experiment."""
-    experiments = found.get("experiments", {})
+    experiments = list(found.experiments.values()) if found else []
     figure, axes = _figure(9.5, 1.6 + 0.62 * max(1, len(experiments)))
-    for place, experiment in enumerate(experiments.values()):
-        for n, (policy, entry) in enumerate(experiment["policies"].items()):
-            value, low, high = (entry[f"accuracy_effect{end}"] * 100 for end in ("", "_low", "_high"))
+    for place, experiment in enumerate(experiments):
+        for n, (policy, entry) in enumerate(experiment.policies.items()):
+            value, low, high = (number * 100 for number in entry.accuracy_effect)
             spread = [[max(0, value - low)], [max(0, high - value)]]
-            style = {
-                "color": COLOURS[policy],
+            style: Keywords = {
+                "color": POLICIES[policy].colour,
                 "fmt": "o",
                 "markersize": 5,
-                "label": NAMES[policy] if not place else None,
+                "label": legend_name(policy) if not place else None,
             }
             axes.errorbar(value, place + (n - 2.5) * 0.13, xerr=spread, **style)
     axes.axvline(0, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
-    axes.set_yticks(range(len(experiments)), [e["what"] for e in experiments.values()])
+    axes.set_yticks(range(len(experiments)), [experiment.what for experiment in experiments])
     axes.invert_yaxis()
     axes.set_xlabel("effect on accuracy against recipe v3, percentage points")
     axes.set_title("Undoing one change at a time" if experiments else "No ablation was run (make ablation)")
@@ -260,9 +242,9 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     axes = figure.subplots()
     axes.grid(alpha=0.3, zorder=0)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.title.set_size(13)
-    axes.xaxis.label.set_size(12)
-    axes.yaxis.label.set_size(12)
+    axes.title.set_fontsize(13)
+    axes.xaxis.label.set_fontsize(12)
+    axes.yaxis.label.set_fontsize(12)
     return figure, axes
 
 

@@ -1,304 +1,385 @@
-"""Parts of the report (report.py) that stand alone: promises, frontier, latency, live runs, charges, ablation."""
+"""The report's sections one by one: what each takes from the facts, as values and rows for its template."""
 
-from typing import Any
+from collections.abc import Callable, Mapping
 
+from specacts.core.results import Estimate
+from specacts.evaluation.ablation import Ablation, Effect
+from specacts.evaluation.results import Kept, MeanCharge, Standing
+from specacts.policies.choose import fixed_thresholds
+from specacts.policies.results import ASKED, Asked, Bar
+from specacts.policies.table import JUDGING, POLICIES
+from specacts.report.facts import Facts, Trained
+from specacts.report.prose import render
 from specacts.report.wording import (
-    COSTS,
-    JUDGING,
     LEVELS,
-    POLICIES,
-    Entry,
-    Facts,
-    as_table,
-    listed,
+    interval,
     percent,
     percent_to,
     points,
     ratio,
     risk_points,
     share,
+    side,
     signed,
+    there,
 )
 
+Rows = list[list[str]]
 
-def guarantee_parts(facts: Facts) -> list[str]:
+
+# -- what to do, and what can be promised -----------------------------------------------------------------------
+
+
+def advice_text(facts: Facts) -> str:
+    """Which policy at which risk, what it saves and how sure that is; then what would have to be better for more."""
+    best = facts.thresholds.most_accurate
+    entry = facts.evaluation.policies[best]
+    return render(
+        "advice",
+        calibration=facts.calibration,
+        rows=[_advised(facts, risk, name) for risk, name in facts.promise.cheapest.items()],
+        cost_model=facts.cost_model,
+        budget=facts.max_relative_cost,
+        best=best,
+        title=POLICIES[best].title,
+        accuracy=entry.accuracy(facts.level),
+        cost=entry.cost[facts.cost_model],
+        levers=levers_text(facts),
+    )
+
+
+def _advised(facts: Facts, risk: str, name: str) -> list[str]:
+    if name == "A":
+        return [risk_points(risk), "A: nothing cheaper can be promised", "–", "–", "–"]
+    entry = facts.evaluation.guaranteed[name][risk]
+    cost = entry.cost[facts.cost_model]
+    saved = f"{share(1 - cost.value)} ({(1 - cost.high) * 100:.0f}–{(1 - cost.low) * 100:.0f})"
+    use = f"**{name}**: {POLICIES[name].title}"
+    return [risk_points(risk), use, saved, share(entry.accept_rate), points(entry.lost)]
+
+
+def levers_text(facts: Facts) -> str:
+    """What stands between these results and better ones, each with its size."""
+    evaluation, twice = facts.evaluation, facts.calibration.projected["2"]
+    ceiling = evaluation.baselines["oracle_routes"]
+    a, b = (evaluation.policies[name].accuracy(facts.level).value for name in ("A", "B"))
+    won = {name: there(evaluation.frontier.policies[name].headroom) for name in JUDGING}
+    judge = max(JUDGING, key=lambda name: won[name].value)
+    most = {risk: max(twice, key=lambda name: twice[name][risk]) for risk in facts.calibration.groups_needed}
+    return render(
+        "levers",
+        groups=facts.calibration.groups,
+        promises=[f"{share(twice[name][risk])} at {risk_points(risk)} ({name})" for risk, name in most.items()],
+        ceiling=ceiling.accuracy(facts.level).value,
+        cost_of_ceiling=ceiling.cost[facts.cost_model],
+        judge=judge,
+        won=won[judge],
+        gap=(a - b) * 100,
+        overhead=evaluation.policies["B"].cost[facts.cost_model].value,
+    )
+
+
+def promises_text(facts: Facts) -> str:
     """What can be promised at each risk, what the promises were worth on the test split, and what more groups buy."""
-    calibration, kept = facts.calibration, facts.evaluation["guaranteed"]
-    names = list(calibration["guaranteed"])
-    rows = []
-    for risk in calibration["groups_needed"]:
-        for name in names:
-            threshold = calibration["guaranteed"][name][risk]
-            rows.append(
-                [risk_points(risk) if name == names[0] else "", *_kept_cells(facts, name, kept[name][risk], threshold)]
-            )
-    needed = [f"{count} groups to promise {risk_points(r)}" for r, count in calibration["groups_needed"].items()]
-    text = (
-        "A threshold here is the lowest shown on the calibrate split, with "
-        f"{share(calibration['confidence'])} confidence, to lose no more accuracy ({LEVELS[facts.level]}, averaged "
-        "over groups) to the strong model than the first column says (Learn-then-Test, fixed-sequence). It is taken "
-        "for granted that the tasks to come are drawn like the groups of the calibrate split, independently; decisions "
-        "inside a group may depend on each other in any "
-        f"way. At each risk the promises of {listed(names)} hold together, so one may choose between them. Where none "
-        f"can be shown to be safe, the strong model acts alone. Even without a single loss it takes {listed(needed)}; "
-        f"the calibrate split has {calibration['groups']}. *Lost on test* is A's accuracy minus the policy's, in "
-        "points over decisions, negative where the policy won."
+    calibration, kept, asked = facts.calibration, facts.evaluation.guaranteed, facts.promise.asked
+    typed = {name: bar for name, bar in asked.policies.items() if isinstance(bar, dict)} if asked else {}
+
+    def found(risk: str, name: str) -> list[str]:
+        return _kept_cells(facts, name, kept[name][risk], calibration.guaranteed[name][risk])
+
+    def projected(risk: str, name: str) -> list[str]:
+        return [name, *(share(accepted[name][risk]) for accepted in calibration.projected.values())]
+
+    return render(
+        "promises",
+        calibration=calibration,
+        level=facts.level,
+        cost_model=facts.cost_model,
+        needed=[f"{count} groups to promise {risk_points(r)}" for r, count in calibration.groups_needed.items()],
+        rows=_by_risk(facts, found),
+        asked=asked,
+        title=POLICIES[asked.cheapest].title if asked else "",
+        own_risks=[f"{risk_points(risk)} of `{kind}`" for kind, risk in asked.by_type.items()] if asked else [],
+        asked_rows=_asked_rows(facts, asked) if asked else [],
+        typed=list(typed),
+        typed_rows=_typed_rows(typed),
+        projected_rows=_by_risk(facts, projected),
+        larger=[f"{calibration.groups * int(times)} groups" for times in calibration.projected],
     )
-    headers = ["may lose", "policy", "threshold", "from cheap", "lost on test", f"cost ({COSTS[facts.cost_model]})"]
-    return ["## What can be promised", text, as_table(rows, headers), *asked_parts(facts), projection_text(facts)]
 
 
-def _kept_cells(facts: Facts, name: str, entry: Entry, threshold: Any) -> list[str]:
-    known = _ever_accepts(threshold)
-    lost = points(entry, "lost") if known else "–"
-    return [name, _promised(threshold), share(entry["accept_rate"]), lost, ratio(entry["cost"], facts.cost_model)]
+def _by_risk(facts: Facts, cells: Callable[[str, str], list[str]]) -> Rows:
+    """A row of cells for each risk and policy; the risk stands beside its first policy alone."""
+    names = list(facts.calibration.guaranteed)
+    return [
+        [risk_points(risk) if name == names[0] else "", *cells(risk, name)]
+        for risk in facts.calibration.groups_needed
+        for name in names
+    ]
 
 
-def _ever_accepts(threshold: Any) -> bool:
-    return min(threshold.values() if isinstance(threshold, dict) else [threshold]) <= 1
+def _kept_cells(facts: Facts, name: str, entry: Kept, bar: Bar) -> list[str]:
+    accepts = min(bar.values() if isinstance(bar, dict) else [bar]) <= 1
+    threshold = "by type" if isinstance(bar, dict) else f"{bar:.3g}"
+    return [
+        name,
+        threshold if accepts else "none: always strong",
+        share(entry.accept_rate),
+        points(entry.lost) if accepts else "–",
+        ratio(entry.cost[facts.cost_model]),
+    ]
 
 
-def _promised(threshold: Any) -> str:
-    if not _ever_accepts(threshold):
-        return "none: always strong"
-    return "by type" if isinstance(threshold, dict) else f"{threshold:.3g}"
+def _asked_rows(facts: Facts, asked: Asked) -> Rows:
+    kept = facts.evaluation.guaranteed
+    return [_kept_cells(facts, name, kept[name][ASKED], bar) for name, bar in asked.policies.items()]
 
 
-def asked_parts(facts: Facts) -> list[str]:
-    """What was found for `acceptance.risk`; nothing where no risk was insisted on."""
-    asked = facts.promise["asked"]
-    if not asked:
-        return []
-    kept = facts.evaluation["guaranteed"]
-    rows = [_kept_cells(facts, name, kept[name]["asked"], t) for name, t in asked["policies"].items()]
-    by_type = asked["by_type"]
-    own = [f"{risk_points(risk)} of `{kind}`" for kind, risk in by_type.items()]
-    text = (
-        f"**Asked for** (`acceptance.risk`): at most {risk_points(asked['risk'])}"
-        + (f", and {listed(own)} proposals" if own else "")
-        + f", all together with {share(facts.calibration['confidence'])} confidence. The cheapest that keeps this is "
-        + f"**{asked['cheapest']}** ({POLICIES[asked['cheapest']]})."
-    )
-    headers = ["policy", "threshold", "from cheap", "lost on test", f"cost ({COSTS[facts.cost_model]})"]
-    parts = [text, as_table(rows, headers)]
-    typed = {name: t for name, t in asked["policies"].items() if isinstance(t, dict)}
-    if typed:
-        kinds = list(next(iter(typed.values())))
-        table = [[kind, *(_bar(t[kind]) for t in typed.values())] for kind in kinds]
-        parts.append(as_table(table, ["threshold by proposed type", *typed]))
-    return parts
+def _typed_rows(typed: Mapping[str, Mapping[str, float]]) -> Rows:
+    """Of the policies that have a threshold by action type, one row a type."""
+    kinds = list(next(iter(typed.values()), {}))
+    return [[kind, *(_bar(bar[kind]) for bar in typed.values())] for kind in kinds]
 
 
 def _bar(threshold: float) -> str:
     return f"{threshold:.3g}" if threshold <= 1 else "strong acts"
 
 
-def projection_text(facts: Facts) -> str:
-    """How much would be accepted at safe thresholds if the calibrate split were larger."""
-    calibration = facts.calibration
-    projected, names = calibration["projected"], list(calibration["guaranteed"])
-    groups = calibration["groups"]
+# -- the policies, and how they compare -------------------------------------------------------------------------
+
+
+def policies_text(facts: Facts) -> str:
+    """What A to H and the baselines are, as the recipe makes them."""
+    return render("policies", recipe=facts.recipe, score=facts.score, router=facts.router, level=facts.level)
+
+
+def thresholds_text(facts: Facts) -> str:
+    """How the thresholds were chosen and what they did where they were chosen."""
+    fixed = fixed_thresholds(facts.recipe)
     rows = [
-        [risk_points(risk) if name == names[0] else "", name, *(share(projected[k][name][risk]) for k in projected)]
-        for risk in calibration["groups_needed"]
-        for name in names
+        [
+            f"**{name}**",
+            _threshold(fit.threshold) + (", fixed" if name in fixed else ""),
+            f"{fit.accuracy * 100:.1f} %",
+            share(fit.accept_rate),
+            f"{fit.cost:.2f}",
+            "yes" if fit.within_budget else "**no**",
+        ]
+        for name, fit in facts.calibration.policies.items()
     ]
-    text = (
-        "How much of the cheap model's actions could be accepted with the same promise if the calibrate split were "
-        "larger and its new groups like the old ones (each counted several times; an expectation, no promise):"
+    return render(
+        "thresholds",
+        calibration=facts.calibration,
+        budget=facts.max_relative_cost,
+        cost_model=facts.cost_model,
+        level=facts.level,
+        all_fixed=len(fixed) == len(rows),
+        rows=rows,
     )
-    return f"{text}\n\n{as_table(rows, ['may lose', 'policy', *(f'{groups * int(k)} groups' for k in projected)])}"
+
+
+def _threshold(value: float) -> str:
+    return "accepts all" if value <= 0 else "accepts none" if value > 1 else f"{value:.3g}"
 
 
 def frontier_text(facts: Facts) -> str:
     """Whether each policy beats a coin between A and B, and its own judge replaced by a coin."""
-    frontier = facts.evaluation["frontier"]
-    rows = []
-    for name, entry in frontier["policies"].items():
-        cells = [
-            name,
-            signed(entry, "above_line"),
-            share(entry["undominated_share"]) + (" (yes)" if entry["undominated"] else ""),
-        ]
-        if name in JUDGING:
-            cells += [signed(entry, "minus_coin"), percent_to(entry, "area"), percent_to(entry, "headroom")]
-        rows.append(cells + [""] * (6 - len(cells)))
-    coin, perfect, stairs = (frontier[f"area_of_{who}"] for who in ("coin", "perfect_router", "all"))
-    above = [n for n in JUDGING if frontier["policies"][n]["above_line_low"] > 0]
-    won = [n for n in JUDGING if frontier["policies"][n]["headroom_low"] > 0]
-    verdict = (
-        f"Over all budgets together {listed(won)} {'is' if len(won) == 1 else 'are'} measurably better than a coin."
-        if won
-        else "Over all budgets together none is measurably better than a coin."
-    )
-    single = (
-        f"At its own threshold {listed(above)} {'lies' if len(above) == 1 else 'lie'} measurably above the line."
-        if above
-        else "At its own threshold none lies measurably above the line."
-    )
-    return (
-        "Asking A or B by the toss of a coin reaches every point on the line between them, so that line is what a "
-        f"judge has to beat. {single} {verdict}\n\n"
-        "- *Above the line*: accuracy above a coin between A and B that costs as much, in points.\n"
-        "- *Undominated*: in what share of resamples no other policy is both cheaper and more accurate; (yes): on the "
-        "test split as it is.\n"
-        "- *Above its coin*: accuracy above the same policy with its judge replaced by a coin that accepts as often.\n"
-        "- *Area*: accuracy averaged over all budgets from B's cost to A's, at all thresholds (they are read off the "
-        f"test split: this compares, it promises nothing). A coin between A and B has {coin['area'] * 100:.1f} %, a "
-        f"perfect router {perfect['area'] * 100:.1f} %, the policies at their own thresholds together "
-        f"{stairs['area'] * 100:.1f} %.\n"
-        "- *Head-room*: the share of the area between a coin's and a perfect router's that a policy wins. Negative: "
-        "what it costs to ask the judge is more than its judgement brings.\n\n"
-        + as_table(rows, ["", "above the line", "undominated", "above its coin", "area", "head-room won"])
+    frontier = facts.evaluation.frontier
+    return render(
+        "frontier",
+        frontier=frontier,
+        above=[name for name in JUDGING if frontier.policies[name].above_line.low > 0],
+        won=[name for name in JUDGING if there(frontier.policies[name].headroom).low > 0],
+        rows=[_frontier_row(name, entry) for name, entry in frontier.policies.items()],
     )
 
 
-WAYS = {
-    "serial_D": "D, one model after the other",
-    "parallel_D": "D, strong started at once, cancelled on ACCEPT",
-    "serial_F": "F, one model after the other",
-    "parallel_F": "F, strong started at once, cancelled on ACCEPT",
-    "lossless": "A, the cheap model's call executed in advance",
-}
-TOOLS = {"as_measured": "tools as on the simulators", "1_s": "tools of 1 s", "5_s": "tools of 5 s"}
+def _frontier_row(name: str, entry: Standing) -> list[str]:
+    undominated = share(entry.undominated_share) + (" (yes)" if entry.undominated else "")
+    row = [name, signed(entry.above_line), undominated]
+    if name not in JUDGING:
+        return [*row, "", "", ""]
+    return [*row, signed(there(entry.minus_coin)), percent_to(there(entry.area)), percent_to(there(entry.headroom))]
 
 
-def latency_text(evaluation: Entry) -> str:
-    """How long a decision takes relative to A when models work side by side, and what that work is."""
-    latency = evaluation["latency"]
-    by_tool = latency["by_tool_seconds"]
+def paired_text(facts: Facts) -> str:
+    """Paired differences in points; bold where the interval excludes zero."""
+    paired = facts.evaluation.paired
     rows = [
-        [title, *(ratio(by_tool[tool], way) for tool in TOOLS), ratio(latency, f"work_{way}")]
-        for way, title in WAYS.items()
+        [name.replace("_minus_", " − "), *(signed(entry.accuracy(level)) for level in LEVELS)]
+        for name, entry in paired.items()
     ]
-    measured = by_tool["as_measured"]
-    return (
-        f"Seconds until a decision's action is done, tool included, relative to A ({measured['seconds_of_A']:.3g} s a "
-        f"decision; a tool on the simulators takes {measured['tool_seconds'] * 1000:.2g} ms a decision, so longer ones "
-        "are assumed beside it). A strong model that is asked at every decision never has to catch up on what it has "
-        "not read, which is why starting it at once takes less time than asking it rarely. *Work*: seconds that models "
-        "ran, cancelled work included. The last row changes no action: only calls that look and change nothing are "
-        "executed in advance (`retrieval`, `file_read`, `verifier`), and of the "
-        f"{latency['read_only_calls']} such calls that the strong model makes the cheap one proposes "
-        f"{percent_to(latency, 'hit_rate_first_1')} exactly, {share(latency['hit_rate_first_all'])} with all its "
-        "proposals.\n\n" + as_table(rows, ["relative to A", *TOOLS.values(), "work"])
+    return render("paired", rows=rows)
+
+
+def verifier_text(facts: Facts) -> str:
+    """The verifier's score against scores that cost nothing, and what D's verdicts were worth."""
+    quality, d = facts.evaluation.verifier, facts.evaluation.policies["D"]
+    asked = ("trained verifier: " + ("reward" if facts.score == "reward" else "P(ACCEPT)"), quality.verdict_auroc)
+    likelihood = ("trained verifier: its probability of the proposal", quality.auroc)
+    trained = [likelihood, asked] if facts.score == "likelihood" else [asked]  # otherwise both are one figure
+    others = [
+        ("cheap model's own probability of its type (free)", quality.confidence_auroc),
+        ("cheap model's mean token probability (free)", quality.logprob_auroc),
+        ("strong model's judgement (policy C)", quality.strong_auroc),
+    ]
+    used = trained[0][0]
+    rows = [[f"**{title}**" if title == used else title, interval(auroc)] for title, auroc in [*trained, *others]]
+    return render(
+        "verifier",
+        quality=quality,
+        level=facts.level,
+        rows=rows,
+        side=side(quality.auroc_minus_confidence),
+        precision=d.precision if there(d.accept_rate).value else None,
+        recall=d.recall if quality.base_rate.value else None,
     )
 
 
-def live_parts(facts: Facts) -> list[str]:
+def scores_text(facts: Facts) -> str:
+    """How good the judges' scores are at ranking and as probabilities, before and after calibration."""
+    rows = []
+    for name, found in facts.evaluation.scores.items():
+        ranking = (found.auroc, found.average_precision)
+        probability = (found.brier, found.brier_calibrated, found.ece, found.ece_calibrated)
+        rows.append([name, *map(interval, (*ranking, *probability))])
+    return render("scores", level=facts.level, rows=rows)
+
+
+# -- at work, and what it costs ---------------------------------------------------------------------------------
+
+
+def live_text(facts: Facts) -> str:
     """What policies reach where their own actions make the next context, beside the step-wise figures.
 
     Nothing where the traces have no simulators.
     """
-    live, policies = facts.live, facts.evaluation["policies"]
-    if not live["policies"]:
-        return []
+    if not facts.live.policies:
+        return ""
     rows = []
-    for key, entry in live["policies"].items():
-        name = facts.thresholds["best_other"] if key == "other" else key
+    for key, entry in facts.live.policies.items():
+        name = facts.thresholds.best_other if key == "other" else key
         rows.append(
             [
-                f"{name} {POLICIES[name]}",
-                percent(policies[name], "call_accuracy"),
-                percent(entry, "turn_success"),
-                percent(entry, "acting_turn_success"),
-                "–" if key == "A" else points(entry, "turn_success_minus_A"),
-                percent(entry, "episode_success"),
-                f"{entry['steps_per_episode']:.1f}",
-                share(entry["cheap_share"]),
-                f"{entry['failed_calls']} of {entry['calls']}",
-                f"{entry['malformed']}",
-                f"{sum(entry['given_up'].values())}",
-                ratio(entry["cost"], facts.cost_model),
-                f"{entry['cost_per_episode']['seconds']:.1f}",
+                f"{name} {POLICIES[name].title}",
+                percent(facts.evaluation.policies[name].call_accuracy),
+                percent(entry.turn_success),
+                percent(entry.acting_turn_success),
+                "–" if key == "A" else points(entry.turn_success_minus_A),
+                percent(entry.episode_success),
+                f"{entry.steps_per_episode.value:.1f}",
+                share(entry.cheap_share),
+                f"{entry.failed_calls} of {entry.calls}",
+                f"{entry.malformed}",
+                f"{sum(entry.given_up.values())}",
+                ratio(entry.cost[facts.cost_model]),
+                f"{entry.cost_per_episode['seconds']:.1f}",
             ]
         )
-    headers = ["policy", "full call, step-wise", "turns right", "of those with calls", "minus A", "episodes right"]
-    headers += [
-        "actions",
-        "from cheap",
-        "failed calls",
-        "malformed",
-        "given up",
-        f"cost ({COSTS[facts.cost_model]})",
-        "seconds",
+    return render("live", live=facts.live, rows=rows, cost_model=facts.cost_model)
+
+
+def latency_text(facts: Facts) -> str:
+    """How long a decision takes relative to A when models work side by side, and what that work is."""
+    latency = facts.evaluation.latency
+    by_tool = [latency.by_tool_seconds[tool] for tool in ("as_measured", "1_s", "5_s")]
+
+    def row(title: str, seconds: list[Estimate], work: Estimate) -> list[str]:
+        return [title, *map(ratio, seconds), ratio(work)]
+
+    rows = [
+        row("D, one model after the other", [t.serial_D for t in by_tool], latency.work_serial_D),
+        row("D, strong started at once, cancelled on ACCEPT", [t.parallel_D for t in by_tool], latency.work_parallel_D),
+        row("F, one model after the other", [t.serial_F for t in by_tool], latency.work_serial_F),
+        row("F, strong started at once, cancelled on ACCEPT", [t.parallel_F for t in by_tool], latency.work_parallel_F),
+        row("A, the cheap model's call executed in advance", [t.lossless for t in by_tool], latency.work_lossless),
     ]
-    text = (
-        f"{live['episodes']} test episodes ({live['groups']} tasks, {live['turns']} turns, {live['acting_turns']} of "
-        "which ask for calls; in the others none is right) in which every action is the policy's own and is executed, "
-        "so that a wrong one spoils what follows. A turn is right by the benchmark's own criterion: the simulators' "
-        "state is the right one, and every required observation was obtained; an episode is right if all its turns "
-        "are, and given up where a turn takes too many actions or three in a row come to nothing. Actions, cost "
-        "(relative to A's) and seconds are means of an episode. D and the last policy act at the thresholds above.\n\n"
-        f"{as_table(rows, headers)}"
-    )
-    return ["## At work on the simulators", text]
+    return render("latency", latency=latency, measured=by_tool[0], rows=rows)
 
 
 def costs_text(facts: Facts) -> str:
-    """The definitions of the cost columns, and what one unit is."""
+    """What the costs are, one unit of each, and what a decision and an episode cost with every policy, in parts."""
     evaluation = facts.evaluation
-    unit = evaluation["cost_per_decision"]["A"]
-    return (
-        f"- *FLOPs*: counted from tokens and model sizes. Each model keeps a cache over an episode and reads every "
-        "context token once; a model that is asked rarely has to catch up when it is asked. A's unit: "
-        f"{_flops(unit['flops'])} a decision.\n"
-        f"- *FLOPs, no cache*: every call reads its whole context again (stateless serving). A's unit: "
-        f"{_flops(unit['flops_no_cache'])}.\n"
-        "- *Seconds*: measured in this run, where answers to many decisions were decoded side by side; a call's share "
-        f"of that, not the latency of a lone agent. A's unit: {unit['seconds']:.3g} s.\n"
-        f"- *Money*: tokens read anew, cached and generated, at the prices of `configs/prices/{facts.prices}.yaml`. "
-        f"A's unit: {unit['money']:.3g} millionths of a {facts.currency}.\n"
-        "- *Upstream's figures*: fixed prices for a strong action, a cheap action and a verdict (`cost.upstream` in "
-        "`params.yaml`), every call charged. Upstream's own table leaves out what the strong model does after a "
-        f"rejection: {listed(list(JUDGING))} then read {_without_fallback(evaluation)}; with it, "
-        f"{_with_fallback(evaluation)}."
+    rows = [_charges(name, evaluation.cost_per_decision[name], evaluation.cost_per_episode[name]) for name in POLICIES]
+    return render(
+        "costs",
+        unit=evaluation.cost_per_decision["A"],
+        prices=facts.prices,
+        currency=facts.currency,
+        judging=JUDGING,
+        without_fallback=[f"{evaluation.upstream_without_fallback[name]:.2f}" for name in JUDGING],
+        with_fallback=[f"{evaluation.policies[name].cost['upstream'].value:.2f}" for name in JUDGING],
+        rows=rows,
     )
 
 
-def charges_table(facts: Facts) -> str:
-    """What a decision and an episode cost with every policy, in the parts that make it up."""
+def _charges(name: str, one: MeanCharge, whole: MeanCharge) -> list[str]:
+    """What a decision costs, and a whole episode."""
+    return [
+        name,
+        *(f"{tokens:.0f}" for tokens in (one.new_tokens, one.cached_tokens, one.generated_tokens)),
+        *(f"{flops / 1e9:.2f}" for flops in (one.new_flops, one.cached_flops, one.generated_flops)),
+        f"{one.seconds:.3f}",
+        f"{one.money:.1f}",
+        f"{whole.flops / 1e9:.0f}",
+        f"{whole.seconds:.2f}",
+        f"{whole.money:.0f}",
+    ]
+
+
+# -- where it comes from ----------------------------------------------------------------------------------------
+
+
+def ablation_text(facts: Facts) -> str:
+    """What undoing each change of the recipe does to every policy; nothing where nobody ran it on these traces."""
+    ablation = facts.ablation
+    if ablation is None or facts.own.taken:  # it was run on BFCL's traces
+        return ""
+    rows = _ablation_rows("v3", ablation.base.policies, ablation.base.auroc)
+    for name, undone in ablation.experiments.items():
+        rows += _ablation_rows(f"{name}: {undone.what}", undone.policies, undone.auroc)
+    return render("ablation", ablation=ablation, stale=_stale(facts, ablation), rows=rows)
+
+
+def _ablation_rows(title: str, policies: Mapping[str, Effect], auroc: Mapping[str, float]) -> Rows:
+    return [
+        [
+            title if name == "A" else "",
+            name,
+            f"{entry.accuracy.value * 100:.1f} %",
+            _effect(entry.accuracy_effect, 100, "+.1f"),
+            f"{entry.cost.value:.2f}",
+            _effect(entry.cost_effect, 1, "+.2f"),
+            f"{auroc[name]:.2f}" if name in auroc else "",
+        ]
+        for name, entry in policies.items()
+    ]
+
+
+def _effect(estimate: Estimate, scale: float, form: str) -> str:
+    scaled = Estimate(*(number * scale for number in estimate))
+    if scaled.low == scaled.high == 0:
+        return "–"
+    return interval(scaled, form) if side(scaled) == "within" else f"**{interval(scaled, form)}**"
+
+
+def _stale(facts: Facts, ablation: Ablation) -> bool:
+    """Whether this run should be the ablation's v3 and is not."""
+    mine = (facts.scale, facts.recipe_name, facts.level, facts.cost_model)
+    if mine != (ablation.scale, "v3", ablation.level, ablation.cost_model):
+        return False
+    policies = facts.evaluation.policies
+    base = ablation.base.policies
+    return any(policies[name].accuracy(facts.level).value != entry.accuracy.value for name, entry in base.items())
+
+
+def data_text(facts: Facts) -> str:
+    """Episodes, groups, decisions and action types of every split; how much of test's text was there in training."""
     rows = []
-    for name in POLICIES:
-        one, all_ = (facts.evaluation[f"cost_per_{unit}"][name] for unit in ("decision", "episode"))
-        parts = [f"{one[f'{part}_flops'] / 1e9:.2f}" for part in ("new", "cached", "generated")]
-        tokens = [f"{one[f'{part}_tokens']:.0f}" for part in ("new", "cached", "generated")]
-        ends = [f"{one['seconds']:.3f}", f"{one['money']:.1f}", f"{all_['flops'] / 1e9:.0f}", f"{all_['seconds']:.2f}"]
-        rows.append([name, *tokens, *parts, *ends, f"{all_['money']:.0f}"])
-    headers = ["", "tokens read", "cached", "generated", "GFLOP reading", "cached", "generating", "seconds"]
-    headers += [f"µ{facts.currency}", "GFLOP an episode", "seconds", f"µ{facts.currency}"]
-    return (
-        "A decision, then an episode, with each model's cache kept; *read* are context tokens read for the first time "
-        f"and what is judged:\n\n{as_table(rows, headers)}"
-    )
-
-
-def _without_fallback(evaluation: Entry) -> str:
-    return listed([f"{evaluation['upstream_without_fallback'][name]:.2f}" for name in JUDGING])
-
-
-def _with_fallback(evaluation: Entry) -> str:
-    return listed([f"{evaluation['policies'][name]['cost']['upstream']:.2f}" for name in JUDGING])
-
-
-def _flops(value: float) -> str:
-    return f"{value / 1e9:,.3g} GFLOP"
-
-
-def overlap_text(overlap: Entry) -> str:
-    """How much of test's text was there in training."""
-
-    def share_of(part: str) -> str:
-        found = overlap[part]
-        return (
-            f"{found['shared']:,} of {found['ngrams']:,} ({share(found['shared'] / max(1, found['ngrams']))}), in "
-            f"{found['episodes']} test episodes"
-        )
-
-    return (
-        f"Runs of {overlap['ngram']} words of test that occur in train word for word: of what users say "
-        f"{share_of('user')}; of everything, tool results included, {share_of('all')}."
-    )
+    for name, part in facts.data.splits.items():
+        counted = [f"{count:,}" for count in (part.episodes, part.groups, part.decisions)]
+        rows.append([name, *counted, *map(str, part.decisions_by_type.values())])
+    return render("data", rows=rows, types=list(facts.data.train.decisions_by_type), shared=facts.data.contamination)
 
 
 OWN_RULES = {
@@ -324,85 +405,48 @@ LEFT_OUT = {
 }
 
 
-def own_parts(own: Entry) -> list[str]:
-    """What became of one's own traces, and by which rule actions have their type; nothing where there are none."""
-    if not own["taken"]:
-        return []
-    left_out = [f"{count:,} {LEFT_OUT[why]}" for why, count in own["left_out"].items() if count]
-    notes = [
-        (own["undecided_texts"], "texts of the agent could not be typed and are context (`data/own/undecided.jsonl`)"),
-        (own["shortened_calls"], "calls were shortened to what a model may generate at this scale"),
-        (own["calls_too_long"], "calls were too long even so, and are context"),
-        (own["decisions_not_drawn"], "decisions of long conversations are not used"),
-        (sum(own["secrets"].values()), f"secrets were redacted ({_counted(own['secrets'])})"),
-    ]
-    changed = [(count, what) for what, count in own["normalised"].items()]
-    text = (
-        f"Of {own['conversations']:,} conversations {own['taken']:,} are used, in {own['groups']:,} groups"
-        + (f"; left out: {', '.join(left_out)}." if left_out else ".")
-        + "".join(f"\n- {count:,} {what}." for count, what in [*notes, *changed] if count)
+def own_text(facts: Facts) -> str:
+    """What became of your own traces, and by which rule actions have their type; nothing where there are none."""
+    own = facts.own
+    if not own.taken:
+        return ""
+    return render(
+        "own",
+        own=own,
+        left_out=[f"{count:,} {LEFT_OUT[why]}" for why, count in own.left_out.items() if count],
+        secrets=sum(own.secrets.values()),
+        kinds_of_secrets=[f"{count} {kind}" for kind, count in own.secrets.items()],
+        normalised=[(count, what) for what, count in own.normalised.items()],
+        rows=[[what, f"{own.typed_by[rule]:,}"] for rule, what in OWN_RULES.items() if own.typed_by[rule]],
     )
-    rows = [[what, f"{own['typed_by'][rule]:,}"] for rule, what in OWN_RULES.items() if own["typed_by"][rule]]
-    return ["### Your own traces", text, as_table(rows, ["what gave a decision its action type", "decisions"])]
 
 
-def _counted(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
-
-
-def ablation_parts(facts: Facts) -> list[str]:
-    """What undoing each change of the recipe does to every policy; nothing where nobody ran it on these traces."""
-    ablation = facts.ablation
-    if not ablation.get("experiments") or facts.own["taken"]:  # it was run on BFCL's traces
-        return []
-    text = (
-        f"Each row is an experiment of its own (`make ablation`) that differs from recipe v3 in what its first column "
-        f"says, on the same {ablation['decisions']} test decisions in {ablation['groups']} groups of scale "
-        f"`{ablation['scale']}`. Accuracy: {LEVELS[ablation['level']]}, in percentage points; cost: "
-        f"{COSTS[ablation['cost_model']]}, in units of v3's A. *Effect*: the experiment's figure minus v3's, paired, "
-        "with its 95 % interval; bold where that excludes zero. AUROC: of the score that C and D (and E) go by."
-    )
-    if _stale(facts):
-        text += " **The v3 that they are compared with is not this run:** `make ablation` compares anew."
-    rows = _ablation_rows("v3", ablation["base"])
-    for name, experiment in ablation["experiments"].items():
-        rows += _ablation_rows(f"{name}: {experiment['what']}", experiment)
-    table = as_table(rows, ["undone", "policy", "accuracy", "effect", "cost", "effect", "AUROC"])
-    return ["## What each change of the recipe does", text, table, "![Effects](figures/ablation.png)"]
-
-
-def _ablation_rows(title: str, experiment: Entry) -> list[list[str]]:
+def training_text(facts: Facts) -> str:
+    """What each training saw and took."""
+    roles = facts.assets.roles
     rows = []
-    for policy, entry in experiment["policies"].items():
-        auroc = experiment["auroc"].get(policy)
-        rows.append(
-            [
-                title if policy == "A" else "",
-                policy,
-                f"{entry['accuracy'] * 100:.1f} %",
-                _effect(entry, "accuracy_effect", 100, "+.1f"),
-                f"{entry['cost']:.2f}",
-                _effect(entry, "cost_effect", 1, "+.2f"),
-                "" if auroc is None else f"{auroc:.2f}",
-            ]
-        )
-    return rows
+    for role, trained in facts.training.items():
+        size = f"{roles[role].parameters / 1e6:,.0f}M, {len(roles[role].layers)} layers"
+        rows.append([role, size, *_training_cells(trained)])
+    verifier = facts.training.get("verifier")
+    return render("training", rows=rows, verdicts=verifier.measured.verdicts if verifier else None)
 
 
-def _effect(entry: Entry, key: str, scale: float, form: str) -> str:
-    value, low, high = (entry[f"{key}{end}"] * scale for end in ("", "_low", "_high"))
-    if low == high == 0:
-        return "–"
-    text = f"{value:{form}} ({low:{form}} to {high:{form}})"
-    return text if low <= 0 <= high else f"**{text}**"
+def _training_cells(trained: Trained) -> list[str]:
+    found, losses = trained.measured, trained.losses
+    if not losses:
+        return ["frozen", *["–"] * 6]
+    return [
+        f"{found.trainable_parameters / 1e6:.1f}M",
+        f"{found.steps:,}",
+        f"{found.seen_tokens:,}",
+        f"{losses.first:.2f} → {losses.final:.2f}",
+        f"{found.seconds / 60:.1f}",
+        f"{found.seen_tokens / found.seconds:,.0f}",
+        f"{found.peak_memory_gib:.1f}",
+    ]
 
 
-def _stale(facts: Facts) -> bool:
-    """Whether this run should be the ablation's v3 and is not."""
-    ablation = facts.ablation
-    mine = (facts.scale, facts.recipe_name, facts.level, facts.cost_model)
-    if mine != (ablation["scale"], "v3", ablation["level"], ablation["cost_model"]):
-        return False
-    key, base = f"{facts.level}_accuracy", ablation["base"]["policies"]
-    policies = facts.evaluation["policies"]
-    return any(policies[name][key] != entry["accuracy"] for name, entry in base.items())
+def limits_text(facts: Facts) -> str:
+    """What the figures do not say."""
+    return render("limits", speed=facts.answers.decisions_per_second)

@@ -1,30 +1,15 @@
-"""What the report's parts share: the facts it is made of, what policies and costs are called, how numbers look."""
+"""What costs and levels are called, and how numbers and tables look in the report and in model cards.
 
-from typing import Any, NamedTuple
+percent(Estimate(0.612, 0.57, 0.65))    # 61.2 % (57–65)
+"""
+
+from collections.abc import Sequence
+from typing import Literal, TypeVar
 
 from tabulate import tabulate
 
-from specacts.config import Recipe
+from specacts.core.results import Estimate
 
-POLICIES = {
-    "A": "always the strong model",
-    "B": "the cheap model alone",
-    "C": "cheap proposes, strong judges",
-    "D": "cheap proposes, trained verifier judges",
-    "E": "cheap proposes N, verifier picks",
-    "F": "cheap proposes, its own confidence decides",
-    "G": "a router decides who acts, before any call",
-    "H": "as D, by verifier, confidence and router",
-}
-JUDGING = ("C", "D", "E", "F", "G", "H")
-BASELINES = {
-    "majority": "always the commonest type",
-    "random": "a random type",
-    "random_accept_D": "D with a coin for a verifier",
-    "oracle": "D with a perfect verifier",
-    "oracle_picks": "E with a perfect verifier",
-    "oracle_routes": "G with a perfect router",
-}
 COSTS = {
     "flops": "FLOPs",
     "flops_no_cache": "FLOPs, no cache",
@@ -33,90 +18,77 @@ COSTS = {
     "upstream": "upstream's figures",
 }
 LEVELS = {"type": "action type", "tool": "type and tool", "call": "full call", "effect": "same effect"}
-Entry = dict[str, Any]
+
+Side = Literal["below", "within", "above"]
+Found = TypeVar("Found")
 
 
-class Facts(NamedTuple):
-    """What the report is made of: the metrics files' contents and the settings they were made with.
-
-    answers: metrics/answer.json. training: metrics/train/<role>.json by role, with the first and the last loss of its
-    curve. ablation: metrics/ablation.json, {} where nobody ran it. thresholds, promise: data/thresholds.json and
-    data/promise.json. live: metrics/live.json. router: metrics/route.json. own: metrics/ingest.json. currency: of the
-    price table.
-    """
-
-    evaluation: Entry
-    calibration: Entry
-    thresholds: Entry
-    promise: Entry
-    live: Entry
-    router: Entry
-    data: Entry
-    own: Entry
-    answers: Entry
-    assets: Entry
-    training: dict[str, Entry]
-    ablation: Entry
-    scale: str
-    recipe_name: str
-    recipe: Recipe
-    level: str
-    score: str
-    cost_model: str
-    max_relative_cost: float
-    prices: str
-    currency: str
+def side(estimate: Estimate, pivot: float = 0.0) -> Side:
+    """Where an interval lies: below or above a value, or around it."""
+    return "below" if estimate.high < pivot else "above" if estimate.low > pivot else "within"
 
 
-def side(entry: Entry, key: str, pivot: float, names: tuple[str, str, str]) -> str:
-    low, high = entry[f"{key}_low"], entry[f"{key}_high"]
-    return names[0] if high < pivot else names[2] if low > pivot else names[1]
-
-
-def listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """`C, D and E`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def as_table(rows: list[list[Any]], headers: list[str]) -> str:
+def as_table(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
+    """A Markdown table; all columns but the first are aligned right."""
     align = ("left", *["right"] * (len(headers) - 1))
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True, colalign=align if rows else None)
 
 
-def percent(entry: Entry, key: str) -> str:
-    """`61.2 % (57–65)`."""
-    return f"{entry[key] * 100:.1f} % ({entry[f'{key}_low'] * 100:.0f}–{entry[f'{key}_high'] * 100:.0f})"
+def shown(value: float, form: str) -> str:
+    """A number in one of Python's formats, such as `.1f`, or `,` for thousands apart."""
+    return f"{value:{form}}"
 
 
-def points(entry: Entry, key: str) -> str:
-    """`+1.2 (-0.8 to +3.1)`, in percentage points."""
-    value, low, high = (entry[f"{key}{end}"] * 100 for end in ("", "_low", "_high"))
-    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
-
-
-def share(value: float | None) -> str:
+def share(value: Estimate | float | None) -> str:
     """`61 %`, or a dash where there is no such number."""
-    return "–" if value is None else f"{value * 100:.0f} %"
+    if value is None:
+        return "–"
+    return f"{(value.value if isinstance(value, Estimate) else value) * 100:.0f} %"
 
 
-def signed(entry: Entry, key: str) -> str:
-    text = points(entry, key)
-    return text if side(entry, key, 0.0, ("-", "", "+")) == "" else f"**{text}**"
+def percent(estimate: Estimate) -> str:
+    """`61.2 % (57–65)`."""
+    return f"{estimate.value * 100:.1f} % ({estimate.low * 100:.0f}–{estimate.high * 100:.0f})"
 
 
-def percent_to(entry: Entry, key: str) -> str:
-    return f"{entry[key] * 100:.1f} % ({entry[f'{key}_low'] * 100:.0f} to {entry[f'{key}_high'] * 100:.0f})"
+def percent_to(estimate: Estimate) -> str:
+    """`61.2 % (57 to 65)`: where a bound may be negative."""
+    return f"{estimate.value * 100:.1f} % ({estimate.low * 100:.0f} to {estimate.high * 100:.0f})"
 
 
-def interval(entry: Entry, key: str, form: str = ".3f") -> str:
-    return f"{entry[key]:{form}} ({entry[f'{key}_low']:{form}} to {entry[f'{key}_high']:{form}})"
+def points(estimate: Estimate) -> str:
+    """`+1.2 (-0.8 to +3.1)`, in percentage points."""
+    return f"{estimate.value * 100:+.1f} ({estimate.low * 100:+.1f} to {estimate.high * 100:+.1f})"
 
 
-def ratio(cost: Entry, model: str) -> str:
+def signed(estimate: Estimate) -> str:
+    """The same, in bold where the interval excludes zero."""
+    text = points(estimate)
+    return text if side(estimate) == "within" else f"**{text}**"
+
+
+def interval(estimate: Estimate, form: str = ".3f") -> str:
+    """`0.812 (0.790 to 0.833)`."""
+    return f"{estimate.value:{form}} ({estimate.low:{form}} to {estimate.high:{form}})"
+
+
+def ratio(cost: Estimate) -> str:
     """Relative cost with its interval where that is wider than the figures shown."""
-    value, low, high = (cost[f"{model}{end}"] for end in ("", "_low", "_high"))
-    text = f"{value:.2f}"
-    return text if f"{low:.2f}" == f"{high:.2f}" else f"{text} ({low:.2f}–{high:.2f})"
+    low, high = f"{cost.low:.2f}", f"{cost.high:.2f}"
+    return f"{cost.value:.2f}" if low == high else f"{cost.value:.2f} ({low}–{high})"
 
 
-def risk_points(risk: Any) -> str:
+def risk_points(risk: str | float) -> str:
+    """`5 points`."""
     return f"{float(risk) * 100:g} points"
+
+
+def there(value: Found | None) -> Found:
+    """A figure that every judging policy has, and others lack."""
+    assert value is not None
+    return value
