@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,7 @@ from toys import (
 
 from specacts.answering.ask import batches, read
 from specacts.answering.records import Verdict
+from specacts.answering.roles import Voice, asking
 from specacts.answering.session import Session
 from specacts.bfcl.simulator import CLASSES, Simulator
 from specacts.bfcl.tasks import collect
@@ -33,11 +36,15 @@ from specacts.core.episodes import Act, Action, Episode, Observation, User, deci
 from specacts.core.errors import UserError
 from specacts.core.files import read_json, read_jsonl, write_json
 from specacts.core.observations import EXECUTION_ERROR
-from specacts.live.agents import FAILURES, Agent, Attempt, Models, Row, Trunk, context, decide, run, written
-from specacts.live.metrics import line, summary
+from specacts.live.agents import ASKED, FAILURES, Agent, Attempt, Models, Row, Trunk, context, decide, run, written
+from specacts.live.metrics import LiveMetrics, line, summary
 from specacts.live.tasks import Assignment, Turn, assignment, assignments, succeeds
+from specacts.policies.combine import VERIFIER_ALONE
 from specacts.policies.cost import COST_MODELS, flops, price, total
-from specacts.policies.decide import Outcome, cheap_only, policies
+from specacts.policies.decide import GREEDY, Outcome, act, cheap_only
+from specacts.policies.results import Thresholds
+from specacts.policies.router import Router
+from specacts.policies.table import JUDGING
 from specacts.transcripts.render import Renderer
 from stages import live as live_stage
 from stages.answer import ask as ask_recorded
@@ -48,7 +55,7 @@ TOUCH, CAT, RM = call("touch", file_name="b.txt"), call("cat", file_name="a.txt"
 LS, DONE, ASK = call("ls"), say("final_answer"), say("ask_clarification")
 HELLO = Observation(content='{"file_content": "hello"}')
 NONE = Observation(content="None")
-THRESHOLDS = {"C": 0.5, "D": 0.5, "E": 0.5, "F": 0.5, "G": 0.5, "H": 0.5}
+THRESHOLDS = Thresholds(policies=dict.fromkeys(JUDGING, 0.5), most_accurate="D", best_other="E")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -124,6 +131,7 @@ def attempted(task: Assignment, simulator: Simulator, *acts: Act | None, limit: 
 def traces(bfcl, config) -> Callable[[float], list[Episode]]:
     """Real multi-turn tasks of all variants, replayed with a share of faults."""
 
+    @cache
     def made(fault_rate: float) -> list[Episode]:
         nothing = config.scale.data.single_turn.model_copy(
             update=dict.fromkeys(type(config.scale.data.single_turn).model_fields, 0)
@@ -333,7 +341,7 @@ class Answerer:
     def __call__(self, field: str, agents: list[Agent]) -> list:
         self.asked.append((field, len(agents)))
         for agent in agents:
-            role = {"strong_verdict": "strong"}.get(field, field)
+            role = ASKED[field]
             if role not in agent.row.context:
                 noted(agent, role, 100 + 50 * agent.row.decision)
         found = {"cheap": self.made, "strong": self.strong}
@@ -351,25 +359,26 @@ class Answerer:
         ("B", True, {"cheap"}),
         ("C", True, {"cheap", "strong_verdict"}),
         ("C", False, {"cheap", "strong_verdict", "strong"}),
-        ("D", True, {"cheap", "verifier"}),
-        ("D", False, {"cheap", "verifier", "strong"}),
-        ("E", True, {"cheap", "verifier"}),
+        ("D", True, {"cheap", "verdicts"}),
+        ("D", False, {"cheap", "verdicts", "strong"}),
+        ("E", True, {"cheap", "verdicts"}),
         ("F", True, {"cheap"}),
         ("F", False, {"cheap", "strong"}),
         ("G", True, {"cheap"}),
         ("G", False, {"strong"}),
-        ("H", True, {"cheap", "verifier"}),
-        ("H", False, {"cheap", "verifier", "strong"}),
+        ("H", True, {"cheap", "verdicts"}),
+        ("H", False, {"cheap", "verdicts", "strong"}),
     ],
 )
 def test_nothing_is_asked_that_the_policy_does_not_need(task, simulator, policy, accepts, needs):
     score = 0.9 if accepts else 0.1
     made = {
         "route": lambda agent: score,
-        "combined": lambda agent: agent.row.verifier[0].score * agent.row.cheap[0].confidence * agent.row.route,
+        "combined": lambda agent: agent.row.verdicts[0].score * agent.row.cheap[0].confidence * agent.row.route,
     }
     answers = Answerer(DONE.action, score, score)
-    (attempt,) = run(policies(THRESHOLDS)[policy], [Agent(policy, task, TARIFF, 5, made=made)], [simulator], answers)
+    agent = Agent(policy, task, TARIFF, 5, made=made)
+    (attempt,) = run(partial(act, policy, threshold=0.5), [agent], [simulator], answers)
     assert answers.fields == needs
     assert len(answers.asked) == len(needs) * 3  # once a decision
     assert set(attempt.actors) == {"cheap" if policy != "A" and accepts else "strong"}
@@ -382,12 +391,12 @@ def test_what_several_agents_need_is_asked_at_once_and_only_for_those_that_need_
 
     def ask(field: str, those: list[Agent]) -> list:
         found = answers(field, those)
-        return [(v[0].model_copy(update={"score": next(scores)}),) for v in found] if field == "verifier" else found
+        return [(v[0].model_copy(update={"score": next(scores)}),) for v in found] if field == "verdicts" else found
 
     for agent in agents:
         agent.start(simulator)
-    outcomes = decide(policies(THRESHOLDS)["D"], agents, ask)
-    assert answers.asked == [("cheap", 3), ("verifier", 3), ("strong", 2)]
+    outcomes = decide(partial(act, "D", threshold=0.5), agents, ask)
+    assert answers.asked == [("cheap", 3), ("verdicts", 3), ("strong", 2)]
     assert [outcome.actor for outcome in outcomes] == ["cheap", "strong", "strong"]
 
 
@@ -400,7 +409,7 @@ def test_a_router_is_asked_with_what_the_agent_has_done_so_far(task, simulator):
 
     ask = scripted({"toy": planned(*RIGHT)})
     made = {"route": route}
-    (attempt,) = run(policies(THRESHOLDS)["G"], [Agent("G", task, TARIFF, 5, made=made)], [simulator], ask)
+    (attempt,) = run(partial(act, "G", threshold=0.5), [Agent("G", task, TARIFF, 5, made=made)], [simulator], ask)
     assert seen == [1, 3, 5, 7, 9, 11, 13] and attempt.turns == (True, True, True)
 
 
@@ -424,7 +433,7 @@ def test_every_call_that_ran_is_charged(task, simulator):
     calls = []
 
     def watched(row) -> Outcome:
-        outcome = policies(THRESHOLDS)["D"](row)
+        outcome = act("D", row, 0.5)
         calls.extend(outcome.calls)
         return outcome
 
@@ -476,7 +485,7 @@ SENSIBLE = (candidate(LS.action, confidence=0.7), candidate(DONE.action, confide
 """Judged in the place of what random models propose, which is hardly ever an action."""
 
 
-def asking(form: str, folder: Path, score: str, config) -> Models:
+def random_models(form: str, folder: Path, score: str, config) -> Models:
     """Random models that are asked in a form and judge by a score; windows hold about a turn of `SHORT`."""
     if form == "words":
         render, make = renderer(compact_tokenizer(), max_tokens=80, action_tokens=14), llama
@@ -491,23 +500,19 @@ def asking(form: str, folder: Path, score: str, config) -> Models:
         models["verifier"] = reward_model(compact_tokenizer())
         recipe = recipe.model_copy(update={"verifier": recipe.verifier.model_copy(update={"objective": "reward"})})
     answer = config.scale.answer.model_copy(update={"proposals": 2})
-    changed = {
-        "recipe": recipe,
-        "scale": config.scale.model_copy(update={"answer": answer}),
-        "acceptance": config.acceptance.model_copy(update={"score": score}),
-    }
-    return Models(models, dict.fromkeys(ROLES, render), config.model_copy(update=changed))
+    how = asking(recipe, config.acceptance.model_copy(update={"score": score}), answer)
+    assert how.score("verifier") == score and how.candidates == 2
+    return Models({role: Voice(role, model, render) for role, model in models.items()}, how, config.seed)
 
 
 def answers_recorded(ask: Models, episodes: list[Episode]) -> dict[tuple[str, int], dict]:
     """What the answer stage would record, by episode and decision; `SENSIBLE` proposals are judged."""
     rows: dict[tuple[str, int], dict] = {}
-    for batch in batches(ask.renderers["cheap"], episodes, ask.config.seed):
+    for batch in batches(ask.voices["cheap"].renderer, episodes, ask.seed):
         asked = [a for window in batch for a in window]
-        for role in ROLES:
-            reading = read(ask.models[role], [window[0].window for window in batch])
-            said = ask_recorded(role, reading, ask.renderers[role], asked, rows, ask.config)
-            for a, answer in zip(asked, said, strict=True):
+        for role, voice in ask.voices.items():
+            reading = read(voice.model, [window[0].window for window in batch])
+            for a, answer in zip(asked, ask_recorded(voice, reading, asked, rows, ask.how), strict=True):
                 row = rows.setdefault((a.episode.id, a.point.decision), {"place": (a.window_number, a.point.start)})
                 row |= answer
                 if role == "cheap":
@@ -521,7 +526,7 @@ def test_an_agent_that_does_what_was_recorded_is_asked_as_it_was_recorded(
 ):
     episodes = [recorded(SHORT, "all"), recorded(SHORT[:6], "less")]
     agents = [Agent("E", assignment(e, ROW, simulator), TARIFF, 20, picks=(0, 1)) for e in episodes]
-    ask, seen, proposed = asking(form, tmp_path, score, config), {}, {}
+    ask, seen, proposed = random_models(form, tmp_path, score, config), {}, {}
     gold = {(e.id, d.index): d.gold for e in episodes for d in decisions(e)}
 
     def faithful(row) -> Outcome:
@@ -529,7 +534,7 @@ def test_an_agent_that_does_what_was_recorded_is_asked_as_it_was_recorded(
         key = row.episode, row.decision
         proposed.setdefault(key, row.cheap)
         row.cheap = SENSIBLE
-        _ = row.verifier, row.strong_verdict, row.strong
+        _ = row.verdicts, row.strong_verdict, row.strong
         seen[key] = row
         return cheap_only(row)._replace(action=gold[key])
 
@@ -554,7 +559,7 @@ def test_an_agent_that_does_what_was_recorded_is_asked_as_it_was_recorded(
             assert (mine.text, mine.tokens) == (theirs["text"], theirs["tokens"])
             assert mine.confidence == pytest.approx(theirs["confidence"], abs=1e-6)
             assert mine.logprob == pytest.approx(theirs["logprob"], abs=1e-4)
-        for mine, theirs in ((row.verifier, there[judged]), (row.strong_verdict, there["strong_verdict"])):
+        for mine, theirs in ((row.verdicts, there[judged]), (row.strong_verdict, there["strong_verdict"])):
             assert [v.score for v in mine] == pytest.approx([v["score"] for v in theirs], abs=1e-6)
             assert all(0 < v.score < 1 for v in mine)
 
@@ -570,13 +575,6 @@ def test_a_context_is_what_stands_before_the_recorded_action(traces):
                 assert context(render, so_far) == (number, window.ids[: point.start])
                 numbers.add(number)
     assert len(numbers) > 2
-
-
-def test_policy_e_chooses_among_as_many_candidates_as_the_answer_stage_makes(config):
-    for among, expected in (("all", (0, 1, 2)), ("sampled", (1, 2, 3))):
-        picks = config.recipe.picks.model_copy(update={"among": among})
-        changed = config.model_copy(update={"recipe": config.recipe.model_copy(update={"picks": picks})})
-        assert live_stage.picks(changed, "E") == expected and live_stage.picks(changed, "D") == (0,)
 
 
 # -- results ---------------------------------------------------------------------------------------------------
@@ -611,25 +609,32 @@ def numbers(values: dict, path: str = "") -> dict[str, float]:
 
 def test_the_summary_counts_by_hand():
     found = summary(ATTEMPTS, resamples=200, seed=0)
-    assert (found["episodes"], found["turns"], found["groups"]) == (2, 4, 2)
-    a, d = found["policies"]["A"], found["policies"]["D"]
-    assert (a["turn_success"], d["turn_success"]) == (3 / 4, 3 / 4)
-    assert (found["acting_turns"], a["acting_turn_success"], d["acting_turn_success"]) == (2, 1, 1 / 2)
-    assert (a["episode_success"], d["episode_success"]) == (1 / 2, 1 / 2)
-    assert d["turn_success_minus_A"] == 0 and d["turn_success_minus_A_low"] < 0 < d["turn_success_minus_A_high"]
-    assert (d["steps_per_episode"], d["cheap_share"]) == (3, 4 / 6)
-    assert (d["calls"], d["failed_calls"], d["malformed"]) == (4, 1, 2)
-    assert d["given_up"] == {"steps": 0, "failures": 0, "timeout": 1, "crash": 0}
-    assert d["cost"]["flops"] == 1 / 2 and d["cost_per_episode"] == dict.fromkeys(COST_MODELS, 3.0) | {"money": 3e6}
+    assert (found.episodes, found.turns, found.groups) == (2, 4, 2)
+    a, d = found.policies["A"], found.policies["D"]
+    assert (a.turn_success.value, d.turn_success.value) == (3 / 4, 3 / 4)
+    assert (found.acting_turns, a.acting_turn_success.value, d.acting_turn_success.value) == (2, 1, 1 / 2)
+    assert (a.episode_success.value, d.episode_success.value) == (1 / 2, 1 / 2)
+    assert d.turn_success_minus_A.value == 0 and d.turn_success_minus_A.low < 0 < d.turn_success_minus_A.high
+    assert (d.steps_per_episode.value, d.cheap_share.value) == (3, 4 / 6)
+    assert (d.calls, d.failed_calls, d.malformed) == (4, 1, 2)
+    assert d.given_up == {"steps": 0, "failures": 0, "timeout": 1, "crash": 0}
+    assert d.cost["flops"].value == 1 / 2 and d.cost_per_episode == dict.fromkeys(COST_MODELS, 3.0) | {"money": 3e6}
 
 
 def test_the_summary_has_the_same_numbers_for_every_policy_in_whatever_order_attempts_ended():
     found = summary(ATTEMPTS, resamples=200, seed=0)
-    kinds = {name: numbers(own) for name, own in found["policies"].items()}
+    kinds = {name: numbers(own.model_dump(mode="json")) for name, own in found.policies.items()}
     assert list(kinds) == ["A", "D"] and kinds["A"].keys() == kinds["D"].keys()
     assert all(isinstance(value, int | float) for own in kinds.values() for value in own.values())
-    assert all(kinds["A"][f"turn_success_minus_A{end}"] == 0 for end in ("", "_low", "_high"))
-    assert summary(ATTEMPTS[::-1], resamples=200, seed=0)["policies"] == found["policies"]
+    assert found.policies["A"].turn_success_minus_A == (0, 0, 0)
+    assert summary(ATTEMPTS[::-1], resamples=200, seed=0).policies == found.policies
+
+
+def test_a_summary_survives_its_file_that_of_nothing_too(tmp_path):
+    for attempts in (ATTEMPTS, []):
+        found = summary(attempts, resamples=20, seed=0)
+        found.save(tmp_path / "live.json", exact=True)
+        assert LiveMetrics.load(tmp_path / "live.json") == found
 
 
 def test_a_line_can_be_read_as_an_episode_again(task, simulator):
@@ -650,48 +655,68 @@ def test_a_line_can_be_read_as_an_episode_again(task, simulator):
 # -- the stage -------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def workspace(tmp_path, monkeypatch, bfcl, config, traces) -> Path:
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory, bfcl, config, traces) -> Path:
     """What the stage reads, on the smoke scale, with random models."""
-    copy_configuration(tmp_path)
-    smoke, params = tmp_path / "configs/scale/smoke.yaml", tmp_path / "params.yaml"
+    folder = tmp_path_factory.mktemp("live")
+    copy_configuration(folder)
+    smoke, params = folder / "configs/scale/smoke.yaml", folder / "params.yaml"
     smoke.write_text(re.sub(r"action_tokens: \d+", "action_tokens: 8", smoke.read_text(encoding="utf-8")))
     params.write_text(params.read_text(encoding="utf-8").replace("scale: cpu", "scale: smoke"), encoding="utf-8")
-    raw = tmp_path / "data/raw/bfcl"
+    raw = folder / "data/raw/bfcl"
     raw.mkdir(parents=True)
     (raw / config.scale.traces.path).symlink_to(bfcl)
-    save_episodes(tmp_path / "data/split/test.jsonl", traces(0.1))
+    save_episodes(folder / "data/split/test.jsonl", traces(0.1))
     tokenizer = compact_tokenizer()
     for role in ROLES:
         model = llama(tokenizer)
-        save_base(tmp_path / "models/base" / role, tokenizer, model)
+        save_base(folder / "models/base" / role, tokenizer, model)
         adapted = get_peft_model(model, LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
-        adapted.save_pretrained(tmp_path / "models" / role)
-    write_json(tmp_path / "data/thresholds.json", {"policies": THRESHOLDS, "best_other": "G"})
-    write_json(tmp_path / "data/router.json", {"weights": {}, "intercept": 0.0})
-    write_json(tmp_path / "data/combination.json", {"verifier": 1, "confidence": 0, "route": 0, "intercept": 0})
+        adapted.save_pretrained(folder / "models" / role)
+    THRESHOLDS.save(folder / "data/thresholds.json")
+    Router(weights={}, intercept=0.0).save(folder / "data/router.json")
+    VERIFIER_ALONE.save(folder / "data/combination.json")
+    return folder
+
+
+@pytest.fixture
+def workspace(prepared, tmp_path, monkeypatch) -> Path:
+    """A copy of it, to work in."""
+    shutil.copytree(prepared, tmp_path, symlinks=True, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_the_stage_writes_every_policys_attempts_and_their_summary(workspace):
+def test_the_stage_writes_every_policys_attempts_and_their_summary(workspace, monkeypatch):
+    picks: dict[str, tuple[int, ...]] = {}
+
+    class Watched(Agent):
+        """Tells among how many proposals its policy chooses."""
+
+        def __init__(self, policy: str, *arguments, **named):
+            super().__init__(policy, *arguments, **named)
+            picks[policy] = self.picks
+
+    monkeypatch.setattr("specacts.live.agents.Agent", Watched)
     live_stage.main()
-    found = read_json(workspace / "metrics/live.json")
-    assert list(found["policies"]) == ["A", "B", "D", "other"] and found["episodes"] == 2
+    assert picks == {"A": GREEDY, "B": GREEDY, "D": GREEDY, "E": (0, 1, 2)}
+    found = LiveMetrics.load(workspace / "metrics/live.json")
+    assert list(found.policies) == ["A", "B", "D", "other"] and found.episodes == 2
     lines = [value for _, value in read_jsonl(workspace / "data/live.jsonl")]
     assert len(lines) == 8 and len({(one["policy"], one["episode"]) for one in lines}) == 8
+    assert {one["policy"] for one in lines} == {"A", "B", "D", "E"}
     assert all(one["steps"] and one["actors"] for one in lines)
 
 
 @pytest.mark.parametrize(
     ("thresholds", "says"),
     [
-        ({"policies": {"C": 0.5}, "best_other": "C"}, "'D' is missing or wrong"),
-        ({"policies": THRESHOLDS, "best_other": "Z"}, "best_other: 'Z' is not one of C, D"),
+        ({"policies": {"C": 0.5}, "best_other": "C"}, r"data/thresholds\.json: .*policies: D is missing"),
+        ({"best_other": "Z"}, r"data/thresholds\.json: .*best_other: 'Z' is not one of C, D"),
     ],
 )
 def test_the_stage_refuses_wrong_thresholds_and_writes_nothing(workspace, thresholds, says):
-    write_json(workspace / "data/thresholds.json", thresholds)
+    write_json(workspace / "data/thresholds.json", THRESHOLDS.model_dump() | thresholds)
     with pytest.raises(UserError, match=says):
         live_stage.main()
     assert not (workspace / "metrics").exists() and not (workspace / "data/live.jsonl").exists()
