@@ -10,6 +10,7 @@ with all that was said and done, and `metrics/live.json`, both only when everyth
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from specacts.config import Config, load_config
 from specacts.core.episodes import Episode, load_episodes
@@ -21,6 +22,10 @@ from specacts.policies.results import Thresholds
 from specacts.policies.table import POLICIES, RUN_LIVE
 from specacts.traces.split import spread
 
+if TYPE_CHECKING:
+    from specacts.live.agents import Attempt
+    from specacts.live.tasks import Assignment
+
 MODELS, DATA, METRICS = Path("models"), Path("data"), Path("metrics/live.json")
 SIDE_BY_SIDE = 16
 """Most episodes at once: a simulator's process each, and of each model its cache."""
@@ -29,37 +34,35 @@ SIDE_BY_SIDE = 16
 def main() -> None:
     config = load_config(Path("."))
     # Imported here: torch takes seconds, and a wrong configuration should not have to wait for it.
+    from specacts.live.metrics import line, summary
+    from specacts.live.tasks import assignments
+
+    tasks = assignments(chosen_episodes(config), raw(config), config.scale.data.simulator_timeout)
+    if not tasks:  # your own traces come without simulators
+        print("live: no test episode of BFCL's multi-turn tasks: nothing to act in")
+    attempts = attempted(config, tasks) if tasks else []
+    # Experiments may differ in which policy the best other is; their metrics have the same keys all the same.
+    named = [a if a.policy in RUN_LIVE else a._replace(policy="other") for a in attempts]
+    found = summary(named, config.scale.bootstrap, config.seed)  # before anything is written
+    write_jsonl(DATA / "live.jsonl", map(line, attempts))
+    found.save(METRICS)
+
+
+def attempted(config: Config, tasks: "list[Assignment]") -> "list[Attempt]":
+    """What every policy that runs live did with every task."""
     from tqdm import tqdm
 
     from specacts.answering.roles import asking, load_voice
     from specacts.bfcl.simulator import SOURCE_CODE, Simulator
-    from specacts.live.agents import Agent, Models, run
-    from specacts.live.metrics import line, summary
-    from specacts.live.tasks import assignments
+    from specacts.live.agents import Agent, Models, run, unasked
     from specacts.models.measure import model_size
-    from specacts.policies.combine import Combination, Signals, probability
+    from specacts.policies.combine import Combination
     from specacts.policies.cost import Tariff
     from specacts.policies.decide import GREEDY, act
-    from specacts.policies.router import Router, route
+    from specacts.policies.router import Router
 
-    scale = config.scale
-    raw, timeout = DATA / "raw/bfcl" / scale.traces.path, scale.data.simulator_timeout
-    thresholds = Thresholds.load(DATA / "thresholds.json")
-    router, combination = Router.load(DATA / "router.json"), Combination.load(DATA / "combination.json")
-
-    def routed(agent: Agent) -> float:
-        return route(router, agent.episode, len(agent.steps))
-
-    def combined(agent: Agent) -> float:
-        row = agent.row
-        return probability(combination, Signals(row.verdicts[0].score, row.cheap[0].confidence, row.route))
-
-    tasks = assignments(chosen_episodes(config), raw, timeout)
-    if not tasks:  # your own traces come without simulators
-        print("live: no test episode of BFCL's multi-turn tasks: nothing to act in")
-        write_jsonl(DATA / "live.jsonl", [])
-        summary([], scale.bootstrap, config.seed).save(METRICS)
-        return
+    scale, thresholds = config.scale, Thresholds.load(DATA / "thresholds.json")
+    made = unasked(Router.load(DATA / "router.json"), Combination.load(DATA / "combination.json"))
     how = asking(config.recipe, config.acceptance, scale.answer)
     voices = {role: load_voice(MODELS, role, scale, config.recipe) for role in ROLES}
     sizes = {role: model_size(voice.model) for role, voice in voices.items()}
@@ -67,10 +70,9 @@ def main() -> None:
     names = tuple(dict.fromkeys((*RUN_LIVE, thresholds.best_other)))
     attempts = []
     with ExitStack() as opened:
-        count = min(SIDE_BY_SIDE, len(tasks))
-        simulators = [opened.enter_context(Simulator(raw / SOURCE_CODE, timeout)) for _ in range(count)]
+        free = (Simulator(raw(config) / SOURCE_CODE, scale.data.simulator_timeout) for _ in tasks[:SIDE_BY_SIDE])
+        simulators = [opened.enter_context(simulator) for simulator in free]
         progress = opened.enter_context(tqdm(desc="live", total=len(names) * len(tasks), unit="episode"))
-        made = {"route": routed, "combined": combined}
         for name in names:
             picks = how.picks if POLICIES[name].picks else GREEDY
             agents = [Agent(name, task, tariff, scale.live.steps, picks, made) for task in tasks]
@@ -78,11 +80,12 @@ def main() -> None:
             for attempt in run(policy, agents, simulators, Models(voices, how, config.seed)):
                 attempts.append(attempt)
                 progress.update()
-    # Experiments may differ in which policy the best other is; their metrics have the same keys all the same.
-    named = [a if a.policy in RUN_LIVE else a._replace(policy="other") for a in attempts]
-    found = summary(named, scale.bootstrap, config.seed)  # before anything is written
-    write_jsonl(DATA / "live.jsonl", map(line, attempts))
-    found.save(METRICS)
+    return attempts
+
+
+def raw(config: Config) -> Path:
+    """BFCL's package folder."""
+    return DATA / "raw/bfcl" / config.scale.traces.path
 
 
 def chosen_episodes(config: Config) -> list[Episode]:

@@ -38,8 +38,10 @@ from specacts.core.observations import EXECUTION_ERROR, is_error
 from specacts.core.seeds import decision_seed
 from specacts.core.words import Role
 from specacts.live.tasks import Assignment, succeeds
+from specacts.policies.combine import Combination, Signals, probability
 from specacts.policies.cost import Cached, Charge, Tariff, step
 from specacts.policies.decide import GREEDY, Outcome
+from specacts.policies.router import Router, route
 from specacts.transcripts.render import Renderer
 
 FAILURES = 3
@@ -265,6 +267,19 @@ class Agent:
             self.observations.append(self.simulator.call(action.tool, action.arguments))
             self.failing = self.failing + 1 if is_error(self.observations[-1]) else 0
             self.steps.append(Observation(content=self.observations[-1]))
+
+
+def unasked(router: Router, combination: Combination) -> Mapping[str, Callable[[Agent], float]]:
+    """The fields of a row that no model is asked for, by how they are made of an agent."""
+
+    def routed(agent: Agent) -> float:
+        return route(router, agent.episode, len(agent.steps))
+
+    def combined(agent: Agent) -> float:
+        row = agent.row
+        return probability(combination, Signals(row.verdicts[0].score, row.cheap[0].confidence, row.route))
+
+    return {"route": routed, "combined": combined}
 
 
 def written(row: Row, outcome: Outcome) -> str:
