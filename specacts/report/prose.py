@@ -3,7 +3,8 @@
     render("live", live=facts.live, rows=rows)      # templates/live.md.jinja
 
 In a template an indented line goes on with the line before it, unless a block begins there: paragraphs are wrapped
-there, and one line in the report. A name that a template is not given is an error, not an empty place.
+there, and one line in the report. Jinja drops the line break behind a block: one that ends a paragraph is followed by
+two blank lines, of which one remains. A name that a template is not given is an error, not an empty place.
 """
 
 import re

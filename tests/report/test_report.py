@@ -1,107 +1,138 @@
 """The report says what the numbers say, whichever way they point, and is the same bytes for the same numbers."""
 
-import copy
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from factories import ACCEPTANCE, SIZES, TARIFF, make_rows
+from factories import ACCEPTANCE, SIZES, TARIFF, make_cases
 from places import CONFIGURATION, copy_configuration
 
 from scripts import show
 from specacts.answering.effects import by_text
-from specacts.answering.records import Answers
+from specacts.answering.records import AnswerMetrics, Generated, Judged
 from specacts.config import Recipe
 from specacts.core.errors import UserError
 from specacts.core.files import write_json, write_jsonl, write_text
+from specacts.core.results import Estimate, save_table
+from specacts.core.words import ROLES
+from specacts.evaluation.ablation import Ablation, Base, Effect, Undone
 from specacts.evaluation.metrics import Settings, evaluate, run, run_guaranteed
+from specacts.evaluation.results import Evaluation
 from specacts.evaluation.stats import resample_weights
-from specacts.policies.choose import SCORED, calibrate, calibrated, menu, metrics
+from specacts.live.results import LiveMetrics, LivePolicy
+from specacts.models.results import Assets, RoleBase, WheelRecord
+from specacts.policies.choose import calibrate, calibrated, menu, on_calibrate
 from specacts.policies.cost import COST_MODELS
-from specacts.policies.decide import JUDGING, NEVER
+from specacts.policies.decide import NEVER
+from specacts.policies.results import Asked, OnCalibrate, Promise, Thresholds
+from specacts.policies.router import RouteMetrics
+from specacts.policies.table import JUDGING, SCORED
+from specacts.report.facts import Facts, Losses, Trained
 from specacts.report.report import answer, remarks, report, result_table
-from specacts.report.wording import Facts
 from specacts.traces.ingest import metrics as no_own_traces
+from specacts.traces.results import Contamination, Counted, DataMetrics, Overlap
+from specacts.training.results import FROZEN, TrainMetrics
 from stages import calibrate as calibrate_stage
 from stages import evaluate as evaluate_stage
 from stages import report as report_stage
 
-TYPES = {"tool_call": 3, "final_answer": 5}
-TRAINED = {
-    "steps": 40,
-    "rows": 40,
-    "tokens": 9000,
-    "supervised_tokens": 800,
-    "seen_tokens": 9000,
-    "first_loss": 3.2,
-    "final_loss": 0.9,
-    "seconds": 90.0,
-    "peak_memory_gib": 1.5,
-    "trainable_parameters": 2_000_000,
-}
+TRAINED = TrainMetrics(
+    steps=40,
+    rows=40,
+    episodes=20,
+    tokens=9000,
+    supervised_tokens=800,
+    seen_tokens=9000,
+    trainable_parameters=2_000_000,
+    seconds=90.0,
+    peak_memory_gib=1.5,
+)
 RECIPES = {
     name: Recipe.model_validate(yaml.safe_load((CONFIGURATION / f"configs/recipe/{name}.yaml").read_text()))
     for name in ("v2", "v3")
 }
-RATE = {"": 0.5, "_low": 0.3, "_high": 0.7}
-LIVE = {
-    "episodes": 4,
-    "groups": 3,
-    "turns": 12,
-    "acting_turns": 9,
-    "policies": {
-        name: {
-            **{
-                f"{key}{end}": v
-                for key in ("turn_success", "acting_turn_success", "episode_success")
-                for end, v in RATE.items()
-            },
-            **{f"{key}{end}": v for key in ("turn_success_minus_A", "steps_per_episode") for end, v in RATE.items()},
-            "cheap_share": 0.4,
-            "calls": 30,
-            "failed_calls": 7,
-            "malformed": 1,
-            "given_up": {"steps": 2, "failures": 1, "timeout": 0, "crash": 0},
-            "cost": {f"{model}{end}": v for model in COST_MODELS for end, v in RATE.items()},
-            "cost_per_episode": {"seconds": 3.0},
-        }
+RATE = Estimate(0.5, 0.3, 0.7)
+LIVE = LiveMetrics(
+    episodes=4,
+    groups=3,
+    turns=12,
+    acting_turns=9,
+    policies={
+        name: LivePolicy(
+            turn_success=RATE,
+            turn_success_minus_A=RATE,
+            acting_turn_success=RATE,
+            episode_success=RATE,
+            steps_per_episode=RATE,
+            cheap_share=RATE,
+            calls=30,
+            failed_calls=7,
+            malformed=1,
+            given_up={"steps": 2, "failures": 1, "timeout": 0, "crash": 0},
+            cost=dict.fromkeys(COST_MODELS, RATE),
+            cost_per_episode={"seconds": 3.0},
+        )
         for name in ("A", "B", "D", "other")
     },
-}
-CONTAMINATION = {
-    "ngram": 13,
-    "user": {"episodes": 1, "ngrams": 200, "shared": 3},
-    "all": {"episodes": 2, "ngrams": 4000, "shared": 80},
-}
-ASSETS = {"roles": {role: {"parameters": 57_000_000, "layers": [0, 1, -1]} for role in SIZES}}
+)
+COUNTED = Counted(episodes=2, groups=1, decisions=8, decisions_by_type={"tool_call": 3, "final_answer": 5})
+DATA = DataMetrics(
+    train=COUNTED,
+    verify=COUNTED,
+    calibrate=COUNTED,
+    test=COUNTED,
+    total=COUNTED,
+    contamination=Contamination(
+        ngram=13,
+        user=Overlap(episodes=1, ngrams=200, shared=3),
+        all=Overlap(episodes=2, ngrams=4000, shared=80),
+    ),
+)
+WHEEL = WheelRecord(kind="wheel", package="toys", version="1", path="toys/a", sha256="0", licence=None)
+BASE = RoleBase(
+    base="toy", layers=(0, 1, 5), parameters=57_000_000, parameters_without_embedding=28_000_000, bytes=228_000_000
+)
+ASSETS = Assets(bases={"toy": WHEEL}, traces=WHEEL, roles=dict.fromkeys(ROLES, BASE))
+ANSWERS = AnswerMetrics(
+    decisions={"calibrate": 9, "test": 9},
+    seconds=4.5,
+    decisions_per_second=4.0,
+    context_tokens=dict.fromkeys(ROLES, 900),
+    generated_tokens=Generated(cheap=90, strong=90),
+    judged_tokens=Judged(verifier=90, strong=90),
+)
+ROUTER = RouteMetrics(decisions=9, groups=3, base_rate=0.6, auroc=0.7, log_loss=0.6, strength=0.1)
 
 
 @pytest.fixture(scope="module")
 def made() -> Facts:
-    rows, other = make_rows(12), make_rows(12, seed=4)
-    fitted, offered = calibrate(other, TARIFF, ACCEPTANCE, "flops"), menu(other, ACCEPTANCE)
-    tracks = run(rows, TARIFF, {name: fit.threshold for name, fit in fitted.items()}, "final_answer", "type")
-    kept = run_guaranteed(rows, TARIFF, offered)
-    maps = {name: calibrated(other, name, "type") for name in SCORED}
-    weights, settings = resample_weights([row.group for row in rows], 100, 0), Settings("type", "verdict", "flops")
+    return make_facts()
+
+
+def make_facts() -> Facts:
+    cases, others = make_cases(12), make_cases(12, seed=4)
+    fitted, offered = calibrate(others, TARIFF, ACCEPTANCE, "flops"), menu(others, ACCEPTANCE)
+    thresholds = {name: fit.threshold for name, fit in fitted.items()}
+    tracks = run(cases, TARIFF, thresholds, "final_answer", "type")
+    kept = run_guaranteed(cases, TARIFF, offered)
+    maps = {name: calibrated(others, name, "type") for name in SCORED}
+    weights = resample_weights([case.row.group for case in cases], 100, 0)
     return Facts(
-        evaluation=evaluate(rows, rows, tracks, TARIFF, settings, weights, kept, maps),
-        calibration=metrics(other, fitted, offered, ACCEPTANCE, "flops"),
-        thresholds={"most_accurate": "E", "best_other": "F"},
-        promise={"cheapest": dict.fromkeys(("0.05", "0.1", "0.15", "0.2"), "A"), "asked": None},
+        evaluation=evaluate(cases, tracks, TARIFF, Settings("type", "verdict", "flops"), weights, kept, maps),
+        calibration=on_calibrate(others, fitted, offered, ACCEPTANCE, "flops"),
+        thresholds=Thresholds(policies=thresholds, most_accurate="E", best_other="F"),
+        promise=Promise(cheapest=dict.fromkeys(("0.05", "0.1", "0.15", "0.2"), "A"), asked=None),
         live=LIVE,
-        router={"auroc": 0.7},
-        data={
-            "train": {"episodes": 2, "groups": 1, "decisions": 8, "decisions_by_type": TYPES},
-            "contamination": CONTAMINATION,
-        },
+        router=ROUTER,
+        data=DATA,
         own=no_own_traces(),
-        answers={"decisions_per_second": 4.0},
+        answers=ANSWERS,
         assets=ASSETS,
-        training=dict.fromkeys(SIZES, TRAINED),
-        ablation={},
+        training={role: Trained(TRAINED, Losses(3.2, 0.9)) for role in SIZES},
+        ablation=None,
         scale="toy",
         recipe_name="v3",
         recipe=RECIPES["v3"],
@@ -114,30 +145,41 @@ def made() -> Facts:
     )
 
 
+def changed(found: Any, path: str, value: Any) -> Any:
+    """A copy with one thing in it, however deep, that is another: `evaluation/policies/D/malformed`."""
+    name, _, rest = path.partition("/")
+    inner = found[name] if isinstance(found, dict) else getattr(found, name)
+    new = changed(inner, rest, value) if rest else value
+    if isinstance(found, dict):
+        return found | {name: new}
+    return found._replace(**{name: new}) if isinstance(found, Facts) else found.model_copy(update={name: new})
+
+
 @pytest.fixture
 def facts(made: Facts) -> Facts:
-    """A copy that a test may bend; C, D and E are worse and dearer than A, A is better than B."""
-    bent = copy.deepcopy(made)
+    """All judging policies are worse and more expensive than A, A is better than B; all thresholds within budget."""
+    return worse_than_strong(made)
+
+
+def worse_than_strong(facts: Facts) -> Facts:
     for name in JUDGING:
-        bend(bent, name, (-0.1, -0.2, -0.05), (1.5, 1.4, 1.6))
-    set_interval(bent.evaluation["paired"]["B_minus_A"], "type_accuracy", (-0.1, -0.2, -0.05))
-    for fit in bent.calibration["policies"].values():
-        fit["within_budget"] = True
-    return bent
+        facts = bent(facts, name, (-0.1, -0.2, -0.05), (1.5, 1.4, 1.6))
+        facts = changed(facts, f"calibration/policies/{name}/within_budget", True)
+    return changed(facts, "evaluation/paired/B_minus_A/type_accuracy", Estimate(-0.1, -0.2, -0.05))
 
 
-def bend(facts: Facts, name: str, gain: tuple[float, ...], cost: tuple[float, ...]) -> None:
-    """Set a policy's difference to A in accuracy, and its relative cost: value, low, high."""
-    set_interval(facts.evaluation["paired"][f"{name}_minus_A"], "type_accuracy", gain)
-    set_interval(facts.evaluation["policies"][name]["cost"], "flops", cost)
+def bent(facts: Facts, name: str, gain: tuple[float, ...], cost: tuple[float, ...]) -> Facts:
+    """With a policy's difference to A in accuracy, and its relative cost, set: value, low, high."""
+    facts = changed(facts, f"evaluation/paired/{name}_minus_A/type_accuracy", Estimate(*gain))
+    return changed(facts, f"evaluation/policies/{name}/cost/flops", Estimate(*cost))
 
 
-def set_interval(entry: dict, key: str, values: tuple[float, ...]) -> None:
-    entry.update(zip((key, f"{key}_low", f"{key}_high"), values, strict=True))
+def accepting(facts: Facts, name: str, rate: float) -> Facts:
+    return changed(facts, f"evaluation/policies/{name}/accept_rate", Estimate(rate, rate, rate))
 
 
-BETTER, EVEN, WORSE = (0.02, 0.01, 0.03), (0.01, -0.01, 0.03), (-0.02, -0.03, -0.01)
-CHEAPER, SAME, DEARER = (0.8, 0.7, 0.9), (1.0, 0.9, 1.1), (1.3, 1.2, 1.4)
+BETTER, EVEN, WORSE = Estimate(0.02, 0.01, 0.03), Estimate(0.01, -0.01, 0.03), Estimate(-0.02, -0.03, -0.01)
+CHEAPER, SAME, DEARER = Estimate(0.8, 0.7, 0.9), Estimate(1.0, 0.9, 1.1), Estimate(1.3, 1.2, 1.4)
 
 
 @pytest.mark.parametrize(
@@ -154,37 +196,35 @@ CHEAPER, SAME, DEARER = (0.8, 0.7, 0.9), (1.0, 0.9, 1.1), (1.3, 1.2, 1.4)
     ],
 )
 def test_the_answer_follows_from_the_numbers(facts: Facts, gain: tuple, cost: tuple, begins: str):
-    bend(facts, "D", gain, cost)
-    assert answer(facts).startswith(begins)
+    assert answer(bent(facts, "D", gain, cost)).startswith(begins)
 
 
 def test_the_answer_names_the_best_of_those_that_qualify(facts: Facts):
-    bend(facts, "C", (0.05, 0.01, 0.09), DEARER)
-    bend(facts, "D", (0.02, 0.01, 0.03), CHEAPER)
-    bend(facts, "E", (0.03, 0.01, 0.05), CHEAPER)
+    facts = bent(facts, "C", (0.05, 0.01, 0.09), DEARER)
+    facts = bent(facts, "D", (0.02, 0.01, 0.03), CHEAPER)
+    facts = bent(facts, "E", (0.03, 0.01, 0.05), CHEAPER)
     assert answer(facts).startswith("Yes: E (")
     assert "+3.0 points of action type accuracy, +1.0 to +5.0" in answer(facts)
 
 
 def test_the_answer_follows_the_configured_cost_and_level(facts: Facts):
-    bend(facts, "D", BETTER, CHEAPER)
-    set_interval(facts.evaluation["policies"]["D"]["cost"], "seconds", DEARER)
+    facts = bent(facts, "D", BETTER, CHEAPER)
+    facts = changed(facts, "evaluation/policies/D/cost/seconds", DEARER)
     assert answer(facts._replace(cost_model="seconds")).startswith("In accuracy yes, but it costs more: D ")
-    set_interval(facts.evaluation["paired"]["D_minus_A"], "call_accuracy", WORSE)
-    for name in "CE":
-        set_interval(facts.evaluation["paired"][f"{name}_minus_A"], "call_accuracy", WORSE)
+    for name in "CDE":
+        facts = changed(facts, f"evaluation/paired/{name}_minus_A/call_accuracy", WORSE)
     assert answer(facts._replace(level="call")).startswith("Not without a loss: D ")
 
 
 def test_remarks_say_what_undermines_the_answer(facts: Facts):
-    facts.evaluation["policies"]["C"]["accept_rate"] = 0.0
-    facts.evaluation["policies"]["D"]["accept_rate"] = 0.5
-    facts.evaluation["policies"]["E"]["accept_rate"] = 0.5
-    assert len(remarks(facts)) == 2 and "C accepts nothing" in remarks(facts)[1]
-    set_interval(facts.evaluation["paired"]["B_minus_A"], "type_accuracy", EVEN)
+    for name, rate in (("C", 0.0), ("D", 0.5), ("E", 0.5)):
+        facts = accepting(facts, name, rate)
+    found = remarks(facts).split("\n\n")
+    assert len(found) == 2 and "C accepts nothing" in found[1]
+    facts = changed(facts, "evaluation/paired/B_minus_A/type_accuracy", EVEN)
     for name in "CE":
-        facts.calibration["policies"][name]["within_budget"] = False
-    text = " ".join(remarks(facts))
+        facts = changed(facts, f"calibration/policies/{name}/within_budget", False)
+    text = remarks(facts)
     assert "not shown to be better than the cheap one" in text
     assert "No threshold of C and E kept within the cost budget" in text
 
@@ -216,9 +256,8 @@ def test_the_report_links_every_figure_and_explains_every_policy(facts: Facts):
 
 
 def test_what_is_missing_is_a_dash_or_left_out(facts: Facts):
-    facts.evaluation["verifier"]["base_rate"] = 0.0
-    facts.evaluation["policies"]["D"]["accept_rate"] = 0.0
-    text = report(facts._replace(training={}, answers={}))
+    facts = changed(facts, "evaluation/verifier/base_rate", Estimate(0.0, 0.0, 0.0))
+    text = report(accepting(facts, "D", 0.0)._replace(training={}))
     assert "no score can be judged" in text and "No training was recorded." in text and "None" not in text
 
 
@@ -228,55 +267,62 @@ def test_the_verifier_is_called_what_it_is(facts: Facts):
         (EVEN, "not measurably better"),
         (WORSE, "not worth its cost"),
     ):
-        set_interval(facts.evaluation["verifier"], "auroc_minus_confidence", gain)
-        assert words in report(facts)
+        assert words in report(changed(facts, "evaluation/verifier/auroc_minus_confidence", gain))
 
 
 def test_a_frozen_model_is_said_not_to_have_been_trained(facts: Facts):
-    frozen = {**dict.fromkeys(TRAINED, 0)}
-    del frozen["first_loss"], frozen["final_loss"]
-    text = report(facts._replace(training={**facts.training, "strong": frozen}))
+    text = report(changed(facts, "training/strong", Trained(FROZEN, None)))
     (line,) = [line for line in text.splitlines() if line.startswith("| strong ") and "frozen" in line]
     assert line.count("–") == 6
 
 
-def promise(facts: Facts, name: str, threshold: float, cost: tuple[float, float, float]) -> None:
-    """Give a policy a threshold at 10 points, and what it then costs; it is the cheapest there."""
-    facts.calibration["guaranteed"][name]["0.1"] = threshold
-    facts.promise["cheapest"]["0.1"] = name
-    entry = facts.evaluation["guaranteed"][name]["0.1"]
-    entry["accept_rate"] = 0.4
-    set_interval(entry["cost"], "flops", cost)
-    set_interval(entry, "lost", EVEN)
+def promising(facts: Facts, name: str, threshold: float, cost: Estimate) -> Facts:
+    """With a threshold at 10 points for a policy, and what it then costs; it is the cheapest there."""
+    for path, value in (
+        (f"calibration/guaranteed/{name}/0.1", threshold),
+        ("promise/cheapest/0.1", name),
+        (f"evaluation/guaranteed/{name}/0.1/accept_rate", 0.4),
+        (f"evaluation/guaranteed/{name}/0.1/cost/flops", cost),
+        (f"evaluation/guaranteed/{name}/0.1/lost", EVEN),
+    ):
+        facts = changed(facts, path, value)
+    return facts
 
 
 def test_what_to_do_is_the_cheapest_certified_policy_at_each_risk_or_the_strong_model(facts: Facts):
     (line,) = [line for line in report(facts).splitlines() if line.startswith("| 10 points") and "nothing" in line]
     assert "A: nothing cheaper can be promised" in line
-    promise(facts, "F", 0.7, CHEAPER)
+    facts = promising(facts, "F", 0.7, CHEAPER)
     (line,) = [line for line in report(facts).splitlines() if line.startswith("| 10 points") and "**F**" in line]
     assert "20 % (10–30)" in line and "40 %" in line and "+1.0 (-1.0 to +3.0)" in line
     assert "With 90 % confidence" in report(facts)
 
 
 def test_what_cannot_be_promised_is_said(facts: Facts):
-    for name in facts.calibration["guaranteed"]:
-        facts.calibration["guaranteed"][name] = dict.fromkeys(facts.calibration["guaranteed"][name], NEVER)
-    assert report(facts).count("none: always strong") == 4 * len(ACCEPTANCE.policies)
+    nothing = {name: dict.fromkeys(by_risk, NEVER) for name, by_risk in facts.calibration.guaranteed.items()}
+    assert report(changed(facts, "calibration/guaranteed", nothing)).count("none: always strong") == 4 * len(
+        ACCEPTANCE.policies
+    )
+
+
+def asked(facts: Facts) -> Facts:
+    """With a promise for `acceptance.risk`, in which D has a threshold by type and G none."""
+    wanted = Asked(
+        risk=0.12,
+        by_type={"file_write": 0, "retrieval": 0.2},
+        policies={"D": {"file_write": NEVER, "retrieval": 0.4}, "G": NEVER},
+        cheapest="D",
+    )
+    facts = changed(facts, "promise/asked", wanted)
+    for name in "DG":
+        kept = facts.evaluation.guaranteed[name]
+        facts = changed(facts, f"evaluation/guaranteed/{name}", kept | {"asked": kept["0.1"]})
+    return facts
 
 
 def test_a_promise_that_was_asked_for_is_told_with_its_thresholds_by_type(facts: Facts):
     assert "Asked for" not in report(facts)
-    by_type = {"file_write": NEVER, "retrieval": 0.4}
-    facts.promise["asked"] = {
-        "risk": 0.12,
-        "by_type": {"file_write": 0, "retrieval": 0.2},
-        "policies": {"D": by_type, "G": NEVER},
-        "cheapest": "D",
-    }
-    for name in "DG":
-        facts.evaluation["guaranteed"][name]["asked"] = facts.evaluation["guaranteed"][name]["0.1"]
-    text = report(facts)
+    text = report(asked(facts))
     assert "at most 12 points, and 0 points of `file_write` and 20 points of `retrieval` proposals" in text
     assert "The cheapest that keeps this is **D**" in text
     rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
@@ -307,25 +353,22 @@ def test_the_policies_are_described_as_the_recipe_makes_them(facts: Facts):
 
 def ablated(facts: Facts) -> Facts:
     """With one experiment, in which D lost ten points and everything else stayed."""
-    key = "type_accuracy"
-    policies = {
-        name: {"accuracy": entry[key], "cost": 1.0}
-        | dict.fromkeys(("accuracy_effect", "accuracy_effect_low", "accuracy_effect_high"), 0.0)
-        | dict.fromkeys(("cost_effect", "cost_effect_low", "cost_effect_high"), 0.0)
-        for name, entry in facts.evaluation["policies"].items()
+    zero, one = Estimate(0.0, 0.0, 0.0), Estimate(1.0, 1.0, 1.0)
+    same = {
+        name: Effect(accuracy=entry.type_accuracy, accuracy_effect=zero, cost=one, cost_effect=zero)
+        for name, entry in facts.evaluation.policies.items()
     }
-    lost = {"accuracy_effect": -0.1, "accuracy_effect_low": -0.15, "accuracy_effect_high": -0.05}
-    worse = {**policies, "D": policies["D"] | lost}
+    lost = same | {"D": same["D"].model_copy(update={"accuracy_effect": Estimate(-0.1, -0.15, -0.05)})}
     auroc = {"C": 0.7, "D": 0.6}
-    ablation = {
-        "scale": "toy",
-        "level": "type",
-        "cost_model": "flops",
-        "decisions": 9,
-        "groups": 3,
-        "base": {"auroc": auroc, "policies": policies},
-        "experiments": {"strong": {"what": "frozen", "settings": ["x=y"], "auroc": auroc, "policies": worse}},
-    }
+    ablation = Ablation(
+        scale="toy",
+        level="type",
+        cost_model="flops",
+        decisions=9,
+        groups=3,
+        base=Base(auroc=auroc, policies=same),
+        experiments={"strong": Undone(what="frozen", settings=("x=y",), auroc=auroc, policies=lost)},
+    )
     return facts._replace(ablation=ablation)
 
 
@@ -339,16 +382,16 @@ def test_the_ablation_is_a_table_of_effects_with_the_certain_ones_in_bold(facts:
 
 
 def test_an_ablation_of_another_run_is_called_that(facts: Facts):
-    made = ablated(facts)
-    made.ablation["base"]["policies"]["D"]["accuracy"] += 0.1
+    made = changed(ablated(facts), "ablation/base/policies/D/accuracy", Estimate(0.123, 0.1, 0.2))
     assert "is not this run" in report(made)
     assert "is not this run" not in report(made._replace(recipe_name="v2"))  # v2 is no base of anything
 
 
 def test_upstreams_figures_are_given_with_and_without_the_fallback(facts: Facts):
-    facts.evaluation["upstream_without_fallback"] |= {"C": 0.25, "D": 0.25, "E": 0.75, "F": 0.15, "G": 0.1, "H": 0.2}
+    without = {"C": 0.25, "D": 0.25, "E": 0.75, "F": 0.15, "G": 0.1, "H": 0.2}
+    facts = changed(facts, "evaluation/upstream_without_fallback", without)
     for name, value in (("C", 1.25), ("D", 1.04), ("E", 1.75), ("F", 0.9), ("G", 0.8), ("H", 0.7)):
-        facts.evaluation["policies"][name]["cost"]["upstream"] = value
+        facts = changed(facts, f"evaluation/policies/{name}/cost/upstream", Estimate(value, value, value))
     assert "then read 0.25, 0.25, 0.75, 0.15, 0.10 and 0.20; with it, 1.25, 1.04, 1.75, 0.90, 0.80 and 0.70." in report(
         facts
     )
@@ -361,8 +404,8 @@ def test_how_much_of_test_was_in_training_is_said(facts):
     )
 
 
-def test_own_traces_are_accounted_for_and_bring_no_foreign_sections(facts):
-    assert "Your own traces" not in report(facts) and "At work on the simulators" in report(facts)
+def with_own_traces(facts: Facts) -> Facts:
+    """With own traces alone, beside an ablation that was run on BFCL's."""
     own = no_own_traces(
         read=40,
         taken=30,
@@ -374,7 +417,20 @@ def test_own_traces_are_accounted_for_and_bring_no_foreign_sections(facts):
         normalised=Counter({"texts cut in the middle": 1}),
         secrets=Counter(openai=2),
     )
-    text = report(facts._replace(own=own, live={"episodes": 0, "policies": {}}, ablation={"experiments": {"x": {}}}))
+    nothing = LiveMetrics(episodes=0, turns=0, acting_turns=0, groups=0, policies={})
+    return ablated(facts)._replace(own=own, live=nothing)
+
+
+def test_text_that_reads_like_a_template_stays_text(facts: Facts):
+    made = ablated(facts._replace(currency="{{ 7 * 7 }}"))
+    text = report(changed(made, "ablation/experiments/strong/what", "{% raw %} <b>\\"))
+    assert "millionths of a {{ 7 * 7 }}." in text and "µ{{ 7 * 7 }}" in text
+    assert "strong: {% raw %} <b>\\ " in text
+
+
+def test_own_traces_are_accounted_for_and_bring_no_foreign_sections(facts):
+    assert "Your own traces" not in report(facts) and "At work on the simulators" in report(facts)
+    text = report(with_own_traces(facts))
     for said in (
         "Of 40 conversations 30 are used, in 20 groups; left out: 3 are marked `success: false`, 7 are more than",
         "2 texts of the agent could not be typed",
@@ -386,33 +442,28 @@ def test_own_traces_are_accounted_for_and_bring_no_foreign_sections(facts):
     assert "At work on the simulators" not in text and "What each change of the recipe does" not in text
 
 
-def recorded(row: Answers) -> dict:
-    """A line of the answers, which says nothing of what is made of them afterwards."""
-    return row.model_dump(mode="json", exclude={"route", "combined"})
-
-
 def workspace(folder: Path) -> None:
     """What the stages before calibrate leave behind, for toy models."""
     copy_configuration(folder)
     setting(folder, "scale: cpu", "scale: smoke")  # fewer resamples
-    for split, seed in (("calibrate", 5), ("test", 6)):
-        write_jsonl(folder / f"data/answers/{split}.jsonl", map(recorded, make_rows(9, seed)))
-    effects = (by_text(row).model_dump(mode="json") for row in make_rows(9, 6))
+    splits = {"calibrate": make_cases(9, 5), "test": make_cases(9, 6)}
+    for split, cases in splits.items():
+        write_jsonl(folder / f"data/answers/{split}.jsonl", (case.row.model_dump(mode="json") for case in cases))
+    effects = (by_text(case.row).model_dump(mode="json") for case in splits["test"])
     write_jsonl(folder / "data/effects.jsonl", effects)
-    write_json(folder / "data/answers/models.json", {role: size._asdict() for role, size in SIZES.items()})
-    counted = {"episodes": 2, "groups": 1, "decisions": 8, "decisions_by_type": TYPES}
-    write_json(folder / "metrics/data.json", {"train": counted, "contamination": CONTAMINATION})
-    write_json(folder / "metrics/ingest.json", no_own_traces())
-    write_json(folder / "metrics/answer.json", {"decisions_per_second": 4.0})
-    write_json(folder / "metrics/route.json", {"auroc": 0.7})
-    write_json(folder / "metrics/live.json", LIVE)
-    asked = [row for seed in (5, 6) for row in make_rows(9, seed)]
-    lines = ({"episode": row.episode, "decision": row.decision, "route": row.route} for row in asked)
+    lines = (
+        {"episode": case.row.episode, "decision": case.row.decision, "route": case.route}
+        for cases in splits.values()
+        for case in cases
+    )
     write_jsonl(folder / "data/routes.jsonl", lines)
-    write_json(folder / "metrics/assets.json", ASSETS)
+    save_table(folder / "data/answers/models.json", SIZES)
+    results = {"data": DATA, "ingest": no_own_traces(), "answer": ANSWERS, "route": ROUTER, "live": LIVE}
+    for name, result in (results | {"assets": ASSETS}).items():
+        result.save(folder / f"metrics/{name}.json")
     write_json(folder / "metrics/ablation.json", {})
     for role in ("cheap", "strong"):  # the verifier's are missing
-        write_json(folder / f"metrics/train/{role}.json", TRAINED)
+        TRAINED.save(folder / f"metrics/train/{role}.json")
         write_text(folder / f"metrics/train/{role}_loss.csv", "step,loss,learning_rate\n1,3.2,0.1\n2,0.9,0.1\n")
 
 
@@ -426,21 +477,14 @@ def test_the_stages_write_what_they_promise(tmp_path: Path, monkeypatch: pytest.
     plots = {f"reports/plots/{name}.csv" for name in tables}
     drawn = ("frontier", "confusion", "training_loss", "accept_rate", "ablation", "reliability", "risk_coverage")
     figures = {f"reports/figures/{name}.png" for name in drawn}
-    assert made == plots | figures | {"reports/report.md"}
+    cards = {f"reports/cards/{role}.md" for role in ("cheap", "strong")}
+    assert made == plots | figures | cards | {"reports/report.md"}
     assert "The report: reports/report.md" in capsys.readouterr().out
-    policies = json.loads(Path("metrics/calibrate.json").read_text())["policies"]
-    thresholds, _ = evaluate_stage.read_thresholds()
-    assert thresholds == {name: fit["threshold"] for name, fit in policies.items()}
-    assert json.loads(Path("data/promise.json").read_text())["asked"] is None
-    assert json.loads(Path("metrics/eval.json").read_text())["decisions"] > 0
-
-
-def test_a_calibration_without_a_threshold_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(tmp_path)
-    write_json(Path("data/thresholds.json"), {"policies": {"C": 0.5}})
-    write_json(Path("metrics/calibrate.json"), {"majority": "BLOCKED"})
-    with pytest.raises(UserError, match=r"thresholds\.json or .*: 'D' is missing"):
-        evaluate_stage.read_thresholds()
+    policies = OnCalibrate.load(Path("metrics/calibrate.json")).policies
+    thresholds = Thresholds.load(Path("data/thresholds.json")).policies
+    assert thresholds == {name: fit.threshold for name, fit in policies.items()}
+    assert Promise.load(Path("data/promise.json")).asked is None
+    assert Evaluation.load(Path("metrics/eval.json")).decisions > 0
 
 
 def setting(folder: Path, old: str, new: str) -> None:
