@@ -251,11 +251,11 @@ def test_each_role_gets_its_base_and_roles_alike_share_one_making(tmp_path, monk
     cut, full = SimpleNamespace(base="toy", layers=(0, -1)), SimpleNamespace(base="toy", layers=None)
     roles = {"cheap": cut, "verifier": cut, "strong": full}
     records = fetch.make_roles(SimpleNamespace(role=roles.get), {"toy": Path("toy")}, "toy.yaml")
-    assert records["cheap"] == records["verifier"] and records["cheap"]["layers"] == [0, 5]
-    assert records["strong"]["parameters"] > records["cheap"]["parameters"]
+    assert records["cheap"] == records["verifier"] and records["cheap"].layers == (0, 5)
+    assert records["strong"].parameters > records["cheap"].parameters
     for role, layers in (("cheap", 2), ("verifier", 2), ("strong", 6)):
         assert load(fetch.BASES / role).config.num_hidden_layers == layers
-        assert records[role]["bytes"] == fetch.folder_bytes(fetch.BASES / role)
+        assert records[role].bytes == fetch.folder_bytes(fetch.BASES / role)
 
 
 def test_a_refused_layer_list_leaves_the_published_base(tmp_path, monkeypatch):
