@@ -62,7 +62,7 @@ def main(code_dir: str, parent_pid: int) -> None:
     replies = take_stdout()
     die_with_parent(parent_pid)
     limit_memory()
-    datetime.datetime = FrozenClock  # type: ignore[misc]  # no type may be assigned to, and this is what it takes
+    datetime.datetime = FrozenClock  # type: ignore[misc]  # mypy lets nobody replace a class
     sys.addaudithook(refuse)
     worker = Worker(load_classes(code_dir))
     send(replies, {"result": "ready"})
