@@ -14,7 +14,6 @@ from specacts import config as schema
 from specacts.config import load_config
 from specacts.core.errors import UserError
 from specacts.core.words import ROLES
-from specacts.recipe import asking_form, freezes, judge_score, shows_confidence, training_form
 
 SCALES, RECIPES = ("smoke", "cpu", "qwen3"), ("v2", "v3")
 SCALE, RECIPE = Path("configs/scale/cpu.yaml"), Path("configs/recipe/v3.yaml")
@@ -222,42 +221,6 @@ def test_no_field_has_a_default_since_only_what_is_written_down_is_tracked():
 def test_a_verifier_cannot_start_from_a_frozen_model(root, edit):
     edit(RECIPE, {"strong": "frozen", "verifier.warm_start": "strong"})
     assert f"{root / RECIPE}: (top level): " in message(root) and "no adapter to start from" in message(root)
-
-
-def recipe(root: Path, edit: Edit, **changes: Any):
-    edit(RECIPE, {key.replace("__", "."): value for key, value in changes.items()})
-    return load_config(root).recipe
-
-
-def test_v3_trains_and_asks_everyone_in_one_form(root, edit):
-    found = recipe(root, edit)
-    assert {training_form(found), *(asking_form(found, role) for role in ROLES)} == {"words"}
-    assert not any(freezes(found, role) for role in ROLES)
-
-
-def test_a_mismatched_format_trains_on_lines_and_asks_in_natural_chat(root, edit):
-    found = recipe(root, edit, format="mismatched")
-    assert training_form(found) == "lines" and {asking_form(found, role) for role in ROLES} == {"natural"}
-
-
-def test_a_frozen_strong_model_alone_is_asked_in_natural_chat(root, edit):
-    found = recipe(root, edit, strong="frozen")
-    assert [asking_form(found, role) for role in ROLES] == ["words", "words", "natural"]
-    assert [freezes(found, role) for role in ROLES] == [False, False, True]
-
-
-@pytest.mark.parametrize("change", [{"verifier__negatives": "synthetic"}, {"verifier__objective": "reward"}])
-def test_confidence_is_shown_only_where_there_is_a_proposer_and_a_question(root, edit, change):
-    assert shows_confidence(recipe(root, edit))
-    assert not shows_confidence(recipe(root, edit, **change))
-
-
-def test_a_reward_model_is_gone_by_its_reward_whatever_params_say(root, edit):
-    before = load_config(root)
-    assert judge_score(before.recipe, before.acceptance) == "likelihood"
-    edit(RECIPE, {"verifier.objective": "reward"})
-    after = load_config(root)
-    assert judge_score(after.recipe, after.acceptance) == "reward"
 
 
 def test_shares_that_do_not_sum_to_one_are_refused(root, edit):
