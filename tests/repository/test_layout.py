@@ -40,3 +40,14 @@ def test_packages_say_what_they_hold_and_hold_no_code():
     for path in PACKAGES:
         (only,) = ast.parse(path.read_text(encoding="utf-8")).body
         assert isinstance(only, ast.Expr) and isinstance(only.value.value, str), path
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "scripts").glob("[!_]*.*")))
+def test_every_script_is_run_for_real(script):
+    """By a slow test or a make target that CI runs."""
+    texts = [path.read_text() for path in (ROOT / "Makefile", ROOT / "tests/workspace.py")]
+    texts += [path.read_text() for path in (ROOT / "tests/pipeline").glob("*.py")]
+    stem = script.partition(".")[0]
+    assert any(
+        name in text for name in (f"scripts/{script}", f'"scripts.{stem}"', f"scripts.{stem} --") for text in texts
+    )
