@@ -15,8 +15,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 DOCUMENT = (ROOT / "docs/own-traces.md").read_text(encoding="utf-8")
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL) for line in block.splitlines()]
-PLANTED = ("correct-horse-battery", "api_key=")
-"""Beginnings of the secrets that the example's users give away."""
 
 
 def shell(workspace: Workspace, command: str) -> subprocess.CompletedProcess:
