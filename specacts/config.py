@@ -237,6 +237,7 @@ class RoleScale(_Strict):
     layers: tuple[int, ...] | None = Field(description="layers kept of the base, in order; null: all")
     learning_rate: float = Field(gt=0)
     epochs: float = Field(gt=0)
+    least_tokens: int = Field(ge=0, description="so many tokens are seen at least: of few traces more epochs")
     train_layers: int | None = Field(ge=1, description="LoRA on the last so many layers only; null: on all")
 
 

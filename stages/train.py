@@ -93,6 +93,7 @@ def fit(role: Role, config: Config, rows: "list[Row]", warm_start: Path | None =
         dtype=config.scale.dtype,
         gradient_checkpointing=config.scale.gradient_checkpointing,
         train_layers=scale.train_layers,
+        least_tokens=scale.least_tokens,
     )
     return train(MODELS / "base" / role, rows, MODELS / role, SCRATCH / "train" / role, settings, warm_start)
 
