@@ -13,6 +13,7 @@ import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -23,7 +24,7 @@ from specacts.core.episodes import Act, Episode, Tool, decisions
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import write_text
 from specacts.core.words import ACTION_TYPES
-from specacts.recipe import asking_form
+from specacts.recipe import asking_form, is_recorded
 from specacts.traces.formats.openai_chat import Conversation
 from specacts.traces.ingest import fitted
 from specacts.traces.reader import Duplicate, Read, Reader, Reject
@@ -34,6 +35,15 @@ if TYPE_CHECKING:  # imported where it is needed: it takes seconds
     from specacts.transcripts.render import Renderer
 
 EXITS = "\n\nExit codes: 0 fine; 1 something is wrong with the traces or the request; 2 a wrong command line."
+
+
+class Strong(StrEnum):
+    """What stands for the expensive model."""
+
+    RECORDED = "recorded"
+    FINE_TUNED = "fine-tuned"
+
+
 app = typer.Typer(
     name="specacts",
     help="Bring your own agent's conversations into the pipeline: look at them, fix them, use them.",
@@ -204,12 +214,19 @@ def use(
     mix: Annotated[bool, typer.Option("--mix", help="Beside BFCL's traces, not instead of them.")] = False,
     skip_invalid: SkipInvalid = False,
     keep_secrets: KeepSecrets = False,
+    strong: Annotated[
+        Strong, typer.Option("--strong", help="The expensive model: your agent as it is recorded, or one trained here.")
+    ] = Strong.RECORDED,
 ) -> None:
-    """Point params.yaml at your traces; its comments stay. Then `dvc repro` runs the whole pipeline on them."""
+    """Point params.yaml at your traces; its comments stay. Then `dvc repro` runs the whole pipeline on them.
+
+    The expensive model is your agent as the traces record it: right by definition, and paid for at the prices that
+    cost.prices names. A proposal is right if it is the same call, arguments included.
+    """
     place = locate(traces)
     if not PARAMS.is_file():
         raise UserError(f"{PARAMS}: no such file; run this in the repository's root")
-    load_config(Path("."))
+    config = load_config(Path("."))
     if types is None:
         types = Path("configs/action_types") / f"{Path(place.path).name.split('.')[0] or 'own'}.yaml"
         if not types.exists():
@@ -217,20 +234,29 @@ def use(
             print(f"wrote {types}: a draft of which tool is which action type; check every line")
     load_type_map(types)
     values = {
-        "bfcl": mix,
-        "own": True,
-        "path": place.path,
-        "files": list(place.files),
-        "types": str(types),
-        "invalid": "skip" if skip_invalid else "stop",
-        "secrets": "keep" if keep_secrets else "redact",
+        "sources.bfcl": mix,
+        "sources.own": True,
+        "sources.path": place.path,
+        "sources.files": list(place.files),
+        "sources.types": str(types),
+        "sources.invalid": "skip" if skip_invalid else "stop",
+        "sources.secrets": "keep" if keep_secrets else "redact",
     }
+    if strong is Strong.RECORDED:
+        values |= {"recipe": "recorded", "acceptance.level": "call", "cost.model": "money"}
+    elif is_recorded(config.recipe):
+        values |= {"recipe": "v3"}
     edit_params(values)
     print(f"{PARAMS}: sources now are {'BFCL and ' if mix else ''}{place.path} with {types}. Next: dvc repro")
+    if strong is Strong.RECORDED:
+        print(
+            "The expensive model is your agent as recorded. Put what its tokens cost, and the cheap model's, into a "
+            f"copy of configs/prices/{config.cost.prices}.yaml, and name that in {PARAMS}: cost.prices"
+        )
 
 
 def edit_params(values: dict[str, Any]) -> None:
-    """Set keys of `sources` in params.yaml; comments and everything else stay as they are."""
+    """Set keys of params.yaml, a dot between a section and its key; comments and everything else stay as they are."""
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedSeq
 
@@ -242,7 +268,11 @@ def edit_params(values: dict[str, Any]) -> None:
         if isinstance(value, list):
             value = CommentedSeq(value)
             value.fa.set_flow_style()
-        content["sources"][name] = value
+        *sections, key = name.split(".")
+        place = content
+        for section in sections:
+            place = place[section]
+        place[key] = value
     written = io.BytesIO()
     yaml.dump(content, written)
     write_text(PARAMS, written.getvalue().decode())

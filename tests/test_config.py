@@ -15,7 +15,7 @@ from specacts.config import load_config
 from specacts.core.errors import UserError
 from specacts.core.words import ROLES
 
-SCALES, RECIPES = ("smoke", "cpu", "qwen3"), ("v2", "v3")
+SCALES, RECIPES = ("smoke", "cpu", "qwen3"), ("v2", "v3", "recorded")
 SCALE, RECIPE = Path("configs/scale/cpu.yaml"), Path("configs/recipe/v3.yaml")
 PARAMS, PRICES = Path("params.yaml"), Path("configs/prices/example.yaml")
 
@@ -65,7 +65,7 @@ def test_without_any_source_there_is_nothing_to_do(root, edit):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_shipped_scale_goes_with_every_shipped_recipe(root, edit, scale, recipe):
     shutil.copytree(ROOT / "configs", root / "configs", dirs_exist_ok=True)
-    edit(PARAMS, {"scale": scale, "recipe": recipe})
+    edit(PARAMS, {"scale": scale, "recipe": recipe, "cost.model": "money"})
     config = load_config(root)
     assert (config.scale_name, config.recipe_name) == (scale, recipe)
 
@@ -154,7 +154,7 @@ def test_yaml_reads_1e_4_as_text_and_it_is_a_number_all_the_same(root, edit):
     assert load_config(root).scale.strong.learning_rate == 1e-4
 
 
-@pytest.mark.parametrize(("kind", "known"), [("scale", ["cpu", "smoke"]), ("recipe", ["v2", "v3"])])
+@pytest.mark.parametrize(("kind", "known"), [("scale", ["cpu", "smoke"]), ("recipe", ["recorded", "v2", "v3"])])
 def test_an_unknown_name_is_refused_with_the_known_ones(root, edit, kind, known):
     edit(PARAMS, {kind: "qwen4"})
     assert message(root) == f"params.yaml: {kind}: 'qwen4' has no file configs/{kind}/qwen4.yaml; known: {known}"
@@ -221,6 +221,25 @@ def test_no_field_has_a_default_since_only_what_is_written_down_is_tracked():
 def test_a_verifier_cannot_start_from_a_frozen_model(root, edit):
     edit(RECIPE, {"strong": "frozen", "verifier.warm_start": "strong"})
     assert f"{root / RECIPE}: (top level): " in message(root) and "no adapter to start from" in message(root)
+
+
+def test_a_verifier_cannot_start_from_a_model_that_only_its_answers_are_known_of(root, edit):
+    edit(RECIPE, {"strong": "recorded", "verifier.warm_start": "strong"})
+    assert "strong is 'recorded': it has no adapter to start from" in message(root)
+
+
+@pytest.mark.parametrize("model", ["flops", "flops_no_cache", "seconds"])
+def test_what_a_recorded_model_costs_is_counted_in_money_and_nothing_that_needs_the_model(root, edit, model):
+    edit(PARAMS, {"recipe": "recorded", "cost.model": model})
+    said = message(root)
+    assert f"params.yaml: cost.model: '{model}' cannot be counted" in said and "set cost.model to money" in said
+    edit(PARAMS, {"cost.model": "money"})
+    assert load_config(root).recipe.strong == "recorded"
+
+
+def test_a_recorded_model_judges_nothing_so_no_promise_can_be_made_for_c(root, edit):
+    edit(PARAMS, {"recipe": "recorded", "cost.model": "money", "acceptance.policies": ["C", "D"]})
+    assert "params.yaml: acceptance.policies: C lets the strong model judge" in message(root)
 
 
 def test_shares_that_do_not_sum_to_one_are_refused(root, edit):

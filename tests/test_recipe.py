@@ -4,7 +4,16 @@ import pytest
 
 from specacts.config import Recipe
 from specacts.core.words import ROLES
-from specacts.recipe import asking_form, freezes, gives_rewards, judge_score, shows_confidence, training_form
+from specacts.recipe import (
+    asking_form,
+    freezes,
+    gives_rewards,
+    is_recorded,
+    judge_score,
+    local_roles,
+    shows_confidence,
+    training_form,
+)
 
 
 @pytest.fixture
@@ -41,3 +50,9 @@ def test_a_reward_model_is_gone_by_its_reward_whatever_params_say(config, v3):
     rewards = verifying(v3, objective="reward")
     assert [judge_score(recipe, config.acceptance) for recipe in (v3, rewards)] == ["likelihood", "reward"]
     assert [gives_rewards(rewards, role) for role in ("cheap", "verifier", "strong")] == [False, True, False]
+
+
+def test_all_roles_run_here_but_a_recorded_one(v3):
+    assert local_roles(v3) == ROLES and not is_recorded(v3)
+    found = v3.model_copy(update={"strong": "recorded"})
+    assert local_roles(found) == ("cheap", "verifier") and is_recorded(found) and not freezes(found, "strong")
