@@ -71,9 +71,10 @@ def test_all_problems_are_printed_with_file_line_and_field(here, run):
     bad_file(here / "bad.jsonl")
     code, out, _ = run("validate", "bad.jsonl")
     lines = out.splitlines()
-    assert code == 1 and lines[0].startswith("bad.jsonl:2: messages.0.role: Input should be 'system', ")
-    assert lines[1].startswith("bad.jsonl:2: success: ")
-    assert lines[2] == "3 conversations: 2 valid, 0 there twice, 1 invalid with 2 problems"
+    assert code == 1 and lines[0] == "bad.jsonl: OpenAI chat"
+    assert lines[1].startswith("bad.jsonl:2: messages.0.role: ") and " is not one of 'system', " in lines[1]
+    assert lines[2].startswith("bad.jsonl:2: success: ")
+    assert lines[3] == "3 conversations: 2 valid, 0 there twice, 1 invalid with 2 problems"
     assert run("validate", "bad.jsonl", "--skip-invalid")[0] == 0
 
 

@@ -398,6 +398,7 @@ OWN_RULES = {
 LEFT_OUT = {
     "invalid": "are no valid conversations (`data/own/rejects.jsonl` has the reasons)",
     "duplicate": "are there twice",
+    "continued": "are beginnings of conversations that a later row holds in full",
     "failed": "are marked `success: false`",
     "low_reward": "have too low a reward",
     "nothing_to_learn": "hold no action that could be learnt from",
