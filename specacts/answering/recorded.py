@@ -3,8 +3,9 @@
     counts = count(renderer, episode)             # tokens of the whole conversation, by decision
     as_answer(gold, counts[0])                    # a `Candidate`
 
-What its calls cost is estimated from the uncut conversation: standing instructions, full definitions of tools, every
-message and result, counted with the tokenizer of a model that runs here. Another tokenizer counts a little otherwise.
+What its calls took is what the traces say (`Act.usage`), or else is estimated from the uncut conversation: standing
+instructions, full definitions of tools, every message and result, counted with the tokenizer of a model that runs here.
+Another tokenizer counts a little otherwise.
 """
 
 import json
@@ -17,10 +18,11 @@ from specacts.transcripts.render import Renderer
 
 
 class Count(NamedTuple):
-    """Tokens at a decision: of everything before it, and of its action."""
+    """Tokens at a decision: of everything before it, and of its action. recorded: as its provider counted them."""
 
     context: int
     action: int
+    recorded: bool = False
 
 
 def count(renderer: Renderer, episode: Episode) -> list[Count]:
@@ -32,7 +34,9 @@ def count(renderer: Renderer, episode: Episode) -> list[Count]:
     for step in episode.steps:
         if isinstance(step, Act):
             length = _length(renderer, written(step.action))
-            if step.supervised:
+            if step.supervised and step.usage:
+                counts.append(Count(max(1, step.usage.prompt), max(1, step.usage.completion), True))
+            elif step.supervised:
                 counts.append(Count(max(1, before), max(1, length)))
             before += length
         else:

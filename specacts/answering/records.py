@@ -133,7 +133,11 @@ class Generated(Result):
 
 
 class AnswerMetrics(Result):
-    """`metrics/answer.json`: counts and speed of the recording; decisions by split, context tokens by role."""
+    """`metrics/answer.json`: counts and speed of the recording; decisions by split, context tokens by role.
+
+    with_usage: of a recorded strong model, the decisions of which the traces say what they took; the others' tokens are
+    an estimate.
+    """
 
     decisions: dict[str, int]
     seconds: float
@@ -141,9 +145,12 @@ class AnswerMetrics(Result):
     context_tokens: dict[Role, int]
     generated_tokens: Generated
     judged_tokens: Judged
+    with_usage: int | None = None
 
 
-def metrics(recorded: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]], seconds: float) -> AnswerMetrics:
+def metrics(
+    recorded: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]], seconds: float, with_usage: int | None = None
+) -> AnswerMetrics:
     """What was recorded, rows as they are written, by split and by episode and decision."""
     everything = [row for rows in recorded.values() for row in rows.values()]
 
@@ -160,4 +167,5 @@ def metrics(recorded: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]],
             strong=sum(row["strong"]["tokens"] for row in everything),
         ),
         judged_tokens=Judged(verifier=judged("verifier"), strong=judged("strong_verdict")),
+        with_usage=with_usage,
     )

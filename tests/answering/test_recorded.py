@@ -6,7 +6,7 @@ import pytest
 from toys import COMPACT, call, compact_tokenizer, renderer, say
 
 from specacts.answering.recorded import as_answer, count, definition, written
-from specacts.core.episodes import Act, Episode, Observation, Tool, User, decisions
+from specacts.core.episodes import Act, Episode, Observation, Tool, Usage, User, decisions
 
 TOOL = Tool(
     name="cat",
@@ -78,3 +78,12 @@ def test_text_from_traces_is_counted_as_plain_text(text):
 
 def test_an_act_is_counted_whether_it_is_a_label_or_not():
     assert isinstance(EPISODE.steps[3], Act) and not EPISODE.steps[3].supervised
+
+
+def test_what_the_traces_say_a_call_took_is_believed_and_the_rest_is_estimated():
+    told = CAT.model_copy(update={"usage": Usage(prompt=5000, cached=4000, completion=70)})
+    first, second, _ = count(
+        RENDERER, EPISODE.model_copy(update={"steps": (EPISODE.steps[0], told, *EPISODE.steps[2:])})
+    )
+    assert first == (5000, 70, True)
+    assert second == count(RENDERER, EPISODE)[1] and not second.recorded

@@ -37,11 +37,12 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from specacts.core.episodes import Act, Action, Episode, Observation, Step, Tool, User
+from specacts.core.episodes import Act, Action, Episode, Observation, Step, Tool, Usage, User
 from specacts.core.files import reject_constant
 from specacts.core.observations import is_error
 from specacts.core.words import SPEAKING, ActionType
 from specacts.traces.tool_types import TypeMap, type_of
+from specacts.traces.usage import usage_of
 
 SOURCE = "own"
 DEEPEST = 64
@@ -304,6 +305,7 @@ class _Message(_Lenient):
     name: Any = None
     weight: Any = None
     is_error: Any = None
+    usage: Any = None
 
 
 class _Definition(_Lenient):
@@ -490,6 +492,7 @@ class _Reader:
         self.has_called = False
         self.first: str | None = None
         self.said = ""  # by the agent, which then went on
+        self.usage: Usage | None = None  # of the message that is being read
         self.digest = b""
         self.history: list[int] = []
 
@@ -619,6 +622,7 @@ class _Reader:
     def _assistant(self, field: str, message: _Message, text: str, following: _Message | None) -> None:
         label = message.action_type
         is_context = _is_zero(message.weight)
+        self.usage = usage_of(message.usage)
         if message.tool_calls:
             if label:
                 self._wrong(f"{field}.action_type", "belongs to each of the tool_calls where there are any")
@@ -646,7 +650,8 @@ class _Reader:
 
     def _speak(self, action_type: ActionType, text: str, rule: str | None, is_context: bool) -> None:
         self.normalised["messages of weight 0, which are context"] += is_context
-        self._act(Act(action=Action(type=action_type, content=self._text(text)), supervised=not is_context), rule)
+        action = Action(type=action_type, content=self._text(text))
+        self._act(Act(action=action, supervised=not is_context, usage=self.usage), rule)
 
     def _act(self, act: Act, rule: str | None) -> None:
         """An action as a step; without a rule that types it, or before the user has spoken, it is context."""
@@ -676,7 +681,8 @@ class _Reader:
                 content=self._text(text) if number == 0 else "",
             )
             is_label = not (is_context or _is_zero(call.weight)) and (not self.tools or name in self.tools)
-            act = Act(action=action, supervised=is_label, parallel=number > 0)
+            usage = self.usage and self.usage.shared(len(calls))
+            act = Act(action=action, supervised=is_label, parallel=number > 0, usage=usage)
             made_by = "label" if call.action_type else rule
             self.waiting.append(_Pending(call.id, place, act, made_by, call.function.name))
 
