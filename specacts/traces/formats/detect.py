@@ -24,7 +24,7 @@ from specacts.traces.formats import (
 )
 from specacts.traces.formats.openai_chat import Invalid, Problem
 from specacts.traces.formats.shape import Chat, is_message
-from specacts.traces.formats.unsupported import Named, named
+from specacts.traces.formats.unsupported import Unsupported, named
 
 FORMATS: tuple[ModuleType, ...] = (
     claude_code,
@@ -40,14 +40,6 @@ FORMATS: tuple[ModuleType, ...] = (
 """In the order in which they are asked. What none of them knows and has `messages` is OpenAI chat."""
 DEEPEST = 4
 """Formats inside one another."""
-
-
-class Unsupported(Exception):
-    """An object that is recognised and not read."""
-
-    def __init__(self, what: Named):
-        super().__init__(f"{what.name}: not read; {what.how}")
-        self.what = what
 
 
 class Found(NamedTuple):

@@ -8,12 +8,16 @@ side or both may be JSON text.
 from collections import Counter
 from typing import Any
 
-from specacts.traces.formats.openai_chat import Invalid, Problem
 from specacts.traces.formats.shape import Chat, fields, from_text, is_message, items, kept
+from specacts.traces.formats.unsupported import Named, Unsupported
 
 NAME = "request and response"
 REQUESTS = ("request", "request_body", "requestBody", "body", "input", "inputs", "params", "kwargs", "prompt")
 RESPONSES = ("response", "response_body", "responseBody", "output", "outputs", "completion", "result")
+PIECES = Unsupported(Named("answers in streamed pieces", "log the final message of every call"))
+CHAINED = Unsupported(
+    Named("calls whose beginning is on the server (`previous_response_id`)", "log the whole input of every call")
+)
 NO_ANSWER = "requests that got an error or nothing"
 
 
@@ -57,8 +61,7 @@ def _request(value: Any) -> dict[str, Any] | None:
 def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
     request, response = _sides(value) or ({}, None)
     if request.get("previous_response_id"):
-        what = "what came before is not in this line but on the server; log the whole input of every call"
-        raise Invalid([Problem("previous_response_id", what)])
+        raise CHAINED
     answer, usage = _answer(response)
     if not answer:
         noted[NO_ANSWER] += 1
@@ -90,12 +93,11 @@ def _answer(response: Any) -> tuple[list[Any], Any]:
     """What a response adds to the conversation, and its usage."""
     if isinstance(response, str):
         if response.lstrip().startswith("data:"):
-            what = "a stream of pieces, not a whole answer; log the final message"
-            raise Invalid([Problem("response", what)])
+            raise PIECES
         return ([{"role": "assistant", "content": response}] if response.strip() else []), None
     if isinstance(response, list):
         if response and all(map(_is_piece, response)):
-            raise Invalid([Problem("response", "a list of streamed pieces, not a whole answer; log the final message")])
+            raise PIECES
         return [one for one in response if is_message(one)], None
     found = fields(response)
     usage = found.get("usage")
@@ -105,7 +107,7 @@ def _answer(response: Any) -> tuple[list[Any], Any]:
         if message is None and isinstance(first.get("text"), str):
             message = {"role": "assistant", "content": first["text"]}
         if message is None and "delta" in first:
-            raise Invalid([Problem("response", "a streamed piece, not a whole answer; log the final message")])
+            raise PIECES
         return ([message] if isinstance(message, dict) else []), usage
     if isinstance(found.get("output"), list):
         return found["output"], usage

@@ -882,10 +882,11 @@ def as_chat(episode: Episode) -> dict[str, Any]:
             messages.append({"role": "assistant", "content": step.action.content, **label})
         else:
             function = {"name": step.action.tool, "arguments": json.dumps(step.action.arguments, ensure_ascii=False)}
+            call: dict[str, Any]
             call = {"id": f"call_{number}", "type": "function", "function": function, "action_type": step.action.type}
             following = episode.steps[number + 1] if number + 1 < len(episode.steps) else None
             if not step.supervised and following == Observation(content=NO_RESULT):
-                call |= {"weight": 0}
+                call["weight"] = 0
             if step.parallel:
                 together = next(m for m in reversed(messages) if m["role"] == "assistant")
                 together["tool_calls"].append(call)

@@ -20,6 +20,14 @@ class Named(NamedTuple):
     how: str
 
 
+class Unsupported(Exception):
+    """An object that is recognised and not read."""
+
+    def __init__(self, what: Named):
+        super().__init__(f"{what.name}: not read; {what.how}")
+        self.what = what
+
+
 def named(value: Any) -> Named | None:
     """What an object is that no format reads."""
     if not isinstance(value, dict):

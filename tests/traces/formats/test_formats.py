@@ -114,7 +114,11 @@ def as_sharegpt(value: dict[str, Any]) -> dict[str, Any]:
     messages = value["messages"]
     for number, message in enumerate(messages):
         content = message.get("content")
-        text = content if isinstance(content, str) else "\n".join(part["text"] for part in content or [])
+        text = (
+            content
+            if isinstance(content, str)
+            else "\n".join(part.get("text", f"[{part['type']}]") for part in content or [])
+        )
         calls = message.get("tool_calls") or []
         if message["role"] == "tool":
             continue
@@ -414,8 +418,21 @@ def test_the_sides_may_be_of_any_interface():
     ["data: {}\n", [{"choices": [{"delta": {"content": "x"}}]}], {"choices": [{"delta": {"content": "x"}}]}],
 )
 def test_an_answer_in_pieces_is_told(response):
-    with pytest.raises(Invalid, match="response: .*not a whole answer"):
+    with pytest.raises(Unsupported, match="answers in streamed pieces: not read; log the final message"):
         read({"request": {"messages": [USER]}, "response": response})
+
+
+def test_a_call_whose_beginning_is_on_a_server_is_never_read_without_it():
+    output = [{"type": "message", "role": "assistant", "content": "Yes."}]
+    for value in (
+        {"input": "And on Monday?", "output": output, "previous_response_id": "r1"},
+        {
+            "request": {"model": "m", "input": "And on Monday?", "previous_response_id": "r1"},
+            "response": {"output": output},
+        },
+    ):
+        with pytest.raises(Unsupported, match="previous_response_id"):
+            read(value)
 
 
 def test_rows_that_grow_are_one_conversation(tmp_path):
