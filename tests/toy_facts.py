@@ -5,8 +5,9 @@ changed(facts, "evaluation/policies/D/malformed", 0.5)
 bent(facts, "D", gain=BETTER, cost=CHEAPER)
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from factories import ACCEPTANCE, SIZES, TARIFF, make_cases, recorded
@@ -24,7 +25,7 @@ from specacts.live.results import LiveMetrics, LivePolicy
 from specacts.models.results import Assets, RoleBase, WheelRecord
 from specacts.policies.cases import Case, scored
 from specacts.policies.choose import calibrate, calibrated, menu, on_calibrate
-from specacts.policies.cost import COST_MODELS
+from specacts.policies.cost import COST_MODELS, Tariff
 from specacts.policies.results import Promise, Thresholds
 from specacts.policies.router import RouteMetrics
 from specacts.policies.table import JUDGING
@@ -32,6 +33,8 @@ from specacts.report.facts import Facts, Losses, Trained
 from specacts.traces.ingest import metrics as no_own_traces
 from specacts.traces.results import Contamination, Counted, DataMetrics, Overlap
 from specacts.training.results import TrainMetrics
+
+Found = TypeVar("Found")
 
 TRAINED = TrainMetrics(
     steps=40,
@@ -105,16 +108,16 @@ def make_facts() -> Facts:
     return facts_of(make_cases(12), make_cases(12, seed=4))
 
 
-def facts_of(cases: list[Case], others: list[Case], cost_model: str = "flops") -> Facts:
+def facts_of(cases: list[Case], others: list[Case], cost_model: str = "flops", tariff: Tariff = TARIFF) -> Facts:
     """Of test cases, and of others for calibration."""
-    fitted, offered = calibrate(others, TARIFF, ACCEPTANCE, cost_model), menu(others, ACCEPTANCE)
+    fitted, offered = calibrate(others, tariff, ACCEPTANCE, cost_model), menu(others, ACCEPTANCE)
     thresholds = {name: fit.threshold for name, fit in fitted.items()}
-    tracks = run(cases, TARIFF, thresholds, "final_answer", "type")
-    kept = run_guaranteed(cases, TARIFF, offered)
+    tracks = run(cases, tariff, thresholds, "final_answer", "type")
+    kept = run_guaranteed(cases, tariff, offered)
     maps = {name: calibrated(others, name, "type") for name in scored(others)}
     weights = resample_weights([case.row.group for case in cases], 100, 0)
     return Facts(
-        evaluation=evaluate(cases, tracks, TARIFF, Settings("type", "verdict", cost_model), weights, kept, maps),
+        evaluation=evaluate(cases, tracks, tariff, Settings("type", "verdict", cost_model), weights, kept, maps),
         calibration=on_calibrate(others, fitted, offered, ACCEPTANCE, cost_model),
         thresholds=Thresholds(policies=thresholds, most_accurate="E", best_other="F"),
         promise=Promise(cheapest=dict.fromkeys(("0.05", "0.1", "0.15", "0.2"), "A"), asked=None),
@@ -138,15 +141,21 @@ def facts_of(cases: list[Case], others: list[Case], cost_model: str = "flops") -
     )
 
 
-def recorded_facts(episodes: int = 12) -> Facts:
+def recorded_facts() -> Facts:
     """Of an agent's own logs: what it did is right, and nobody is asked to judge or runs live."""
-    facts = facts_of(recorded(make_cases(episodes)), recorded(make_cases(12, seed=4)), "money")
+    tariff = TARIFF._replace(sizes=without_strong(SIZES))
+    facts = facts_of(recorded(make_cases(12)), recorded(make_cases(12, seed=4)), "money", tariff)
     return facts._replace(
         recipe=RECIPES["recorded"],
         recipe_name="recorded",
         live=LiveMetrics(episodes=0, turns=0, acting_turns=0, groups=0, policies={}),
-        training={role: trained for role, trained in facts.training.items() if role != "strong"},
+        training=without_strong(facts.training),
     )
+
+
+def without_strong(by_role: Mapping[Role, Found]) -> dict[Role, Found]:
+    """Of the models that run here where the strong one is a recorded agent."""
+    return {role: found for role, found in by_role.items() if role != "strong"}
 
 
 def changed(found: Any, path: str, value: Any) -> Any:
@@ -214,7 +223,8 @@ def workspace(
         for case in cases
     )
     write_jsonl(folder / "data/routes.jsonl", lines)
-    save_table(folder / "data/answers/models.json", SIZES)
+    asked = splits["test"][0].row.strong_verdict  # a recorded agent runs elsewhere
+    save_table(folder / "data/answers/models.json", SIZES if asked else without_strong(SIZES))
     results = {"data": DATA, "ingest": no_own_traces(), "answer": ANSWERS, "route": ROUTER, "live": LIVE}
     for name, result in (results | {"assets": ASSETS}).items():
         result.save(folder / f"metrics/{name}.json")

@@ -63,7 +63,7 @@ def test_the_whole_report_speaks_of_your_agent_and_never_of_a_strong_model(facts
 
 def test_what_cannot_be_known_is_absent(facts: Facts):
     head, _, *rows = result_table(facts).splitlines()
-    assert [cell.strip() for cell in head.split("|")][-3:] == ["money", "upstream's figures", ""]
+    assert [cell.strip() for cell in head.split("|")][-4:] == ["from cheap", "money", "upstream's figures", ""]
     assert [row[2] for row in rows if row[2] in "ABCDEFGH" and row[3] == " "] == list("ABDEFGH")
     assert rows[0].startswith("| A what your agent did")
     text = report(facts)
@@ -175,7 +175,7 @@ def test_levers_say_from_how_many_times_the_logs_on_something_could_be_promised(
 
 
 def test_a_budget_below_the_agents_cost_names_the_policy_that_differs_least(facts: Facts):
-    assert "tend to leave everything to it" in advice_text(facts)
+    assert "they take only what never differed on the calibration split" in advice_text(facts)
     text = advice_text(facts._replace(max_relative_cost=0.7))
     assert "budget (0.7 × your agent's cost) on the calibration split was **E** (cheap proposes N" in text
     none = facts._replace(max_relative_cost=0.1, thresholds=facts.thresholds.model_copy(update={"most_accurate": "A"}))
