@@ -113,7 +113,7 @@ def confusion(tables: dict[str, Rows], path: Path, recorded: bool = False) -> No
                 axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=10)
         axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor", fontsize=10)
         axes.set_yticks(range(len(ACTION_TYPES)), ACTION_TYPES, fontsize=10)
-        axes.set_xlabel("what it did" if recorded else "what the policy did")
+        axes.set_xlabel("what the cheap model did" if recorded else "what the policy did")
         axes.set_title(title)
     all_axes[0].set_ylabel(AGENT if recorded else "what was due")
     figure.colorbar(image, ax=list(all_axes), label="share of the decisions of this type", fraction=0.04, pad=0.02)

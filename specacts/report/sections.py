@@ -283,7 +283,7 @@ def live_text(facts: Facts) -> str:
         name = facts.thresholds.best_other if key == "other" else key
         rows.append(
             [
-                f"{name} {POLICIES[name].title}",
+                f"{name} {title(name, facts.recorded)}",
                 percent(facts.evaluation.policies[name].call_accuracy),
                 percent(entry.turn_success),
                 percent(entry.acting_turn_success),
