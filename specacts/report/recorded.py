@@ -68,6 +68,8 @@ def remarks(facts: Facts) -> str:
         cost_of_b=policies["B"].cost[facts.cost_model],
         prices=facts.prices,
         currency=facts.currency,
+        with_usage=facts.answers.with_usage,
+        decisions=sum(facts.answers.decisions.values()),
         of_agent=_per_thousand(unit["A"].money),
         of_cheap=_per_thousand(unit["B"].money),
     )

@@ -336,6 +336,8 @@ def costs_text(facts: Facts) -> str:
         unit=evaluation.cost_per_decision["A"],
         prices=facts.prices,
         currency=facts.currency,
+        with_usage=facts.answers.with_usage,
+        decisions=sum(facts.answers.decisions.values()),
         judging=facts.judging,
         without_fallback=[f"{evaluation.upstream_without_fallback[name]:.2f}" for name in facts.judging],
         with_fallback=[f"{evaluation.policies[name].cost['upstream'].value:.2f}" for name in facts.judging],

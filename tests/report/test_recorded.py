@@ -163,6 +163,16 @@ def test_costs_are_said_to_be_an_estimate_at_whose_prices(facts: Facts):
     assert "Its tokens are an estimate from the uncut conversation" in report(mine) and "EUR" in remarks(mine)
 
 
+def test_costs_that_the_logs_tell_are_no_estimate(facts: Facts):
+    decisions = sum(facts.answers.decisions.values())
+    told = changed(facts, "answers/with_usage", decisions)
+    assert "What your agent costs is what your logs say its calls used, at the prices of" in remarks(told)
+    assert "Its tokens are what your logs say its calls used.\n" in report(told) and "estimate" not in remarks(told)
+    some = changed(facts, "answers/with_usage", decisions - 1)
+    assert f"where they do ({decisions - 1:,} of {decisions:,} decisions), else an estimate: " in remarks(some)
+    assert f"used at {decisions - 1:,} of {decisions:,} decisions, and at the others an estimate" in report(some)
+
+
 def test_levers_say_from_how_many_times_the_logs_on_something_could_be_promised(facts: Facts):
     none = {name: dict.fromkeys(RISKS, 0.0) for name in "DFG"}
     facts = changed(facts, "calibration/projected", dict.fromkeys(("2", "4", "8"), none))
