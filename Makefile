@@ -39,10 +39,10 @@ repro: setup ## run the pipeline; print the result table
 	@"$(PY)" scripts/show.py
 
 test: setup ## the unit tests
-	@"$(PY)" -m pytest -q -n auto --maxprocesses 4 --dist loadfile
+	@"$(PY)" -m pytest -q -n auto --maxprocesses 4 --dist worksteal
 
 slow: setup ## the tests that drive the real commands on the smoke scale
-	@"$(PY)" -m pytest -q -m slow
+	@"$(PY)" -m pytest -q -m slow -n auto --maxprocesses 2 --dist loadfile
 
 smoke: setup ## the whole pipeline on the smoke scale, in a throw-away copy
 	@scripts/copy_workspace.sh .work/smoke

@@ -9,24 +9,26 @@ Exit codes: 0 fine; 1 something is wrong with the traces, or with what was asked
 """
 
 import io
+import shlex
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from specacts.config import Config, load_config
-from specacts.core.episodes import Act, Episode, Tool, decisions
+from specacts.core.episodes import Act, Episode, Tool, User, decisions
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import write_text
 from specacts.core.words import ACTION_TYPES
-from specacts.recipe import asking_form
+from specacts.recipe import asking_form, is_recorded
 from specacts.traces.formats.openai_chat import Conversation
 from specacts.traces.ingest import fitted
-from specacts.traces.reader import Duplicate, Read, Reader, Reject
+from specacts.traces.reader import Duplicate, Prepared, Read, Reader, Reject, Source
 from specacts.traces.stream import Place, find_files, locate, size
 from specacts.traces.tool_types import TypeMap, draft, load_type_map
 
@@ -34,6 +36,15 @@ if TYPE_CHECKING:  # imported where it is needed: it takes seconds
     from specacts.transcripts.render import Renderer
 
 EXITS = "\n\nExit codes: 0 fine; 1 something is wrong with the traces or the request; 2 a wrong command line."
+
+
+class Strong(StrEnum):
+    """What stands for the expensive model."""
+
+    RECORDED = "recorded"
+    FINE_TUNED = "fine-tuned"
+
+
 app = typer.Typer(
     name="specacts",
     help="Bring your own agent's conversations into the pipeline: look at them, fix them, use them.",
@@ -51,7 +62,8 @@ Traces = Annotated[
     list[str],
     typer.Argument(
         metavar="TRACES",
-        help="A file of conversations (JSON lines, .gz, Parquet), a folder, a pattern in quotes, or several files.",
+        help="A file of conversations (JSON lines, JSON, Parquet, compressed or not), a folder, a pattern in quotes, "
+        "or several files.",
         show_default=False,
     ),
 ]
@@ -69,30 +81,85 @@ SkipInvalid = Annotated[
 
 def main() -> None:
     """The console script: what a user can fix is one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal that knows few characters shows others as `?`
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     with one_line_errors():
         app(prog_name="specacts")
 
 
 @app.command(epilog=f"Example: specacts validate traces.jsonl{EXITS}")
 def validate(traces: Traces, skip_invalid: SkipInvalid = False) -> None:
-    """Print every problem as `file:line: field: what`; exit with 1 if there is one.
+    """Say what each file holds; print every problem as `file:line: field: what`; exit with 1 if there is one.
 
-    With --skip-invalid: exit with 1 only if no conversation is valid.
+    With --skip-invalid: exit with 1 only if nothing is left to learn from.
     """
     counts: Counter[str] = Counter()
-    for found in _read(locate(traces), Reader(RULES_ALONE, keep_secrets=False)):
+    reader = Reader(RULES_ALONE, keep_secrets=False)
+    for found in _read(locate(traces), reader, _summary):
         counts[type(found).__name__] += 1
-        if isinstance(found, Reject):
-            counts["problems"] += len(found.lines())
-            for line in found.lines():
-                print(line)
-    read = counts["Conversation"] + counts["Reject"] + counts["Duplicate"]
+        if isinstance(found, Source):
+            _print_source(found, counts["Source"])
+        elif isinstance(found, Prepared):
+            counts.update(found.value)
+        elif isinstance(found, Reject):
+            counts["problems"] += len(found.printed())
+            for line in found.printed():
+                print(printable(line))
+    if counts["Source"] > FILES_SHOWN:
+        print(f"... and {counts['Source'] - FILES_SHOWN:,} more files")
+    valid = counts["Prepared"]
+    read = valid + counts["Reject"] + counts["Duplicate"] + counts["Continued"]
+    continued = f"{counts['Continued']:,} that a later row goes on with, " if counts["Continued"] else ""
     print(
-        f"{read:,} conversations: {counts['Conversation']:,} valid, {counts['Duplicate']:,} there twice, "
+        f"{read:,} conversations: {valid:,} valid, {counts['Duplicate']:,} there twice, {continued}"
         f"{counts['Reject']:,} invalid with {counts['problems']:,} problems"
     )
-    if not counts["Conversation"] or (counts["Reject"] and not skip_invalid):
+    for line in _remarks(counts, reader.split):
+        print(line)
+    if not counts["decisions"] or (counts["Reject"] and not skip_invalid):
         raise typer.Exit(1)
+
+
+FILES_SHOWN = 20
+"""Files of which `validate` says what they hold; the rest is counted."""
+
+
+def _print_source(found: Source, number: int) -> None:
+    if found.also:
+        print(printable(f"{found.file}: further down also {found.what}"))
+    elif number <= FILES_SHOWN:
+        print(printable(f"{found.file}: {found.what}"))
+
+
+def _summary(found: Conversation) -> dict[str, int]:
+    """What `validate` counts of a conversation."""
+    acts = [step for step in found.episode.steps if isinstance(step, Act)]
+    return {
+        "decisions": sum(act.supervised for act in acts),
+        "calls": sum(act.action.tool is not None for act in acts),
+        "silent": not any(isinstance(step, User) for step in found.episode.steps),
+    }
+
+
+def _remarks(counts: Counter[str], split: int) -> list[str]:
+    """What keeps conversations that are valid from being of use."""
+    valid = counts["Prepared"]
+    said = []
+    if counts["silent"]:
+        which = "no conversation has a" if counts["silent"] == valid else f"{counts['silent']:,} conversations have no"
+        why = "what the agent does before the user's first words is context, and nothing is learnt from it"
+        said.append(f"{which} user message: {why}")
+    if valid and not counts["calls"]:
+        why = "only which kind of answer the agent gives can be learnt"
+        said.append(f"no conversation calls a tool: {why}. Actions written as text have to be logged as `tool_calls`")
+    if split:
+        said.append(f"{split:,} rows go on with one that stands far above them: sort the rows by session and time")
+    if valid and not counts["decisions"]:
+        said.append("nothing to learn: no action of the agent follows a user's message, or all are of weight 0")
+    if not valid:
+        said.append("nothing is left: no conversation is valid")
+    return said
 
 
 @app.command(epilog=f"Example: specacts inspect traces.jsonl --types types.yaml{EXITS}")
@@ -137,19 +204,21 @@ class _Found(NamedTuple):
 
 def _survey(conversations: Iterable[Read], config: Config, renderer: "Renderer | None", sample: int) -> _Found:
     """Count conversations; the `sample`-th is shown, or the last. Prints the first problem of an invalid one."""
-    counts: Counter[str] = Counter()
+    counts: Counter[str] = Counter(dict.fromkeys(("conversations", "there twice", "invalid"), 0))
     by_type: Counter[str] = Counter()
     rules: Counter[str] = Counter()
     notes: Counter[str] = Counter()
     lengths: list[int] = []
     shown = None
     for found in conversations:
+        if isinstance(found, Source):
+            continue
         if isinstance(found, Reject):
             counts["invalid"] += 1
-            print(found.lines()[0], file=sys.stderr)
+            _print_first(found)
             continue
-        if isinstance(found, Duplicate):
-            counts["there twice"] += 1
+        if not isinstance(found, Conversation):
+            counts["there twice" if isinstance(found, Duplicate) else "that a later row goes on with"] += 1
             continue
         counts["conversations"] += 1
         counts["failed"] += found.success is False
@@ -192,7 +261,8 @@ def suggest(
     text = _draft(place, _type_map(types), skip_invalid)
     if output:
         write_text(output, text)
-        print(f"wrote {output}: check every line, then: specacts use {' '.join(traces)} --types {output}")
+        command = shlex.join(["specacts", "use", *traces, "--types", str(output)])
+        print(f"wrote {output}: check every line, then: {command}")
     else:
         print(text, end="")
 
@@ -204,12 +274,19 @@ def use(
     mix: Annotated[bool, typer.Option("--mix", help="Beside BFCL's traces, not instead of them.")] = False,
     skip_invalid: SkipInvalid = False,
     keep_secrets: KeepSecrets = False,
+    strong: Annotated[
+        Strong, typer.Option("--strong", help="The expensive model: your agent as it is recorded, or one trained here.")
+    ] = Strong.RECORDED,
 ) -> None:
-    """Point params.yaml at your traces; its comments stay. Then `dvc repro` runs the whole pipeline on them."""
+    """Point params.yaml at your traces; its comments stay. Then `dvc repro` runs the whole pipeline on them.
+
+    The expensive model is your agent as the traces record it: right by definition, and paid for at the prices that
+    cost.prices names. A proposal is right if it is the same call, arguments included.
+    """
     place = locate(traces)
     if not PARAMS.is_file():
         raise UserError(f"{PARAMS}: no such file; run this in the repository's root")
-    load_config(Path("."))
+    config = load_config(Path("."))
     if types is None:
         types = Path("configs/action_types") / f"{Path(place.path).name.split('.')[0] or 'own'}.yaml"
         if not types.exists():
@@ -217,20 +294,29 @@ def use(
             print(f"wrote {types}: a draft of which tool is which action type; check every line")
     load_type_map(types)
     values = {
-        "bfcl": mix,
-        "own": True,
-        "path": place.path,
-        "files": list(place.files),
-        "types": str(types),
-        "invalid": "skip" if skip_invalid else "stop",
-        "secrets": "keep" if keep_secrets else "redact",
+        "sources.bfcl": mix,
+        "sources.own": True,
+        "sources.path": place.path,
+        "sources.files": list(place.files),
+        "sources.types": str(types),
+        "sources.invalid": "skip" if skip_invalid else "stop",
+        "sources.secrets": "keep" if keep_secrets else "redact",
     }
+    if strong is Strong.RECORDED:
+        values |= {"recipe": "recorded", "acceptance.level": "call", "cost.model": "money"}
+    elif is_recorded(config.recipe):
+        values |= {"recipe": "v3"}
     edit_params(values)
     print(f"{PARAMS}: sources now are {'BFCL and ' if mix else ''}{place.path} with {types}. Next: dvc repro")
+    if strong is Strong.RECORDED:
+        print(
+            "The expensive model is your agent as recorded. Put what its tokens cost, and the cheap model's, into a "
+            f"copy of configs/prices/{config.cost.prices}.yaml, and name that in {PARAMS}: cost.prices"
+        )
 
 
 def edit_params(values: dict[str, Any]) -> None:
-    """Set keys of `sources` in params.yaml; comments and everything else stay as they are."""
+    """Set keys of params.yaml, a dot between a section and its key; comments and everything else stay as they are."""
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedSeq
 
@@ -242,7 +328,11 @@ def edit_params(values: dict[str, Any]) -> None:
         if isinstance(value, list):
             value = CommentedSeq(value)
             value.fa.set_flow_style()
-        content["sources"][name] = value
+        *sections, key = name.split(".")
+        place = content
+        for section in sections:
+            place = place[section]
+        place[key] = value
     written = io.BytesIO()
     yaml.dump(content, written)
     write_text(PARAMS, written.getvalue().decode())
@@ -256,7 +346,7 @@ def _draft(place: Place, mapping: TypeMap, skip_invalid: bool) -> str:
     for found in _read(place, Reader(mapping, keep_secrets=False)):
         if isinstance(found, Reject):
             invalid += 1
-            print(found.lines()[0], file=sys.stderr)
+            _print_first(found)
         elif isinstance(found, Conversation):
             for tool in found.episode.tools:
                 tools.setdefault(tool.name, tool)
@@ -271,13 +361,21 @@ def _type_map(path: Path | None) -> TypeMap:
     return load_type_map(path) if path else RULES_ALONE
 
 
-def _read(place: Place, reader: Reader) -> Iterator[Read]:
-    """Every conversation of a place, behind a progress bar where somebody looks on."""
+def _print_first(found: Reject) -> None:
+    for line in found.printed()[:1]:
+        print(printable(line), file=sys.stderr)
+
+
+def _read(place: Place, reader: Reader, prepare: Callable[[Conversation], Any] | None = None) -> Iterator[Any]:
+    """Every conversation of a place, or what is made of it, behind a progress bar where somebody looks on."""
     from tqdm import tqdm
 
     total = size(find_files(place))
     with tqdm(desc="read", total=total, unit="B", unit_scale=True, leave=False, disable=None) as progress:
-        yield from reader.read(place, progress.update)
+        if prepare:
+            yield from reader.prepared(place, prepare, progress.update)
+        else:
+            yield from reader.read(place, progress.update)
 
 
 def _renderer(config: Config) -> "Renderer | None":

@@ -237,6 +237,7 @@ class RoleScale(_Strict):
     layers: tuple[int, ...] | None = Field(description="layers kept of the base, in order; null: all")
     learning_rate: float = Field(gt=0)
     epochs: float = Field(gt=0)
+    least_tokens: int = Field(ge=0, description="so many tokens are seen at least: of few traces more epochs")
     train_layers: int | None = Field(ge=1, description="LoRA on the last so many layers only; null: on all")
 
 
@@ -314,15 +315,19 @@ class Recipe(_Strict):
         description="models are asked in the format they were trained in, or trained on `Action:` lines and asked in "
         "natural chat"
     )
-    strong: Literal["fine_tuned", "frozen"] = Field(description="frozen: zero-shot, and asked for verdicts in words")
+    strong: Literal["fine_tuned", "frozen", "recorded"] = Field(
+        description="frozen: zero-shot, and asked for verdicts in words; recorded: the agent that wrote the logs"
+    )
     verifier: VerifierRecipe
     threshold: Literal["calibrated", "fixed"] = Field(description="fixed: at even odds, a reward of 0")
     picks: Picks
 
     @model_validator(mode="after")
     def _starts_from_a_trained_model(self) -> "Recipe":
-        if self.strong == "frozen" and self.verifier.warm_start == "strong":
-            raise ValueError("verifier.warm_start is 'strong', but strong is 'frozen': it has no adapter to start from")
+        if self.strong != "fine_tuned" and self.verifier.warm_start == "strong":
+            raise ValueError(
+                f"verifier.warm_start is 'strong', but strong is {self.strong!r}: it has no adapter to start from"
+            )
         return self
 
 
@@ -363,7 +368,25 @@ def load_config(root: Path) -> Config:
     prices = _validated(_named(root, "prices", params.cost.prices, "cost.prices"), Prices)
     values = {name: getattr(params, name) for name in ("seed", "sources", "lora", "train", "acceptance", "cost")}
     names = {"scale_name": params.scale, "recipe_name": params.recipe}
-    return Config(**values, **names, scale=scale, recipe=recipe, prices=prices)
+    config = Config(**values, **names, scale=scale, recipe=recipe, prices=prices)
+    if recipe.strong == "recorded":
+        _counts_without_the_strong_model(config)
+    return config
+
+
+COUNTED_OF_A_RECORDED_MODEL = ("money", "upstream")
+"""Cost models that know what an action of a model costs which does not run here."""
+
+
+def _counts_without_the_strong_model(config: Config) -> None:
+    where = f"recipe {config.recipe_name}: the strong model is the agent that wrote your logs, and does not run here"
+    if config.cost.model not in COUNTED_OF_A_RECORDED_MODEL:
+        raise UserError(
+            f"params.yaml: cost.model: {config.cost.model!r} cannot be counted ({where}); set cost.model to money and "
+            "put your prices into the file that cost.prices names"
+        )
+    if "C" in config.acceptance.policies:
+        raise UserError(f"params.yaml: acceptance.policies: C lets the strong model judge ({where}); leave C out")
 
 
 def _named(root: Path, kind: str, name: str, field: str) -> Path:

@@ -7,7 +7,7 @@ stages' fingerprints see it.
 """
 
 from specacts.config import Acceptance, Recipe
-from specacts.core.words import Form, JudgeScore, Role
+from specacts.core.words import ROLES, Form, JudgeScore, Role
 
 
 def training_form(recipe: Recipe) -> Form:
@@ -18,6 +18,16 @@ def training_form(recipe: Recipe) -> Form:
 def freezes(recipe: Recipe, role: Role) -> bool:
     """Whether this role's model is used as it comes, without an adapter."""
     return role == "strong" and recipe.strong == "frozen"
+
+
+def is_recorded(recipe: Recipe) -> bool:
+    """Whether the strong model is the agent that wrote the traces: never asked, and its actions are the gold ones."""
+    return recipe.strong == "recorded"
+
+
+def local_roles(recipe: Recipe) -> tuple[Role, ...]:
+    """The roles whose models run here."""
+    return tuple(role for role in ROLES if not (role == "strong" and is_recorded(recipe)))
 
 
 def asking_form(recipe: Recipe, role: Role) -> Form:

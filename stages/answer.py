@@ -10,19 +10,20 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specacts.answering.records import AnswerMetrics, Candidate, metrics
+from specacts.answering.records import Candidate, metrics
 from specacts.config import load_config
 from specacts.core.episodes import Episode, decisions, load_episodes
 from specacts.core.errors import one_line_errors
 from specacts.core.files import published_dir, write_jsonl
 from specacts.core.process import stage
 from specacts.core.results import save_table
-from specacts.core.words import ROLES
+from specacts.recipe import is_recorded, local_roles
 from specacts.traces.split import spread
 
 if TYPE_CHECKING:
     from specacts.answering.ask import Asked, Reading
     from specacts.answering.roles import Asking, Voice
+    from specacts.transcripts.render import Renderer
 
 MODELS, DATA, METRICS = Path("models"), Path("data"), Path("metrics/answer.json")
 SPLITS = ("calibrate", "test")
@@ -42,19 +43,21 @@ def main() -> None:
     most = {"calibrate": scale.answer.calibrate_episodes, "test": scale.answer.test_episodes}
     episodes = {s: spread(load_episodes(DATA / "split" / f"{s}.jsonl"), most[s], config.seed) for s in SPLITS}
     recorded: dict[str, Rows] = {split: {} for split in SPLITS}
+    with_usage: int | None = None
     sizes = {}
-    for role in ROLES:  # cheap first: the others judge its proposals
+    for role in local_roles(config.recipe):  # cheap first: the others judge its proposals
         voice = load_voice(MODELS, role, scale, config.recipe)
         sizes[role] = model_size(voice.model)
         for split in SPLITS:
             ask_all(voice, episodes[split], recorded[split], how, config.seed, f"answer {split}: {role}")
+        if role == "cheap" and is_recorded(config.recipe):
+            with_usage = sum(take_down(voice.renderer, episodes[split], recorded[split]) for split in SPLITS)
         del voice
     with published_dir(DATA / "answers") as out:
         for split in SPLITS:
             write_jsonl(out / f"{split}.jsonl", recorded[split].values())
         save_table(out / "models.json", sizes)
-    found: AnswerMetrics = metrics(recorded, time.perf_counter() - started)
-    found.save(METRICS)
+    metrics(recorded, time.perf_counter() - started, with_usage).save(METRICS)
 
 
 def ask_all(voice: "Voice", episodes: list[Episode], rows: Rows, how: "Asking", seed: int, doing: str) -> None:
@@ -76,6 +79,23 @@ def ask_all(voice: "Voice", episodes: list[Episode], rows: Rows, how: "Asking", 
                 row["window"][role], row["context"][role] = a.window_number, a.point.start
                 row["seconds_per_token"][role] = seconds
             progress.update(len(asked))
+
+
+def take_down(renderer: "Renderer", episodes: list[Episode], rows: Rows) -> int:
+    """Add the recorded actions of the agent that wrote the traces, as the strong model's answers.
+
+    Returns of how many of them the traces say what they took.
+    """
+    from specacts.answering.recorded import as_answer, count
+
+    with_usage = 0
+    for episode in episodes:
+        for due, counted in zip(decisions(episode), count(renderer, episode), strict=True):
+            row = rows[episode.id, due.index]
+            row |= {"strong": dumped([as_answer(due.gold, counted)])[0], "strong_verdict": []}
+            row["window"]["strong"], row["context"]["strong"] = 0, counted.context
+            with_usage += counted.recorded
+    return with_usage
 
 
 def facts(asked: "Asked") -> dict[str, Any]:

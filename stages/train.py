@@ -1,7 +1,7 @@
 """Train a proposer's LoRA adapter on the train split.
 
     python -m stages.train cheap
-    python -m stages.train strong       # with recipe key strong: frozen, nothing is trained, and that is recorded
+    python -m stages.train strong       # with recipe key strong: frozen or recorded: nothing is trained
 
 Writes `models/<role>/` (a safetensors adapter) and `metrics/train/<role>.json` with the loss curve in
 `<role>_loss.csv` beside it. Of a frozen model there is no adapter, counts are zero and the curve is empty. Ctrl-C and
@@ -17,7 +17,7 @@ from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import published_dir, write_text
 from specacts.core.process import SCRATCH, stage
 from specacts.core.words import Role
-from specacts.recipe import freezes, training_form
+from specacts.recipe import freezes, local_roles, training_form
 from specacts.training.results import FROZEN, TrainMetrics, VerdictCounts
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 MODELS, DATA, METRICS = Path("models"), Path("data"), Path("metrics/train")
 PROPOSERS: tuple[Role, ...] = ("cheap", "strong")
 NO_ADAPTER = "The recipe uses this model as it comes, zero-shot and in its own chat template: there is no adapter.\n"
+
+RECORDED = "The strong model is the agent that wrote the traces: nothing is trained in its place.\n"
 
 
 class Lesson(NamedTuple):
@@ -40,14 +42,22 @@ class Lesson(NamedTuple):
 
 def main(role: Role) -> None:
     config = load_config(Path("."))
-    if freezes(config.recipe, role):
+    why = untrained(config, role)
+    if why:
         with published_dir(MODELS / role) as folder:  # whatever adapter stood there is none of this recipe's
-            write_text(folder / "frozen.txt", NO_ADAPTER)
+            write_text(folder / f"{config.recipe.strong}.txt", why)
         record(role, FROZEN, [])
         return
     lesson = proposer_lesson(config, renderer_of(role, config))
     result = fit(role, config, lesson.rows)
     record(role, measured(lesson, result), result.losses)
+
+
+def untrained(config: Config, role: Role) -> str:
+    """Why a role has no adapter, in a sentence for its folder; empty if it is to be trained."""
+    if role not in local_roles(config.recipe):
+        return RECORDED
+    return NO_ADAPTER if freezes(config.recipe, role) else ""
 
 
 def proposer_lesson(config: Config, renderer: "Renderer") -> Lesson:
@@ -83,6 +93,7 @@ def fit(role: Role, config: Config, rows: "list[Row]", warm_start: Path | None =
         dtype=config.scale.dtype,
         gradient_checkpointing=config.scale.gradient_checkpointing,
         train_layers=scale.train_layers,
+        least_tokens=scale.least_tokens,
     )
     return train(MODELS / "base" / role, rows, MODELS / role, SCRATCH / "train" / role, settings, warm_start)
 

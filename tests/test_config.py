@@ -14,9 +14,8 @@ from specacts import config as schema
 from specacts.config import load_config
 from specacts.core.errors import UserError
 from specacts.core.words import ROLES
-from specacts.recipe import asking_form, freezes, judge_score, shows_confidence, training_form
 
-SCALES, RECIPES = ("smoke", "cpu", "qwen3"), ("v2", "v3")
+SCALES, RECIPES = ("smoke", "cpu", "qwen3"), ("v2", "v3", "recorded")
 SCALE, RECIPE = Path("configs/scale/cpu.yaml"), Path("configs/recipe/v3.yaml")
 PARAMS, PRICES = Path("params.yaml"), Path("configs/prices/example.yaml")
 
@@ -66,7 +65,7 @@ def test_without_any_source_there_is_nothing_to_do(root, edit):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_shipped_scale_goes_with_every_shipped_recipe(root, edit, scale, recipe):
     shutil.copytree(ROOT / "configs", root / "configs", dirs_exist_ok=True)
-    edit(PARAMS, {"scale": scale, "recipe": recipe})
+    edit(PARAMS, {"scale": scale, "recipe": recipe, "cost.model": "money"})
     config = load_config(root)
     assert (config.scale_name, config.recipe_name) == (scale, recipe)
 
@@ -155,7 +154,7 @@ def test_yaml_reads_1e_4_as_text_and_it_is_a_number_all_the_same(root, edit):
     assert load_config(root).scale.strong.learning_rate == 1e-4
 
 
-@pytest.mark.parametrize(("kind", "known"), [("scale", ["cpu", "smoke"]), ("recipe", ["v2", "v3"])])
+@pytest.mark.parametrize(("kind", "known"), [("scale", ["cpu", "smoke"]), ("recipe", ["recorded", "v2", "v3"])])
 def test_an_unknown_name_is_refused_with_the_known_ones(root, edit, kind, known):
     edit(PARAMS, {kind: "qwen4"})
     assert message(root) == f"params.yaml: {kind}: 'qwen4' has no file configs/{kind}/qwen4.yaml; known: {known}"
@@ -224,40 +223,23 @@ def test_a_verifier_cannot_start_from_a_frozen_model(root, edit):
     assert f"{root / RECIPE}: (top level): " in message(root) and "no adapter to start from" in message(root)
 
 
-def recipe(root: Path, edit: Edit, **changes: Any):
-    edit(RECIPE, {key.replace("__", "."): value for key, value in changes.items()})
-    return load_config(root).recipe
+def test_a_verifier_cannot_start_from_a_model_that_only_its_answers_are_known_of(root, edit):
+    edit(RECIPE, {"strong": "recorded", "verifier.warm_start": "strong"})
+    assert "strong is 'recorded': it has no adapter to start from" in message(root)
 
 
-def test_v3_trains_and_asks_everyone_in_one_form(root, edit):
-    found = recipe(root, edit)
-    assert {training_form(found), *(asking_form(found, role) for role in ROLES)} == {"words"}
-    assert not any(freezes(found, role) for role in ROLES)
+@pytest.mark.parametrize("model", ["flops", "flops_no_cache", "seconds"])
+def test_what_a_recorded_model_costs_is_counted_in_money_and_nothing_that_needs_the_model(root, edit, model):
+    edit(PARAMS, {"recipe": "recorded", "cost.model": model})
+    said = message(root)
+    assert f"params.yaml: cost.model: '{model}' cannot be counted" in said and "set cost.model to money" in said
+    edit(PARAMS, {"cost.model": "money"})
+    assert load_config(root).recipe.strong == "recorded"
 
 
-def test_a_mismatched_format_trains_on_lines_and_asks_in_natural_chat(root, edit):
-    found = recipe(root, edit, format="mismatched")
-    assert training_form(found) == "lines" and {asking_form(found, role) for role in ROLES} == {"natural"}
-
-
-def test_a_frozen_strong_model_alone_is_asked_in_natural_chat(root, edit):
-    found = recipe(root, edit, strong="frozen")
-    assert [asking_form(found, role) for role in ROLES] == ["words", "words", "natural"]
-    assert [freezes(found, role) for role in ROLES] == [False, False, True]
-
-
-@pytest.mark.parametrize("change", [{"verifier__negatives": "synthetic"}, {"verifier__objective": "reward"}])
-def test_confidence_is_shown_only_where_there_is_a_proposer_and_a_question(root, edit, change):
-    assert shows_confidence(recipe(root, edit))
-    assert not shows_confidence(recipe(root, edit, **change))
-
-
-def test_a_reward_model_is_gone_by_its_reward_whatever_params_say(root, edit):
-    before = load_config(root)
-    assert judge_score(before.recipe, before.acceptance) == "likelihood"
-    edit(RECIPE, {"verifier.objective": "reward"})
-    after = load_config(root)
-    assert judge_score(after.recipe, after.acceptance) == "reward"
+def test_a_recorded_model_judges_nothing_so_no_promise_can_be_made_for_c(root, edit):
+    edit(PARAMS, {"recipe": "recorded", "cost.model": "money", "acceptance.policies": ["C", "D"]})
+    assert "params.yaml: acceptance.policies: C lets the strong model judge" in message(root)
 
 
 def test_shares_that_do_not_sum_to_one_are_refused(root, edit):

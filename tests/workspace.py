@@ -26,8 +26,6 @@ class Workspace:
         nobody = {"HOME": str(home), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
         tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = os.environ | quiet | nobody | {"PATH": tools}
-        if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side would fight for the cores
-            self.environment |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
         if self.path.exists():
             return
         home.mkdir(parents=True)

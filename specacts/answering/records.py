@@ -62,10 +62,11 @@ class Answers(_Strict):
     cheap: candidates, the greedy one first. picks: those of them, by number, that policy E chooses among. Verdicts on
     each, in the same order: verifier, its answer to the question ACCEPT or REJECT, or its reward; verifier_likelihood,
     how likely it finds the candidate (of a reward model there is none); strong_verdict, how likely the strong model
-    finds it, or where that is frozen its answer to the question.
+    finds it, or where that is frozen its answer to the question. A strong model that is recorded, and not asked, gives
+    no verdicts, and its action is the gold one.
     window, context: by role, as each reads transcripts of its own form: the number of the window the decision is in,
     and the tokens before it there; a model that answered earlier in the same window has part of them cached.
-    seconds_per_token: what reading one context token took each model.
+    seconds_per_token: what reading one context token took each model that runs here.
     """
 
     episode: str
@@ -87,12 +88,13 @@ class Answers(_Strict):
     def _complete(self) -> "Answers":
         for field in ("verifier", "verifier_likelihood", "strong_verdict"):
             count = len(getattr(self, field))
-            if count != len(self.cheap) and not (field == "verifier_likelihood" and count == 0):
+            if count != len(self.cheap) and not (field != "verifier" and count == 0):
                 raise ValueError(f"{field} holds {count} verdicts on {len(self.cheap)} candidates")
         if not all(0 <= n < len(self.cheap) for n in self.picks):
             raise ValueError(f"picks names candidates that are not there: {list(self.picks)}")
-        for field in ("window", "context", "seconds_per_token"):
-            missing = sorted(set(ROLES) - set(getattr(self, field)))
+        asked = set(ROLES) if self.strong_verdict else set(ROLES) - {"strong"}
+        for field, roles in (("window", set(ROLES)), ("context", set(ROLES)), ("seconds_per_token", asked)):
+            missing = sorted(roles - set(getattr(self, field)))
             if missing:
                 raise ValueError(f"{field} lacks {', '.join(missing)}")
         return self
@@ -131,7 +133,11 @@ class Generated(Result):
 
 
 class AnswerMetrics(Result):
-    """`metrics/answer.json`: counts and speed of the recording; decisions by split, context tokens by role."""
+    """`metrics/answer.json`: counts and speed of the recording; decisions by split, context tokens by role.
+
+    with_usage: of a recorded strong model, the decisions of which the traces say what they took; the others' tokens are
+    an estimate.
+    """
 
     decisions: dict[str, int]
     seconds: float
@@ -139,9 +145,12 @@ class AnswerMetrics(Result):
     context_tokens: dict[Role, int]
     generated_tokens: Generated
     judged_tokens: Judged
+    with_usage: int | None = None
 
 
-def metrics(recorded: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]], seconds: float) -> AnswerMetrics:
+def metrics(
+    recorded: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]], seconds: float, with_usage: int | None = None
+) -> AnswerMetrics:
     """What was recorded, rows as they are written, by split and by episode and decision."""
     everything = [row for rows in recorded.values() for row in rows.values()]
 
@@ -158,4 +167,5 @@ def metrics(recorded: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]],
             strong=sum(row["strong"]["tokens"] for row in everything),
         ),
         judged_tokens=Judged(verifier=judged("verifier"), strong=judged("strong_verdict")),
+        with_usage=with_usage,
     )

@@ -8,12 +8,12 @@ before it. They are stored as JSON lines, one episode a line:
     for decision in decisions(episodes[0]): ...
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
 from specacts.core.files import read_models, write_jsonl
 from specacts.core.words import SPEAKING, ActionType, Level
@@ -59,17 +59,38 @@ class User(_Strict):
     new_tools: tuple[str, ...] = ()
 
 
+class Usage(_Strict):
+    """Tokens of the model call that decided an action, as its provider counted them.
+
+    prompt: read, `cached` of them from the provider's cache. completion: written.
+    """
+
+    prompt: int = Field(ge=0)
+    cached: int = Field(ge=0)
+    completion: int = Field(ge=0)
+
+    def shared(self, actions: int) -> "Usage":
+        """The part of one of several actions that the call decided in one go: each read the prompt."""
+        return self.model_copy(update={"completion": -(-self.completion // actions)})
+
+
 class Act(_Strict):
     """An action that was taken.
 
     supervised: whether models learn it and are asked for it. What is not (a call that failed and was then put right) is
-    context alone. parallel: decided in one go with the action before it, whose result was not known.
+    context alone. parallel: decided in one go with the action before it, whose result was not known. usage: what the
+    call that decided it took, where the traces say.
     """
 
     role: Literal["action"] = "action"
     action: Action
     supervised: bool = True
     parallel: bool = False
+    usage: Usage | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_known(self, dump: Callable[["Act"], dict[str, Any]]) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if name != "usage" or value is not None}
 
 
 class Observation(_Strict):

@@ -8,6 +8,7 @@ interval is a 95 % bootstrap that resamples groups; all come from the same resam
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import isnan
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -46,13 +47,14 @@ from specacts.evaluation.results import (
     WithTools,
 )
 from specacts.evaluation.stats import estimate, mean, ratio
-from specacts.policies.cases import Case, Side
+from specacts.policies.cases import Case, Side, compared, judging
 from specacts.policies.choose import correct, right_sides
 from specacts.policies.cost import (
     COST_MODELS,
     Charge,
     Tariff,
     charges,
+    counted,
     expected_charges,
     sweep,
     total,
@@ -60,7 +62,7 @@ from specacts.policies.cost import (
 )
 from specacts.policies.decide import NEVER, Outcome, Threshold, act
 from specacts.policies.probability import Calibration
-from specacts.policies.table import BASELINES, JUDGING, POLICIES, coin_of
+from specacts.policies.table import BASELINES, POLICIES, coin_of
 
 AnyLevel = Level | Literal["effect"]
 LEVELS: tuple[AnyLevel, ...] = (*TEXT_LEVELS, "effect")
@@ -100,13 +102,14 @@ def run(
     """
     judged = Judged.of(cases, same)
     tracks = {}
-    for name in POLICIES:
-        proposed = judged.right([case.sides[name].accept for case in cases], level) if name in JUDGING else None
+    judges = judging(cases)
+    for name in compared(cases):
+        proposed = judged.right([case.sides[name].accept for case in cases], level) if name in judges else None
         tracks[name] = track(judged, [act(name, case, thresholds.get(name)) for case in cases], tariff, proposed)
     tracks["majority"] = constant(cases, {t: float(t == majority) for t in ACTION_TYPES})
     tracks["random"] = constant(cases, {t: 1 / len(ACTION_TYPES) for t in ACTION_TYPES})
-    sides = {name: [case.sides[name] for case in cases] for name in JUDGING}
-    for name in JUDGING:
+    sides = {name: [case.sides[name] for case in cases] for name in judges}
+    for name in judges:
         tracks[coin_of(name)] = random_accept(judged, sides[name], kept_share(tracks[name]), level, tariff)
     tracks["oracle"] = oracle(judged, sides["D"], level, tariff)
     picks = [pick_right(case.row, side, level) for case, side in zip(cases, sides["E"], strict=True)]
@@ -248,11 +251,12 @@ def evaluate(
     scores of greedy proposals.
     """
     level, strong, judged = settings.level, tracks["A"], Judged.of(cases, same)
+    letters = compared(cases)
     return Evaluation(
         decisions=len(cases),
         groups=len({case.row.group for case in cases}),
         level=level,
-        policies={name: summary(tracks[name], strong, weights) for name in POLICIES},
+        policies={name: summary(tracks[name], strong, weights) for name in letters},
         paired=paired(tracks, weights),
         frontier=frontier(cases, tracks, tariff, settings, weights),
         guaranteed={
@@ -261,11 +265,11 @@ def evaluate(
         },
         verifier=verifier_quality(judged.rows, level, settings.judge, weights),
         scores=score_quality(cases, calibrations, level, weights),
-        baselines={name: summary(tracks[name], strong, weights) for name in BASELINES},
-        latency=latency(judged, tracks, tariff, weights),
-        cost_per_decision={name: per_decision(tracks[name]) for name in POLICIES},
-        cost_per_episode={name: per_episode(judged.rows, tracks[name]) for name in POLICIES},
-        upstream_without_fallback={name: float(asked(tracks[name].unpaid).mean()) for name in JUDGING},
+        baselines={name: summary(tracks[name], strong, weights) for name in BASELINES if name in tracks},
+        latency=latency(judged, tracks, tariff, weights) if "seconds" in counted(strong.charges) else None,
+        cost_per_decision={name: per_decision(tracks[name]) for name in letters},
+        cost_per_episode={name: per_episode(judged.rows, tracks[name]) for name in letters},
+        upstream_without_fallback={name: float(asked(tracks[name].unpaid).mean()) for name in judging(cases)},
     )
 
 
@@ -299,7 +303,7 @@ def promise(track: Track, strong: Track, level: Level, weights: np.ndarray) -> K
 
 def relative_costs(track: Track, strong: Track, weights: np.ndarray) -> dict[str, Estimate]:
     """`relative_cost` by every cost model."""
-    return {model: relative_cost(track, strong, model, weights) for model in COST_MODELS}
+    return {model: relative_cost(track, strong, model, weights) for model in counted(strong.charges)}
 
 
 def relative_cost(track: Track, strong: Track, model: str, weights: np.ndarray) -> Estimate:
@@ -325,7 +329,8 @@ def per_episode(rows: Sequence[Answers], track: Track) -> MeanCharge:
 def _mean_charge(track: Track, count: int) -> MeanCharge:
     means = {name: value / count for name, value in total(track.charges)._asdict().items()}
     means["money"] *= 1e6  # metrics are rounded to four digits
-    return MeanCharge(**{name: round(value) if "flops" in name else value for name, value in means.items()})
+    known = {name: value for name, value in means.items() if not isnan(value)}
+    return MeanCharge(**{name: round(value) if "flops" in name else value for name, value in known.items()})
 
 
 def frontier(
@@ -333,10 +338,11 @@ def frontier(
 ) -> Frontier:
     """Which policies are dominated, how each stands to a coin, and what share of the possible it wins."""
     level, model, rows = settings.level, settings.cost_model, [case.row for case in cases]
+    letters, judges = compared(cases), judging(cases)
     every = np.vstack([np.ones(len(cases)), weights])
-    accuracy = np.stack([every @ tracks[name].right[level] / every.sum(axis=1) for name in POLICIES], axis=1)
-    costs = {name: spent(tracks[name], model) for name in POLICIES}
-    cost = np.stack([every @ costs[name] / (every @ costs["A"]) for name in POLICIES], axis=1)
+    accuracy = np.stack([every @ tracks[name].right[level] / every.sum(axis=1) for name in letters], axis=1)
+    costs = {name: spent(tracks[name], model) for name in letters}
+    cost = np.stack([every @ costs[name] / (every @ costs["A"]) for name in letters], axis=1)
     free = undominated(cost, accuracy)
     a, b, low = accuracy[:, 0], accuracy[:, 1], cost[:, 1]
     strong, cheap = tracks["A"].right[level], tracks["B"].right[level]
@@ -351,20 +357,20 @@ def frontier(
     perfect = perfect_router(cases, cheap, strong, costs["A"] - costs["B"], tariff, model)
     coin, best = coin_area(ends, sampled), area(perfect, ends, sampled)
     found = {}
-    for n, name in enumerate(POLICIES):
-        judging: dict[str, Estimate] = {}
-        if name in JUDGING:
+    for n, name in enumerate(letters):
+        own: dict[str, Estimate] = {}
+        if name in judges:
             areas = area(curve(cases, name, *right_sides(cases, name, level), tariff, model), ends, sampled)
             gain = tracks[name].right[level] - tracks[coin_of(name)].right[level]
-            judging["minus_coin"] = mean(gain, weights)
-            judging["area"] = estimate(float(areas[0]), areas[1:])
-            judging["headroom"] = shares(areas, coin, best).otherwise(0.0)
+            own["minus_coin"] = mean(gain, weights)
+            own["area"] = estimate(float(areas[0]), areas[1:])
+            own["headroom"] = shares(areas, coin, best).otherwise(0.0)
         line = above_line(accuracy[:, n], cost[:, n], a, b, low)
         found[name] = Standing(
             above_line=estimate(float(line[0]), line[1:]),
             undominated=int(free[0, n]),
             undominated_share=float(free[1:, n].mean()),
-            **judging,
+            **own,
         )
     stairs = staircase(cost, accuracy, low)
     return Frontier(
@@ -414,7 +420,7 @@ def paired(tracks: Mapping[str, Track], weights: np.ndarray) -> dict[str, Accura
     found = {}
     for other in ("A", "B"):
         for name in POLICIES:
-            if name != other:
+            if name != other and name in tracks:
                 both = tracks[name].right, tracks[other].right
                 gain = {level: both[0][level] - both[1][level] for level in LEVELS}
                 found[f"{name}_minus_{other}"] = Accuracies(**accuracies(gain, weights))
@@ -445,12 +451,13 @@ Cells = tuple[str | float | None, ...]
 
 def outcomes(cases: list[Case], tracks: Mapping[str, Track]) -> Iterator[Cells]:
     """Rows of `OUTCOME`: whether each policy was right at each decision, and what it was charged there."""
-    for name in POLICIES:
+    for name in compared(cases):
         track = tracks[name]
         for n, case in enumerate(cases):
             right = (int(track.right[level][n]) for level in LEVELS)
             place = (case.row.episode, case.row.decision, case.row.group)
-            yield (*place, name, *right, *track.charges[n][: len(COST_MODELS)])
+            charged = (None if isnan(value) else value for value in track.charges[n][: len(COST_MODELS)])
+            yield (*place, name, *right, *charged)
 
 
 def frontier_points(
@@ -467,7 +474,7 @@ def frontier_points(
         for name, kind, entry in shown
     ]
     strong = getattr(total(tracks["A"].charges), settings.cost_model)
-    for name in JUDGING:
+    for name in judging(cases):
         accept, reject = right_sides(cases, name, settings.level)
         for point in thinned(sweep(cases, name, tariff), SWEEP_POINTS):
             accuracy = float(np.where(point.accepted, accept, reject).mean())
@@ -496,7 +503,7 @@ def accept_rates(cases: list[Case], tracks: Mapping[str, Track], weights: np.nda
     precision: of what it let through, the share that was right at the acceptance level; None where it let nothing.
     """
     result: list[Cells] = []
-    for name in JUDGING:
+    for name in judging(cases):
         taken, proposed_right = asked(tracks[name].kept), asked(tracks[name].proposed_right)
         for action_type in ACTION_TYPES:
             due = np.array([case.row.gold.type == action_type for case in cases], dtype=float)

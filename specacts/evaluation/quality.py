@@ -51,8 +51,9 @@ def verifier_quality(rows: list[Answers], level: Level, judge: JudgeScore, weigh
         "verdict_auroc": [row.verifier[0].score for row in rows],
         "confidence_auroc": confidence,
         "logprob_auroc": [np.exp(candidate.logprob / candidate.tokens) for candidate in greedy],
-        "strong_auroc": [row.strong_verdict[0].score for row in rows],
     }
+    if all(row.strong_verdict for row in rows):  # a recorded strong model judges nothing
+        scores["strong_auroc"] = [row.strong_verdict[0].score for row in rows]
     return VerifierQuality(
         **{name: auroc(values, right, weights).otherwise(0.5) for name, values in scores.items()},
         auroc_minus_confidence=auroc_difference(used, confidence, right, weights).otherwise(0.0),

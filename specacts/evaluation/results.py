@@ -81,7 +81,7 @@ class VerifierQuality(Result):
     verdict_auroc: Estimate
     confidence_auroc: Estimate
     logprob_auroc: Estimate
-    strong_auroc: Estimate
+    strong_auroc: Estimate | None = None
     auroc_minus_confidence: Estimate
     base_rate: Estimate
 
@@ -129,16 +129,16 @@ class Latency(Result):
 
 
 class MeanCharge(Result):
-    """A mean `cost.Charge`: FLOPs in whole numbers, money in millionths."""
+    """A mean `cost.Charge`: FLOPs in whole numbers, money in millionths. None: not known of a recorded model."""
 
-    flops: int
-    flops_no_cache: int
-    seconds: float
+    flops: int | None = None
+    flops_no_cache: int | None = None
+    seconds: float | None = None
     money: float
     upstream: float
-    new_flops: int
-    cached_flops: int
-    generated_flops: int
+    new_flops: int | None = None
+    cached_flops: int | None = None
+    generated_flops: int | None = None
     new_tokens: float
     cached_tokens: float
     generated_tokens: float
@@ -161,7 +161,7 @@ class Evaluation(Result):
     verifier: VerifierQuality
     scores: dict[str, ScoreQuality]
     baselines: dict[str, Summary]
-    latency: Latency
+    latency: Latency | None = None
     cost_per_decision: dict[str, MeanCharge]
     cost_per_episode: dict[str, MeanCharge]
     upstream_without_fallback: dict[str, float]

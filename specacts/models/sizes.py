@@ -8,6 +8,7 @@
 
 from pathlib import Path
 
+from specacts.core.files import read_json
 from specacts.core.results import Result, load_table
 from specacts.core.words import ROLES, Role
 
@@ -22,6 +23,6 @@ class ModelSize(Result):
 
 
 def load_sizes(path: Path) -> dict[Role, ModelSize]:
-    """By role; every role has to be there."""
-    found = load_table(path, ModelSize, ROLES)
-    return {role: found[role] for role in ROLES}
+    """By role, of the models that run here: the cheap one, the verifier, and the strong one unless it is recorded."""
+    names = tuple(role for role in ROLES if role != "strong" or "strong" in read_json(path))
+    return load_table(path, ModelSize, names)

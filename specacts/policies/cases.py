@@ -21,7 +21,7 @@ from specacts.core.files import read_jsonl
 from specacts.core.words import JudgeScore, Level
 from specacts.policies.combine import Signals
 from specacts.policies.decide import Outcome, accepting, rejecting, score
-from specacts.policies.table import JUDGING
+from specacts.policies.table import JUDGING, POLICIES, SCORED
 
 
 class Side(NamedTuple):
@@ -62,8 +62,28 @@ class Case:
 
     @cached_property
     def sides(self) -> dict[str, Side]:
-        """By judging policy."""
-        return {name: Side(score(name, self), accepting(name, self), rejecting(name, self)) for name in JUDGING}
+        """By judging policy; without those whose judge gave no verdicts, as a recorded strong model gives none."""
+        return {name: Side(score(name, self), accepting(name, self), rejecting(name, self)) for name in self.judging}
+
+    @property
+    def judging(self) -> tuple[str, ...]:
+        """The judging policies that can be replayed."""
+        return JUDGING if self.strong_verdict else tuple(n for n in JUDGING if POLICIES[n].judge != "strong")
+
+
+def judging(cases: Sequence[Case]) -> tuple[str, ...]:
+    """The judging policies that can be replayed on all of these cases."""
+    return tuple(name for name in JUDGING if all(name in case.judging for case in cases))
+
+
+def scored(cases: Sequence[Case]) -> tuple[str, ...]:
+    """Those of them that score the greedy proposal."""
+    return tuple(name for name in judging(cases) if name in SCORED)
+
+
+def compared(cases: Sequence[Case]) -> tuple[str, ...]:
+    """All policies that can be."""
+    return tuple(name for name in POLICIES if name not in JUDGING or name in judging(cases))
 
 
 def make_cases(

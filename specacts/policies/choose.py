@@ -21,7 +21,7 @@ from specacts.core.episodes import agrees
 from specacts.core.errors import UserError
 from specacts.core.files import rounded
 from specacts.core.words import ACTION_TYPES, ActionType, Level
-from specacts.policies.cases import Case, greedy_right
+from specacts.policies.cases import Case, greedy_right, judging
 from specacts.policies.cost import Charge, Swept, Tariff, charges, sweep, total
 from specacts.policies.decide import ALWAYS, NEVER, Outcome, Threshold, act
 from specacts.policies.guarantee import Evidence, certified, certified_by_kind, evidence_of, groups_needed, repeated
@@ -59,7 +59,7 @@ def calibrate(
 ) -> dict[str, Fitted]:
     """The threshold of every judging policy: the best one, or the one that is fixed. model: what the budget counts."""
     fitted = {}
-    for name in JUDGING:
+    for name in judging(cases):
         swept = [at(cases, name, fixed[name], tariff)] if fixed and name in fixed else sweep(cases, name, tariff)
         fitted[name] = best(_fits(cases, name, swept, tariff, acceptance, model))
     return fitted

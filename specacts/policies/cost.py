@@ -20,7 +20,7 @@ than it was proposed (recipe v2).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import fsum
+from math import fsum, isnan, nan
 from typing import NamedTuple, Protocol
 
 from specacts.config import Prices, UpstreamCost
@@ -30,6 +30,8 @@ from specacts.policies.cases import Case, Side
 from specacts.policies.decide import ALWAYS, NEVER, TIE, Call, Outcome
 
 COST_MODELS = ("flops", "flops_no_cache", "seconds", "money", "upstream")
+UNKNOWN = (nan, nan, nan)
+"""FLOPs of a model that does not run here."""
 PARTS = ("new", "cached", "generated")
 """What tokens are to a call: read for the first time (context and what is judged), read before, or its own."""
 MARGIN = 5 * TIE
@@ -149,15 +151,15 @@ def itemized(row: Place, outcome: Outcome, cached: Cached, tariff: Tariff) -> tu
 
 def _charge(row: Place, call: Call, new: int, tariff: Tariff) -> Charge:
     context, own = row.context[call.role], sum(call.branches)
-    size, rate = tariff.sizes[call.role], getattr(tariff.prices, call.role)
-    parts = flops(size, context - new, new, call)
+    size, rate = tariff.sizes.get(call.role), getattr(tariff.prices, call.role)
+    parts = flops(size, context - new, new, call) if size else UNKNOWN
     made = own if call.answers else 0  # what is judged is read, not generated
     tokens = (new + own - made, context - new, made)
     rates = (rate.input, rate.cached_input, rate.output)
     return Charge(
         flops=fsum(parts),
-        flops_no_cache=fsum(flops(size, 0, context, call)),
-        seconds=new * row.seconds_per_token[call.role] + call.seconds,
+        flops_no_cache=fsum(flops(size, 0, context, call) if size else UNKNOWN),
+        seconds=new * row.seconds_per_token.get(call.role, nan) + call.seconds,
         money=fsum(count * each for count, each in zip(tokens, rates, strict=True)) / 1e6,
         upstream=price(call, tariff.upstream),
         **dict(zip((f"{part}_flops" for part in PARTS), parts, strict=True)),
@@ -191,6 +193,12 @@ def flops(size: ModelSize, cached: int, new: int, call: Call) -> tuple[float, fl
 def _triangle(tokens: int) -> int:
     """Pairs within a causal sequence: each token attends to itself and all before it."""
     return tokens * (tokens + 1) // 2
+
+
+def counted(charged: Sequence[Charge]) -> tuple[str, ...]:
+    """The cost models that say something of every charge: of a strong model that does not run here, the last two."""
+    whole = total(charged)
+    return tuple(model for model in COST_MODELS if not isnan(getattr(whole, model)))
 
 
 def total(charged: Iterable[Charge]) -> Charge:

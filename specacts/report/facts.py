@@ -11,6 +11,8 @@ from specacts.live.results import LiveMetrics
 from specacts.models.results import Assets
 from specacts.policies.results import OnCalibrate, Promise, Thresholds
 from specacts.policies.router import RouteMetrics
+from specacts.policies.table import JUDGING
+from specacts.recipe import is_recorded
 from specacts.traces.results import DataMetrics, IngestMetrics
 from specacts.training.results import TrainMetrics
 
@@ -57,3 +59,13 @@ class Facts(NamedTuple):
     max_relative_cost: float
     prices: str
     currency: str
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the strong model is the agent that wrote the traces."""
+        return is_recorded(self.recipe)
+
+    @property
+    def judging(self) -> tuple[str, ...]:
+        """The judging policies that could be replayed."""
+        return tuple(name for name in JUDGING if name in self.evaluation.policies)

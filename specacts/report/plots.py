@@ -21,6 +21,7 @@ from matplotlib.lines import Line2D
 from specacts.core.words import ACTION_TYPES, Role
 from specacts.evaluation.ablation import Ablation
 from specacts.policies.table import BASELINES, POLICIES
+from specacts.report.wording import AGENT
 
 Rows = list[dict[str, str]]
 Keywords = dict[str, Any]
@@ -34,12 +35,12 @@ ROLES: dict[Role, tuple[str, str]] = {
 GREY = "#777777"
 
 
-def legend_name(letter: str) -> str:
-    """A policy in a legend."""
-    return f"{letter}: {POLICIES[letter].label}"
+def legend_name(letter: str, recorded: bool = False) -> str:
+    """A policy in a legend. recorded: A is the agent that wrote the traces."""
+    return f"{letter}: {'your agent' if recorded and letter == 'A' else POLICIES[letter].label}"
 
 
-def frontier(rows: Rows, cost_label: str, level: str, path: Path) -> None:
+def frontier(rows: Rows, cost_label: str, level: str, path: Path, recorded: bool = False) -> None:
     """Accuracy against relative cost: policies and baselines with intervals, threshold sweeps and A to B as lines."""
     figure, axes = _figure(9.5, 5.6)
     handles = []
@@ -57,7 +58,7 @@ def frontier(rows: Rows, cost_label: str, level: str, path: Path) -> None:
         handles += axes.plot(*zip(*ends, strict=True), **coin)
     for row in rows:
         if row["kind"] == "policies":
-            handles.append(_mark(axes, row, POLICIES[row["name"]].colour, "o", 13, legend_name(row["name"])))
+            handles.append(_mark(axes, row, POLICIES[row["name"]].colour, "o", 13, legend_name(row["name"], recorded)))
             where = (float(row["cost"]), float(row["accuracy"]))
             letter: Keywords = {"color": "white", "weight": "bold", "fontsize": 9, "zorder": 4}
             axes.annotate(row["name"], where, ha="center", va="center_baseline", **letter)
@@ -65,9 +66,14 @@ def frontier(rows: Rows, cost_label: str, level: str, path: Path) -> None:
             baseline, size = BASELINES[row["name"]], 10 if row["name"] != "oracle" else 14
             handles.append(_mark(axes, row, GREY, baseline.marker, size, baseline.label))
     axes.axvline(1, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
-    axes.set_xlabel(f"cost relative to always asking the strong model ({cost_label})")
-    axes.set_ylabel(f"{level} accuracy on the test split")
-    axes.set_title("Accuracy and cost with 95 % intervals; lines: every threshold")
+    if recorded:
+        axes.set_xlabel(f"cost relative to your agent's ({cost_label})")
+        axes.set_ylabel(f"share of actions like your agent's (test split, {level})")
+        axes.set_title("Like your agent, and at what cost (95 % intervals); lines: every threshold")
+    else:
+        axes.set_xlabel(f"cost relative to always asking the strong model ({cost_label})")
+        axes.set_ylabel(f"{level} accuracy on the test split")
+        axes.set_title("Accuracy and cost with 95 % intervals; lines: every threshold")
     axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, labelspacing=0.7)
     _save(figure, path)
 
@@ -91,7 +97,7 @@ def _reach(row: dict[str, str], key: str) -> list[list[float]] | None:
     return [[max(0.0, value - low)], [max(0.0, high - value)]]
 
 
-def confusion(tables: dict[str, Rows], path: Path) -> None:
+def confusion(tables: dict[str, Rows], path: Path, recorded: bool = False) -> None:
     """Confusion matrices side by side, by title: rows are what was due, columns what was done, counts in the cells."""
     figure = Figure(figsize=(6.8 * len(tables), 6.2), layout="constrained")
     all_axes = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
@@ -107,9 +113,9 @@ def confusion(tables: dict[str, Rows], path: Path) -> None:
                 axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=10)
         axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor", fontsize=10)
         axes.set_yticks(range(len(ACTION_TYPES)), ACTION_TYPES, fontsize=10)
-        axes.set_xlabel("what the policy did")
+        axes.set_xlabel("what the cheap model did" if recorded else "what the policy did")
         axes.set_title(title)
-    all_axes[0].set_ylabel("what was due")
+    all_axes[0].set_ylabel(AGENT if recorded else "what was due")
     figure.colorbar(image, ax=list(all_axes), label="share of the decisions of this type", fraction=0.04, pad=0.02)
     _save(figure, path)
 
@@ -128,7 +134,7 @@ def training_loss(curves: Mapping[Role, Rows], path: Path) -> None:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("optimiser step")
     axes.set_ylabel("weighted cross-entropy (nats)")
-    axes.set_title("Training loss of the three roles; bold: running mean")
+    axes.set_title(f"Training loss of the {'two' if len(curves) == 2 else 'three'} roles; bold: running mean")
     _save(figure, path)
 
 
@@ -138,7 +144,7 @@ def _running_mean(values: list[float]) -> list[float]:
     return [float(np.mean(values[max(0, n + 1 - width) : n + 1])) for n in range(len(values))]
 
 
-def accept_rate(rows: Rows, path: Path) -> None:
+def accept_rate(rows: Rows, path: Path, recorded: bool = False) -> None:
     """How often each judging policy let the proposal through, by the action type that was due, with intervals."""
     figure, axes = _figure(11, 5)
     counts = {row["action_type"]: row["decisions"] for row in rows}
@@ -158,13 +164,15 @@ def accept_rate(rows: Rows, path: Path) -> None:
     axes.set_xticks(range(len(types)), labels, fontsize=10)
     axes.set_ylim(0, 1.02)
     axes.set_ylabel("share accepted")
-    axes.set_title("Proposals accepted, by the action type that was due (95 % intervals)")
+    due = "by the type of your agent's action" if recorded else "by the action type that was due"
+    axes.set_title(f"Proposals accepted, {due} (95 % intervals)")
     _empty_or_legend(axes, bool(rows), "no decisions", loc="center left", bbox_to_anchor=(1.0, 0.5))
     _save(figure, path)
 
 
-def reliability(rows: Rows, path: Path) -> None:
+def reliability(rows: Rows, path: Path, recorded: bool = False) -> None:
     """Share of right proposals against the mean score, in bins of equal mass: raw scores, and calibrated ones."""
+    right = "like your agent's" if recorded else "right"
     figure, axes = _figure(7.5, 6)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":", zorder=0)
     for name in sorted({row["policy"] for row in rows}):
@@ -178,13 +186,13 @@ def reliability(rows: Rows, path: Path) -> None:
             if kind == "calibrated":
                 axes.errorbar(x, y, yerr=errors, fmt="none", ecolor=colour, elinewidth=1, capsize=2)
     axes.set_xlabel("mean score of the proposals in a bin")
-    axes.set_ylabel("share of them that is right (95 % intervals)")
+    axes.set_ylabel(f"share of them that is {right} (95 % intervals)")
     axes.set_title("Can the scores be read as probabilities?")
     _empty_or_legend(axes, bool(rows), "no decisions", loc="lower right", fontsize=9)
     _save(figure, path)
 
 
-def risk_coverage(rows: Rows, path: Path) -> None:
+def risk_coverage(rows: Rows, path: Path, recorded: bool = False) -> None:
     """Share of wrong proposals among those accepted, best scores first, against how many are accepted."""
     figure, axes = _figure(8.5, 5)
     for name in sorted({row["policy"] for row in rows}):
@@ -195,7 +203,7 @@ def risk_coverage(rows: Rows, path: Path) -> None:
         axes.plot(x, y, color=POLICIES[name].colour, label=legend_name(name))
         axes.fill_between(x, low, high, color=POLICIES[name].colour, alpha=0.12, linewidth=0)
     axes.set_xlabel("share of the cheap model's proposals accepted")
-    axes.set_ylabel("share of those that is wrong")
+    axes.set_ylabel("share of those that differs from your agent's" if recorded else "share of those that is wrong")
     axes.set_title("What accepting more costs (95 % intervals)")
     _empty_or_legend(axes, bool(rows), "no decisions", loc="upper left")
     _save(figure, path)

@@ -1,6 +1,10 @@
 """The report's prose: Markdown templates (Jinja) beside this module, which hold the words; the numbers are given.
 
     render("live", live=facts.live, rows=rows)      # templates/live.md.jinja
+    render("limits", recorded=True, speed=4.0)      # templates/recorded/limits.md.jinja
+
+Where the strong model is the agent that wrote the traces, many sections are told otherwise: an edition of their own
+lies in `templates/recorded/`. The others are given `recorded`, and differ in a few words.
 
 In a template an indented line goes on with the line before it, unless a block begins there: paragraphs are wrapped
 there, and one line in the report. Jinja drops the line break behind a block: one that ends a paragraph is followed by
@@ -16,7 +20,18 @@ from jinja2.ext import Extension
 
 from specacts.report import wording
 
-FILTERS = ("shown", "share", "percent", "percent_to", "points", "interval", "ratio", "listed", "risk_points")
+FILTERS = (
+    "shown",
+    "share",
+    "percent",
+    "percent_to",
+    "points",
+    "interval",
+    "ratio",
+    "listed",
+    "risk_points",
+    "risk_share",
+)
 CONTINUED = re.compile(r"\n +(?!\s|\{%)")
 
 
@@ -44,6 +59,8 @@ def _environment() -> Environment:
 ENVIRONMENT = _environment()
 
 
-def render(name: str, **values: Any) -> str:
-    """The template of this name, filled; without a line break at its end."""
-    return ENVIRONMENT.get_template(f"{name}.md.jinja").render(values).rstrip("\n")
+def render(name: str, recorded: bool = False, **values: Any) -> str:
+    """The template of this name, filled; without a line break at its end. recorded: its edition for that, if any."""
+    editions = [f"recorded/{name}.md.jinja"] if recorded else []
+    template = ENVIRONMENT.select_template([*editions, f"{name}.md.jinja"])
+    return template.render(values, recorded=recorded).rstrip("\n")

@@ -10,10 +10,12 @@ whole page. What to do comes first, then the result table (scripts/show.py print
 from typing import NamedTuple
 
 from specacts.core.results import Estimate
-from specacts.evaluation.results import Evaluation, Summary
+from specacts.evaluation.results import Summary
 from specacts.policies.choose import fixed_thresholds
-from specacts.policies.table import BASELINES, JUDGING, POLICIES
+from specacts.policies.table import BASELINES
+from specacts.report import recorded
 from specacts.report.facts import Facts
+from specacts.report.fair import falls_back_on_better, learned
 from specacts.report.prose import render
 from specacts.report.sections import (
     ablation_text,
@@ -33,20 +35,21 @@ from specacts.report.sections import (
     training_text,
     verifier_text,
 )
-from specacts.report.wording import COSTS, LEVELS, as_table, percent, ratio, share, side, there
+from specacts.report.wording import COSTS, LEVELS, as_table, percent, ratio, share, side, there, title
 
 
 def report(facts: Facts) -> str:
     """The whole report."""
     page = render(
         "report",
+        recorded=facts.recorded,
         evaluation=facts.evaluation,
         scale=facts.scale,
         recipe=facts.recipe_name,
         answer=answer(facts),
-        remarks=remarks(facts),
-        advice=advice_text(facts),
-        results=result_table(facts.evaluation),
+        remarks=(recorded.remarks if facts.recorded else remarks)(facts),
+        advice=(recorded.advice_text if facts.recorded else advice_text)(facts),
+        results=result_table(facts),
         policies=policies_text(facts),
         thresholds=thresholds_text(facts),
         frontier=frontier_text(facts),
@@ -88,15 +91,42 @@ WANTED = (("better", "cheaper"), ("better", "even"), ("even", "cheaper"), ("bett
 
 
 def answer(facts: Facts) -> str:
+    """What the report begins with: that there is no fair answer, or what the cheap model can take."""
+    if not learned(facts) or _unfair(facts):
+        return _no_answer(facts)
+    return recorded.answer(facts) if facts.recorded else _of_two_models(facts)
+
+
+def _unfair(facts: Facts) -> bool:
+    """Whether the strong model was trained like the cheap one, and is not shown to be better."""
+    return facts.recipe.strong == "fine_tuned" and not falls_back_on_better(facts)
+
+
+def _no_answer(facts: Facts) -> str:
+    evaluation = facts.evaluation
+    return render(
+        "unfair",
+        recorded=facts.recorded,
+        learned=learned(facts),
+        better=not _unfair(facts),
+        b=evaluation.policies["B"].type_accuracy,
+        constant=evaluation.baselines["majority"].type_accuracy,
+        majority=facts.calibration.majority,
+        b_minus_a=evaluation.paired["B_minus_A"].accuracy(facts.level),
+        level=facts.level,
+    )
+
+
+def _of_two_models(facts: Facts) -> str:
     """One sentence: does a judging policy beat the strong model, or match it for less?"""
-    found = sorted((standing(facts, name) for name in JUDGING), key=lambda one: -one.gain.value)
+    found = sorted((standing(facts, name) for name in facts.judging), key=lambda one: -one.gain.value)
     worth = [one for wanted in WANTED for one in found if (one.accuracy, one.cost) == wanted]
     one = (worth or found)[0]
     policy = facts.evaluation.policies[one.name]
     return render(
         "answer",
         one=one,
-        title=POLICIES[one.name].title,
+        title=title(one.name, facts.recorded),
         taken=policy.accept_rate,
         cost=policy.cost[facts.cost_model],
         level=facts.level,
@@ -107,7 +137,7 @@ def answer(facts: Facts) -> str:
 def remarks(facts: Facts) -> str:
     """A sentence on the two models, and one on each thing that undermines the answer; a paragraph each."""
     policies = facts.evaluation.policies
-    chosen = [name for name in JUDGING if name not in fixed_thresholds(facts.recipe)]
+    chosen = [name for name in facts.judging if name not in fixed_thresholds(facts.recipe)]
     return render(
         "remarks",
         level=facts.level,
@@ -116,20 +146,23 @@ def remarks(facts: Facts) -> str:
         b=policies["B"].accuracy(facts.level),
         cost_of_b=policies["B"].cost[facts.cost_model],
         b_minus_a=facts.evaluation.paired["B_minus_A"].accuracy(facts.level),
+        weak=not falls_back_on_better(facts) and not _unfair(facts),
         over=[name for name in chosen if not facts.calibration.policies[name].within_budget],
         budget=facts.max_relative_cost,
-        accepting=[(name, there(policies[name].accept_rate).value) for name in JUDGING],
+        accepting=[(name, there(policies[name].accept_rate).value) for name in facts.judging],
     )
 
 
-def result_table(evaluation: Evaluation) -> str:
-    """Policies, then baselines: accuracies with intervals, accept rate, relative costs."""
-    rows = [_result_row(f"{name} {policy.title}", evaluation.policies[name]) for name, policy in POLICIES.items()]
-    against = {name: baseline for name, baseline in BASELINES.items() if baseline.shown}
-    rows += [_result_row(f"*{baseline.title}*", evaluation.baselines[name]) for name, baseline in against.items()]
-    return as_table(rows, ["policy", *LEVELS.values(), "from cheap", *COSTS.values()])
+def result_table(facts: Facts) -> str:
+    """Policies, then baselines: accuracies with intervals, accept rate, relative costs as far as they are known."""
+    evaluation = facts.evaluation
+    costs = [model for model in COSTS if model in evaluation.policies["A"].cost]
+    named = [(f"{name} {title(name, facts.recorded)}", entry) for name, entry in evaluation.policies.items()]
+    named += [(f"*{BASELINES[name].title}*", e) for name, e in evaluation.baselines.items() if BASELINES[name].shown]
+    rows = [_result_row(shown, entry, costs) for shown, entry in named]
+    return as_table(rows, ["policy", *LEVELS.values(), "from cheap", *(COSTS[model] for model in costs)])
 
 
-def _result_row(title: str, entry: Summary) -> list[str]:
+def _result_row(shown: str, entry: Summary, costs: list[str]) -> list[str]:
     accuracies = [percent(entry.accuracy(level)) for level in LEVELS]
-    return [title, *accuracies, share(entry.accept_rate), *(ratio(entry.cost[model]) for model in COSTS)]
+    return [shown, *accuracies, share(entry.accept_rate), *(ratio(entry.cost[model]) for model in costs)]

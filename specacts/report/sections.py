@@ -7,8 +7,9 @@ from specacts.evaluation.ablation import Ablation, Effect
 from specacts.evaluation.results import Kept, MeanCharge, Standing
 from specacts.policies.choose import fixed_thresholds
 from specacts.policies.results import ASKED, Asked, Bar
-from specacts.policies.table import JUDGING, POLICIES
+from specacts.policies.table import POLICIES
 from specacts.report.facts import Facts, Trained
+from specacts.report.fair import has_room
 from specacts.report.prose import render
 from specacts.report.wording import (
     LEVELS,
@@ -18,10 +19,12 @@ from specacts.report.wording import (
     points,
     ratio,
     risk_points,
+    risk_share,
     share,
     side,
     signed,
     there,
+    title,
 )
 
 Rows = list[list[str]]
@@ -63,8 +66,8 @@ def levers_text(facts: Facts) -> str:
     evaluation, twice = facts.evaluation, facts.calibration.projected["2"]
     ceiling = evaluation.baselines["oracle_routes"]
     a, b = (evaluation.policies[name].accuracy(facts.level).value for name in ("A", "B"))
-    won = {name: there(evaluation.frontier.policies[name].headroom) for name in JUDGING}
-    judge = max(JUDGING, key=lambda name: won[name].value)
+    won = {name: there(evaluation.frontier.policies[name].headroom) for name in facts.judging}
+    judge = max(won, key=lambda name: won[name].value)
     most = {risk: max(twice, key=lambda name: twice[name][risk]) for risk in facts.calibration.groups_needed}
     return render(
         "levers",
@@ -92,17 +95,18 @@ def promises_text(facts: Facts) -> str:
 
     return render(
         "promises",
+        recorded=facts.recorded,
         calibration=calibration,
         level=facts.level,
         cost_model=facts.cost_model,
-        needed=[f"{count} groups to promise {risk_points(r)}" for r, count in calibration.groups_needed.items()],
+        needed=[f"{count} groups to promise {_risk(facts, r)}" for r, count in calibration.groups_needed.items()],
         rows=_by_risk(facts, found),
         asked=asked,
-        title=POLICIES[asked.cheapest].title if asked else "",
-        own_risks=[f"{risk_points(risk)} of `{kind}`" for kind, risk in asked.by_type.items()] if asked else [],
+        title=title(asked.cheapest, facts.recorded) if asked else "",
+        own_risks=[f"{_risk(facts, risk)} of `{kind}`" for kind, risk in asked.by_type.items()] if asked else [],
         asked_rows=_asked_rows(facts, asked) if asked else [],
         typed=list(typed),
-        typed_rows=_typed_rows(typed),
+        typed_rows=_typed_rows(typed, "your agent acts" if facts.recorded else "strong acts"),
         projected_rows=_by_risk(facts, projected),
         larger=[f"{calibration.groups * int(times)} groups" for times in calibration.projected],
     )
@@ -112,10 +116,15 @@ def _by_risk(facts: Facts, cells: Callable[[str, str], list[str]]) -> Rows:
     """A row of cells for each risk and policy; the risk stands beside its first policy alone."""
     names = list(facts.calibration.guaranteed)
     return [
-        [risk_points(risk) if name == names[0] else "", *cells(risk, name)]
+        [_risk(facts, risk) if name == names[0] else "", *cells(risk, name)]
         for risk in facts.calibration.groups_needed
         for name in names
     ]
+
+
+def _risk(facts: Facts, risk: str | float) -> str:
+    """In points of accuracy, or in actions that may differ from a recorded agent's."""
+    return risk_share(risk) if facts.recorded else risk_points(risk)
 
 
 def _kept_cells(facts: Facts, name: str, entry: Kept, bar: Bar) -> list[str]:
@@ -123,11 +132,15 @@ def _kept_cells(facts: Facts, name: str, entry: Kept, bar: Bar) -> list[str]:
     threshold = "by type" if isinstance(bar, dict) else f"{bar:.3g}"
     return [
         name,
-        threshold if accepts else "none: always strong",
+        threshold if accepts else f"none: always {'your agent' if facts.recorded else 'strong'}",
         share(entry.accept_rate),
-        points(entry.lost) if accepts else "–",
+        _lost(facts, entry) if accepts else "–",
         ratio(entry.cost[facts.cost_model]),
     ]
+
+
+def _lost(facts: Facts, entry: Kept) -> str:
+    return percent(entry.lost) if facts.recorded else points(entry.lost)
 
 
 def _asked_rows(facts: Facts, asked: Asked) -> Rows:
@@ -135,14 +148,14 @@ def _asked_rows(facts: Facts, asked: Asked) -> Rows:
     return [_kept_cells(facts, name, kept[name][ASKED], bar) for name, bar in asked.policies.items()]
 
 
-def _typed_rows(typed: Mapping[str, Mapping[str, float]]) -> Rows:
+def _typed_rows(typed: Mapping[str, Mapping[str, float]], otherwise: str) -> Rows:
     """Of the policies that have a threshold by action type, one row a type."""
     kinds = list(next(iter(typed.values()), {}))
-    return [[kind, *(_bar(bar[kind]) for bar in typed.values())] for kind in kinds]
+    return [[kind, *(_bar(bar[kind], otherwise) for bar in typed.values())] for kind in kinds]
 
 
-def _bar(threshold: float) -> str:
-    return f"{threshold:.3g}" if threshold <= 1 else "strong acts"
+def _bar(threshold: float, otherwise: str) -> str:
+    return f"{threshold:.3g}" if threshold <= 1 else otherwise
 
 
 # -- the policies, and how they compare -------------------------------------------------------------------------
@@ -150,7 +163,14 @@ def _bar(threshold: float) -> str:
 
 def policies_text(facts: Facts) -> str:
     """What A to H and the baselines are, as the recipe makes them."""
-    return render("policies", recipe=facts.recipe, score=facts.score, router=facts.router, level=facts.level)
+    return render(
+        "policies",
+        recorded=facts.recorded,
+        recipe=facts.recipe,
+        score=facts.score,
+        router=facts.router,
+        level=facts.level,
+    )
 
 
 def thresholds_text(facts: Facts) -> str:
@@ -184,22 +204,24 @@ def _threshold(value: float) -> str:
 
 def frontier_text(facts: Facts) -> str:
     """Whether each policy beats a coin between A and B, and its own judge replaced by a coin."""
-    frontier = facts.evaluation.frontier
+    frontier, room = facts.evaluation.frontier, has_room(facts)
     return render(
         "frontier",
         frontier=frontier,
-        above=[name for name in JUDGING if frontier.policies[name].above_line.low > 0],
-        won=[name for name in JUDGING if there(frontier.policies[name].headroom).low > 0],
-        rows=[_frontier_row(name, entry) for name, entry in frontier.policies.items()],
+        room=room,
+        above=[name for name in facts.judging if frontier.policies[name].above_line.low > 0],
+        won=[name for name in facts.judging if room and there(frontier.policies[name].headroom).low > 0],
+        rows=[_frontier_row(name, entry, room) for name, entry in frontier.policies.items()],
     )
 
 
-def _frontier_row(name: str, entry: Standing) -> list[str]:
+def _frontier_row(name: str, entry: Standing, room: bool) -> list[str]:
     undominated = share(entry.undominated_share) + (" (yes)" if entry.undominated else "")
     row = [name, signed(entry.above_line), undominated]
-    if name not in JUDGING:
+    if entry.area is None:
         return [*row, "", "", ""]
-    return [*row, signed(there(entry.minus_coin)), percent_to(there(entry.area)), percent_to(there(entry.headroom))]
+    headroom = percent_to(there(entry.headroom)) if room else "–"
+    return [*row, signed(there(entry.minus_coin)), percent_to(there(entry.area)), headroom]
 
 
 def paired_text(facts: Facts) -> str:
@@ -209,7 +231,7 @@ def paired_text(facts: Facts) -> str:
         [name.replace("_minus_", " − "), *(signed(entry.accuracy(level)) for level in LEVELS)]
         for name, entry in paired.items()
     ]
-    return render("paired", rows=rows)
+    return render("paired", recorded=facts.recorded, rows=rows)
 
 
 def verifier_text(facts: Facts) -> str:
@@ -221,7 +243,7 @@ def verifier_text(facts: Facts) -> str:
     others = [
         ("cheap model's own probability of its type (free)", quality.confidence_auroc),
         ("cheap model's mean token probability (free)", quality.logprob_auroc),
-        ("strong model's judgement (policy C)", quality.strong_auroc),
+        *([("strong model's judgement (policy C)", quality.strong_auroc)] if quality.strong_auroc else []),
     ]
     used = trained[0][0]
     rows = [[f"**{title}**" if title == used else title, interval(auroc)] for title, auroc in [*trained, *others]]
@@ -243,7 +265,7 @@ def scores_text(facts: Facts) -> str:
         ranking = (found.auroc, found.average_precision)
         probability = (found.brier, found.brier_calibrated, found.ece, found.ece_calibrated)
         rows.append([name, *map(interval, (*ranking, *probability))])
-    return render("scores", level=facts.level, rows=rows)
+    return render("scores", level=facts.level, names=list(facts.evaluation.scores), rows=rows)
 
 
 # -- at work, and what it costs ---------------------------------------------------------------------------------
@@ -261,7 +283,7 @@ def live_text(facts: Facts) -> str:
         name = facts.thresholds.best_other if key == "other" else key
         rows.append(
             [
-                f"{name} {POLICIES[name].title}",
+                f"{name} {title(name, facts.recorded)}",
                 percent(facts.evaluation.policies[name].call_accuracy),
                 percent(entry.turn_success),
                 percent(entry.acting_turn_success),
@@ -280,8 +302,13 @@ def live_text(facts: Facts) -> str:
 
 
 def latency_text(facts: Facts) -> str:
-    """How long a decision takes relative to A when models work side by side, and what that work is."""
+    """How long a decision takes relative to A when models work side by side, and what that work is.
+
+    Nothing where it is not known how long A takes.
+    """
     latency = facts.evaluation.latency
+    if latency is None:
+        return ""
     by_tool = [latency.by_tool_seconds[tool] for tool in ("as_measured", "1_s", "5_s")]
 
     def row(title: str, seconds: list[Estimate], work: Estimate) -> list[str]:
@@ -300,31 +327,44 @@ def latency_text(facts: Facts) -> str:
 def costs_text(facts: Facts) -> str:
     """What the costs are, one unit of each, and what a decision and an episode cost with every policy, in parts."""
     evaluation = facts.evaluation
-    rows = [_charges(name, evaluation.cost_per_decision[name], evaluation.cost_per_episode[name]) for name in POLICIES]
+    both = (evaluation.cost_per_decision, evaluation.cost_per_episode)
+    cells = _money if facts.recorded else _charges
+    rows = [[name, *cells(both[0][name], both[1][name])] for name in evaluation.policies]
     return render(
         "costs",
+        recorded=facts.recorded,
         unit=evaluation.cost_per_decision["A"],
         prices=facts.prices,
         currency=facts.currency,
-        judging=JUDGING,
-        without_fallback=[f"{evaluation.upstream_without_fallback[name]:.2f}" for name in JUDGING],
-        with_fallback=[f"{evaluation.policies[name].cost['upstream'].value:.2f}" for name in JUDGING],
+        with_usage=facts.answers.with_usage,
+        decisions=sum(facts.answers.decisions.values()),
+        judging=facts.judging,
+        without_fallback=[f"{evaluation.upstream_without_fallback[name]:.2f}" for name in facts.judging],
+        with_fallback=[f"{evaluation.policies[name].cost['upstream'].value:.2f}" for name in facts.judging],
         rows=rows,
     )
 
 
-def _charges(name: str, one: MeanCharge, whole: MeanCharge) -> list[str]:
+def _charges(one: MeanCharge, whole: MeanCharge) -> list[str]:
     """What a decision costs, and a whole episode."""
     return [
-        name,
-        *(f"{tokens:.0f}" for tokens in (one.new_tokens, one.cached_tokens, one.generated_tokens)),
-        *(f"{flops / 1e9:.2f}" for flops in (one.new_flops, one.cached_flops, one.generated_flops)),
-        f"{one.seconds:.3f}",
+        *_tokens(one),
+        *(f"{there(flops) / 1e9:.2f}" for flops in (one.new_flops, one.cached_flops, one.generated_flops)),
+        f"{there(one.seconds):.3f}",
         f"{one.money:.1f}",
-        f"{whole.flops / 1e9:.0f}",
-        f"{whole.seconds:.2f}",
+        f"{there(whole.flops) / 1e9:.0f}",
+        f"{there(whole.seconds):.2f}",
         f"{whole.money:.0f}",
     ]
+
+
+def _money(one: MeanCharge, whole: MeanCharge) -> list[str]:
+    """The same, of what is known where A does not run here."""
+    return [*_tokens(one), f"{one.money:.1f}", f"{whole.money:.0f}"]
+
+
+def _tokens(one: MeanCharge) -> list[str]:
+    return [f"{tokens:.0f}" for tokens in (one.new_tokens, one.cached_tokens, one.generated_tokens)]
 
 
 # -- where it comes from ----------------------------------------------------------------------------------------
@@ -398,6 +438,7 @@ OWN_RULES = {
 LEFT_OUT = {
     "invalid": "are no valid conversations (`data/own/rejects.jsonl` has the reasons)",
     "duplicate": "are there twice",
+    "continued": "are beginnings of conversations that a later row holds in full",
     "failed": "are marked `success: false`",
     "low_reward": "have too low a reward",
     "nothing_to_learn": "hold no action that could be learnt from",
@@ -449,4 +490,4 @@ def _training_cells(trained: Trained) -> list[str]:
 
 def limits_text(facts: Facts) -> str:
     """What the figures do not say."""
-    return render("limits", speed=facts.answers.decisions_per_second)
+    return render("limits", recorded=facts.recorded, speed=facts.answers.decisions_per_second)

@@ -1,4 +1,4 @@
-"""What costs and levels are called, and how numbers and tables look in the report and in model cards.
+"""What policies, costs and levels are called, and how numbers and tables look in the report and in model cards.
 
 percent(Estimate(0.612, 0.57, 0.65))    # 61.2 % (57–65)
 """
@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 from tabulate import tabulate
 
 from specacts.core.results import Estimate
+from specacts.policies.table import POLICIES
 
 COSTS = {
     "flops": "FLOPs",
@@ -19,8 +20,15 @@ COSTS = {
 }
 LEVELS = {"type": "action type", "tool": "type and tool", "call": "full call", "effect": "same effect"}
 
+AGENT = "what your agent did"
+
 Side = Literal["below", "within", "above"]
 Found = TypeVar("Found")
+
+
+def title(name: str, recorded: bool) -> str:
+    """A policy in a table. recorded: A is the agent that wrote the traces."""
+    return AGENT if recorded and name == "A" else POLICIES[name].title
 
 
 def side(estimate: Estimate, pivot: float = 0.0) -> Side:
@@ -86,6 +94,16 @@ def ratio(cost: Estimate) -> str:
 def risk_points(risk: str | float) -> str:
     """`5 points`."""
     return f"{float(risk) * 100:g} points"
+
+
+def risk_share(risk: str | float) -> str:
+    """`5 %`: the same risk where what is lost are actions that differ from a recorded agent's."""
+    return f"{float(risk) * 100:g} %"
+
+
+def amount(money: float) -> str:
+    """`0.0568`, `4.54`, `1,235`: three figures, and never fewer than the whole ones."""
+    return f"{money:,.0f}" if money >= 100 else f"{money:#.3g}"
 
 
 def there(value: Found | None) -> Found:

@@ -15,6 +15,8 @@ import re
 import unicodedata
 import zlib
 from array import array
+from collections.abc import Container
+from functools import cache
 from hashlib import blake2b
 
 import numpy as np
@@ -56,20 +58,20 @@ class Clusters:
         if not 0 < threshold <= 1:
             raise ValueError(f"threshold {threshold}: a similarity above 0, at most 1")
         self._threshold = threshold
-        # CRC-32 is the fastest hash at hand and the same in every process; datasketch mixes its bits before use.
-        self._minhash = MinHash(num_perm=PERMUTATIONS, seed=SEED, hashfunc=zlib.crc32, scheme="affine32")
         self._rows: dict[bytes, int] = {}  # a message's digest: the row of its signature
         self._signatures = bytearray()  # grows in place, and numpy reads it without a copy
         self._row_of = array("q")  # of every message; -1: none
 
     def add(self, message: str) -> int:
         """Take in a message; its number, counted from 0."""
-        words = _words(message)
-        if words:
-            digest = blake2b(" ".join(words).encode(), digest_size=16).digest()
+        return self.add_signed(*signed(message, self._rows))
+
+    def add_signed(self, digest: bytes, signature: bytes) -> int:
+        """The same for a message that was `signed` elsewhere."""
+        if digest:
             row = self._rows.setdefault(digest, len(self._rows))
             if row * PERMUTATIONS * 4 == len(self._signatures):
-                self._signatures += self._signature(words)
+                self._signatures += signature
             self._row_of.append(row)
         else:
             # Nothing, an attachment or only emoji: that two conversations begin so does not make them alike.
@@ -84,12 +86,6 @@ class Clusters:
         clusters[worded] = self._clusters()[rows[worded]]
         _, first, inverse = np.unique(clusters, return_index=True, return_inverse=True)
         return first[inverse].tolist()
-
-    def _signature(self, words: list[str]) -> bytes:
-        count = max(1, len(words) - SHINGLE + 1)
-        self._minhash.clear()
-        self._minhash.update_batch(" ".join(words[n : n + SHINGLE]).encode() for n in range(count))
-        return self._minhash.hashvalues.tobytes()
 
     def _clusters(self) -> np.ndarray:
         """The cluster of every signature, numbered anyhow.
@@ -124,6 +120,27 @@ class Clusters:
         parts = [pairs[:, n : n + PAIRS] for n in range(0, pairs.shape[1], PAIRS)]
         alike = [(signatures[a] == signatures[b]).mean(axis=1) >= self._threshold for a, b in parts]
         return pairs[:, np.concatenate([np.zeros(0, dtype=bool), *alike])]
+
+
+def signed(message: str, known: Container[bytes] = ()) -> tuple[bytes, bytes]:
+    """A message's digest, empty if it has no words, and its MinHash signature, empty if the digest is `known`."""
+    words = _words(message)
+    if not words:
+        return b"", b""
+    digest = blake2b(" ".join(words).encode(), digest_size=16).digest()
+    if digest in known:
+        return digest, b""
+    count = max(1, len(words) - SHINGLE + 1)
+    minhash = _minhash()
+    minhash.clear()
+    minhash.update_batch(" ".join(words[n : n + SHINGLE]).encode() for n in range(count))
+    return digest, minhash.hashvalues.tobytes()
+
+
+@cache
+def _minhash() -> MinHash:
+    # CRC-32 is the fastest hash at hand and the same in every process; datasketch mixes its bits before use.
+    return MinHash(num_perm=PERMUTATIONS, seed=SEED, hashfunc=zlib.crc32, scheme="affine32")
 
 
 def _words(message: str) -> list[str]:

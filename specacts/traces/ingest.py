@@ -13,20 +13,21 @@ import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
 from specacts.config import Own, Sources
-from specacts.core.episodes import Act, Action, Episode, Observation, Step, decisions
+from specacts.core.episodes import Act, Action, Episode, Observation, Step
 from specacts.core.errors import UserError
 from specacts.core.files import compact_json
 from specacts.core.seeds import draw
 from specacts.core.words import ACTION_TYPES
-from specacts.traces.duplicates import Clusters
+from specacts.traces.duplicates import Clusters, signed
 from specacts.traces.formats.openai_chat import Conversation
-from specacts.traces.reader import SHOWN, Duplicate, Read, Reader, Reject
+from specacts.traces.reader import SHOWN, Continued, Duplicate, Prepared, Reader, Reject, Source
 from specacts.traces.results import IngestMetrics
 from specacts.traces.stream import Place, Progress
 from specacts.traces.tool_types import TypeMap
@@ -36,7 +37,7 @@ RULES = (
     *("statement", "question", "refusal"),
 )
 """What can type a decision, in the order of precedence: calls first, then what is said."""
-LEFT_OUT = ("invalid", "duplicate", "failed", "low_reward", "nothing_to_learn", "not_drawn")
+LEFT_OUT = ("invalid", "duplicate", "continued", "failed", "low_reward", "nothing_to_learn", "not_drawn")
 SHORTEST = 8
 """Characters that are left of an argument's text at least; a call that is still too long is no label."""
 
@@ -106,6 +107,44 @@ def fitted(episode: Episode, own: Own, seed: int) -> tuple[Episode, Counter[str]
     return episode.model_copy(update={"steps": tuple(steps)}), counts
 
 
+class Fitted(NamedTuple):
+    """What is kept of a conversation on its way, as another process gives it back.
+
+    line: its episode, still without its group. types: its decisions by type, and its actions that are context. first:
+    the first user message, signed for `Clusters`.
+    """
+
+    id: str
+    group: str
+    line: str
+    types: tuple[int, ...]
+    first: tuple[bytes, bytes] | None
+    rules: Counter[str]
+    undecided: list[str]
+    normalised: Counter[str]
+    changed: Counter[str]
+
+
+def prepare(found: Conversation, sources: Sources, own: Own, seed: int) -> Fitted | str:
+    """The conversation as the models get it, or why it is not wanted."""
+    if why := unwanted(found, sources):
+        return why
+    episode, changed = fitted(found.episode, own, seed)
+    acts = [step for step in episode.steps if isinstance(step, Act)]
+    by_type = Counter(act.action.type for act in acts if act.supervised)
+    return Fitted(
+        id=episode.id,
+        group=found.group,
+        line=compact_json(episode.model_dump(mode="json")),
+        types=(*(by_type[name] for name in ACTION_TYPES), len(acts) - by_type.total()),
+        first=signed(found.first) if sources.near_duplicates else None,
+        rules=found.rules,
+        undecided=found.undecided,
+        normalised=+found.normalised,
+        changed=changed,
+    )
+
+
 # -- the whole ------------------------------------------------------------------------------------------------
 
 
@@ -118,14 +157,12 @@ class _Index:
         self.types = array("i")  # of each conversation its decisions by type, and its actions that are context
         self.clusters = Clusters(near_duplicates) if near_duplicates else None
 
-    def add(self, found: Conversation, episode: Episode) -> None:
-        self.ids.append(found.episode.id)
+    def add(self, found: "Fitted") -> None:
+        self.ids.append(found.id)
         self.groups.append(sys.intern(found.group))
-        acts = [step for step in episode.steps if isinstance(step, Act)]
-        by_type = Counter(act.action.type for act in acts if act.supervised)
-        self.types.extend([*(by_type[name] for name in ACTION_TYPES), len(acts) - by_type.total()])
-        if self.clusters:
-            self.clusters.add(found.first)
+        self.types.extend(found.types)
+        if self.clusters and found.first is not None:
+            self.clusters.add_signed(*found.first)
 
     def counts(self, chosen: set[int]) -> list[int]:
         """Of the chosen conversations together: decisions of each type, and actions that are context."""
@@ -158,15 +195,15 @@ class _Tally:
     def reject(self, found: Reject) -> None:
         """Count it, and print its problems as long as there are not too many."""
         self.left_out["invalid"] += 1
-        for line in found.lines():
+        for line in found.printed():
             self.problems += 1
             if self.problems <= SHOWN:
                 print(line, file=sys.stderr)
 
-    def accept(self, found: Conversation, changed: Counter[str]) -> None:
-        self.rules += found.rules
-        self.normalised += found.normalised
-        self.counts += changed
+    def accept(self, found: "Fitted") -> None:
+        self.rules.update(found.rules)
+        self.normalised.update(found.normalised)
+        self.counts.update(found.changed)
         self.counts["undecided"] += len(found.undecided)
 
 
@@ -188,7 +225,8 @@ def ingest(
     scratch = out / ".all.jsonl"
     with _writing(scratch) as file, _writing(out / "rejects.jsonl") as rejects:
         with _writing(out / "undecided.jsonl") as undecided:
-            tally = _read_all(reader.read(place, progress), sources, own, seed, index, file, rejects, undecided)
+            conversations = reader.prepared(place, partial(prepare, sources=sources, own=own, seed=seed), progress)
+            tally = _read_all(conversations, index, file, rejects, undecided)
     if tally.problems and sources.invalid == "stop":
         more = f" (the first {SHOWN} are above)" if tally.problems > SHOWN else ""
         raise UserError(
@@ -222,10 +260,7 @@ def _writing(path: Path) -> TextIO:
 
 
 def _read_all(
-    conversations: Iterable[Read],
-    sources: Sources,
-    own: Own,
-    seed: int,
+    conversations: Iterable[Any],
     index: _Index,
     episodes: TextIO,
     rejects: TextIO,
@@ -234,6 +269,8 @@ def _read_all(
     """The first pass: every conversation that is wanted goes to `episodes`, still without its group."""
     tally = _Tally()
     for found in conversations:
+        if isinstance(found, Source):
+            continue
         tally.read += 1
         if isinstance(found, Reject):
             tally.reject(found)
@@ -243,16 +280,20 @@ def _read_all(
         if isinstance(found, Duplicate):
             tally.left_out["duplicate"] += 1
             continue
-        if why := unwanted(found, sources):
-            tally.left_out[why] += 1
+        if isinstance(found, Continued):
+            tally.left_out["continued"] += 1
             continue
-        episode, changed = fitted(found.episode, own, seed)
-        tally.accept(found, changed)
-        for text in found.undecided:
-            undecided.write(compact_json({"episode": episode.id, "text": text}) + "\n")
-        if decisions(episode):
-            index.add(found, episode)
-            episodes.write(compact_json(episode.model_dump(mode="json")) + "\n")
+        assert isinstance(found, Prepared)
+        made = found.value
+        if isinstance(made, str):
+            tally.left_out[made] += 1
+            continue
+        tally.accept(made)
+        for text in made.undecided:
+            undecided.write(compact_json({"episode": made.id, "text": text}) + "\n")
+        if any(made.types[:-1]):
+            index.add(made)
+            episodes.write(made.line + "\n")
         else:
             tally.left_out["nothing_to_learn"] += 1
     return tally

@@ -3,24 +3,35 @@
     place = locate(["logs/2026-*.jsonl.gz"])            # a file, or a folder and which files of it
     for record in records(find_files(place)): record.where, record.text or record.value, record.problem
 
-JSON lines (`.jsonl`, `.ndjson`, `.json` with one conversation a line, each also `.gz`), Parquet, and folders that
-`datasets` saved. Everything streams: never more than a line, or a small batch of rows, is held.
+JSON lines, whole-file JSON (an array, or an object that holds one, pretty-printed or not), Parquet, and folders that
+`datasets` saved. Text may be compressed (gz, zst, bz2, xz) and stand in zip and tar archives, whose members are read by
+their names. What a file is, its first bytes say. Everything streams: never more than a line, a member of an array, or a
+small batch of rows, is held.
 """
 
+import bz2
 import glob
 import gzip
 import io
+import json
+import lzma
 import math
 import os
+import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from specacts.core.errors import UserError
+from specacts.traces.formats.shape import is_message
 
-LINES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
+PACKED = ("", ".gz", ".zst", ".bz2", ".xz")
+LINES = tuple(f"{name}{packed}" for packed in PACKED for name in (".jsonl", ".ndjson", ".json"))
+ARCHIVES = (".zip", ".tgz", ".tbz2", ".txz", *(f".tar{packed}" for packed in PACKED))
 TABLES = (".parquet",)
+KINDS = (*LINES, *TABLES, *ARCHIVES)
 SAVED = ("dataset_dict.json", "state.json")
 """What marks a folder that `datasets` saved: of several splits, of one."""
 LONGEST_LINE = 32 * 2**20
@@ -28,6 +39,11 @@ LONGEST_LINE = 32 * 2**20
 ROWS = 32
 """Rows of a table that are read at once."""
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
+HEAD = 2**16
+"""Bytes of a file that are looked at to see what it is."""
+OTHERS = {b"7z\xbc\xaf\x27\x1c": "a 7z archive", b"Rar!": "a RAR archive", b"\x04\x22\x4d\x18": "compressed with lz4"}
+HOLDS = ("messages", "conversations", "conversation", "traj", "request", "response", "body", "inputs", "contents")
+"""Fields by which a member of a list is a conversation, and not a message or a step of one."""
 
 Progress = Callable[[int], Any]
 
@@ -42,7 +58,8 @@ class Place(NamedTuple):
 class Record(NamedTuple):
     """A line or row: where it stands, and its text, or its value if it comes from a table, or why it has neither.
 
-    number: of the line or row, from 1. shown: what can be shown of it where there is a problem.
+    number: of the line, row or member, from 1. shown: what can be shown of it where there is a problem. around: fields
+    that stand beside the list that it is a member of.
     """
 
     file: str
@@ -51,6 +68,7 @@ class Record(NamedTuple):
     value: Any = None
     problem: str | None = None
     shown: str = ""
+    around: dict[str, Any] | None = None
 
     @property
     def where(self) -> str:
@@ -94,7 +112,7 @@ def find_files(place: Place) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise UserError(f"{path}: no such file or folder")
-    patterns = place.files or tuple(f"**/*{suffix}" for suffix in (*LINES, *TABLES))
+    patterns = place.files or tuple(f"**/*{suffix}" for suffix in KINDS)
     found = {path / name for p in patterns for name in glob.glob(p, root_dir=path, recursive=True)}
     files = sorted(file for file in found if file.is_file() or _is_saved(file))
     if not place.files:  # the saved sets in a folder, and no file of theirs by itself
@@ -102,7 +120,7 @@ def find_files(place: Place) -> list[Path]:
         saved = [folder for folder in saved if not any(other in folder.parents for other in saved)]
         files = sorted([*saved, *(f for f in files if set(saved).isdisjoint(f.parents))])
     if not files:
-        raise UserError(f"{path}: no file matches {', '.join(place.files) or ', '.join((*LINES, *TABLES))}")
+        raise UserError(f"{path}: no file matches {', '.join(place.files) or ', '.join(KINDS)}")
     return files
 
 
@@ -131,40 +149,247 @@ def records(files: Sequence[Path], progress: Progress = lambda count: None) -> I
         elif file.name.endswith(TABLES):
             yield from _table_rows(file, progress)
         else:
-            yield from _lines(file, progress)
+            yield from _packed(file, progress)
 
 
-def _lines(path: Path, progress: Progress) -> Iterator[Record]:
-    with path.open("rb") as raw:
-        packed = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        file: io.BufferedIOBase = gzip.GzipFile(fileobj=raw) if packed else raw
-        number, passed = 0, 0
-        while True:
+def _packed(path: Path, progress: Progress) -> Iterator[Record]:
+    """The records of a file of text, however it is packed."""
+    with path.open("rb", buffering=HEAD) as raw:
+        passed = 0
+        for record in _unpacked(str(path), raw):
+            yield record
+            if raw.tell() != passed:
+                progress(raw.tell() - passed)
+                passed = raw.tell()
+        progress(max(0, path.stat().st_size - passed))
+
+
+def _unpacked(name: str, raw: Any) -> Iterator[Record]:
+    """What is in a stream of bytes: text, something compressed, or an archive."""
+    magic = raw.peek(512)[:512]
+    other = next((what for start, what in OTHERS.items() if magic.startswith(start)), None)
+    if other:
+        yield Record(name, 1, problem=f"{other}, which is not read here; unpack it first")
+    elif magic.startswith(b"PK\x03\x04"):
+        yield from _zip(name, raw)
+    elif magic[257:262] == b"ustar":
+        yield from _tar(name, raw)
+    elif opened := _decompressed(raw, magic):
+        yield from _safely(name, _unpacked(name, opened))
+    else:
+        yield from _text(name, raw)
+
+
+def _decompressed(raw: io.BufferedReader, magic: bytes) -> Any:
+    """The stream inside a compressed one; None if it is none."""
+    if magic.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=raw)
+    if magic.startswith(b"BZh"):
+        return bz2.BZ2File(raw)
+    if magic.startswith(b"\xfd7zXZ\0"):
+        return lzma.LZMAFile(raw)
+    if magic.startswith(b"\x28\xb5\x2f\xfd"):
+        import zstandard
+
+        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True), HEAD)
+    return None
+
+
+def _safely(name: str, found: Iterator[Record]) -> Iterator[Record]:
+    """The records up to where the compressed stream is damaged, and that it is."""
+    number = 0
+    while True:
+        try:
+            record = next(found, None)
+        except Exception as error:
+            if not _is_damage(error):
+                raise
+            yield Record(name, number + 1, problem=f"the compressed file is damaged here ({error})")
+            return
+        if record is None:
+            return
+        number = record.number
+        yield record
+
+
+def _is_damage(error: Exception) -> bool:
+    if isinstance(error, EOFError | OSError | zlib.error | lzma.LZMAError | tarfile.TarError | zipfile.BadZipFile):
+        return True
+    return type(error).__name__ in ("ZstdError", "NotImplementedError", "RuntimeError")  # an unknown or locked member
+
+
+def _zip(name: str, raw: io.BufferedReader) -> Iterator[Record]:
+    try:
+        archive = zipfile.ZipFile(raw)
+    except (zipfile.BadZipFile, OSError, io.UnsupportedOperation) as error:
+        yield Record(name, 1, problem=f"the zip archive cannot be read here ({error}); unpack it first")
+        return
+    members = sorted(member for member in archive.namelist() if _is_meant(member))
+    for member in members:
+        inner = f"{name}/{member}"
+        try:
+            file = archive.open(member)
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            yield Record(inner, 1, problem=f"the member cannot be read ({error})")
+            continue
+        with file:
+            yield from _safely(inner, _unpacked(inner, file))
+    if not members:
+        yield Record(name, 1, problem=f"the archive holds no file {', '.join(LINES[:3])}")
+
+
+def _tar(name: str, raw: io.BufferedReader) -> Iterator[Record]:
+    found = 0
+    with tarfile.open(fileobj=raw, mode="r|") as archive:  # in the order of the archive: it streams
+        for member in archive:
+            file = archive.extractfile(member) if member.isfile() and _is_meant(member.name) else None
+            if file is not None:
+                found += 1
+                inner = f"{name}/{member.name.removeprefix('./')}"
+                yield from _safely(inner, _unpacked(inner, file))
+    if not found:
+        yield Record(name, 1, problem=f"the archive holds no file {', '.join(LINES[:3])}")
+
+
+def _is_meant(member: str) -> bool:
+    hidden = any(part.startswith((".", "__MACOSX")) for part in Path(member).parts)
+    return member.endswith(LINES) and not hidden
+
+
+def _text(name: str, file: io.BufferedReader) -> Iterator[Record]:
+    """JSON lines, or one JSON value."""
+    head = file.peek(HEAD)[:HEAD]
+    if head.startswith(b"\xef\xbb\xbf"):
+        file.read(3)
+        head = head[3:]
+    shape = _shape(head)
+    if shape == "array":
+        yield from _members(name, file)
+    elif shape == "object":
+        yield from _inside(name, file)
+    else:
+        yield from _lines(name, file)
+
+
+def _shape(head: bytes) -> str:
+    """Whether text is one JSON array, one object over several lines, or lines."""
+    text = head.lstrip()
+    first, break_, rest = text.partition(b"\n")
+    first, rest = first.strip(), rest.strip()
+    if text.startswith(b"["):
+        return "lines" if break_ and rest and _is_json(first) else "array"
+    if not text.startswith(b"{"):
+        return "lines"
+    if not break_:  # one very long line; of these only what is known to be large goes in parts
+        return "object" if b'"simulations"' in head or b'"tasks"' in head else "lines"
+    begins = first == b"{" or first.endswith((b",", b"[", b"{", b":"))
+    return "object" if begins and not rest.startswith(b"{") and not _is_json(first) else "lines"
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _members(name: str, file: io.BufferedReader) -> Iterator[Record]:
+    """The members of an array; one of messages is one conversation."""
+    messages: list[Any] = []
+    for number, value in enumerate(_parsed(name, file, array=True), 1):
+        if isinstance(value, Record):
+            yield value
+        elif is_message(value):
+            messages.append(value)
+        else:
+            yield Record(name, number, value=value)
+    if messages:
+        yield Record(name, 1, value={"messages": messages})
+
+
+def _parsed(name: str, file: io.BufferedReader, array: bool) -> Iterator[Any]:
+    """Values of JSON text as they come: an array's members, or whole values; a `Record` says what is wrong."""
+    import ijson
+
+    number = 1
+    try:
+        prefix = "item" if array else ""
+        for value in ijson.items(file, prefix, multiple_values=not array, use_float=True):
+            yield value
             number += 1
-            try:
-                line = file.readline(LONGEST_LINE + 1)
-                cut = len(line) > LONGEST_LINE and not line.endswith(b"\n")
-                if cut:
-                    _skip_line(file)
-            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                yield Record(str(path), number, problem=f"the compressed file is damaged here ({error})")
-                return
-            if not line:
-                return
-            progress(raw.tell() - passed)
-            passed = raw.tell()
-            if number == 1 and line.startswith(UTF16):
-                yield Record(str(path), 1, problem="the file is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
-                return
-            if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")
-            if cut:
-                shown = line[:1000].decode("utf-8", "replace")
-                what = f"a line of more than {LONGEST_LINE // 2**20} MiB: is it one conversation a line?"
-                yield Record(str(path), number, problem=what, shown=shown)
-            elif line.strip():
-                yield _decoded(str(path), number, line)
+    except ijson.JSONError as error:
+        why = " ".join(str(error).split())[:100]
+        yield Record(name, number, problem=f"not valid JSON: {why}")
+    except (ValueError, UnicodeDecodeError, OverflowError, RecursionError) as error:
+        yield Record(name, number, problem=f"not valid JSON: {error}")
+
+
+def _inside(name: str, file: io.BufferedReader) -> Iterator[Record]:
+    """Objects over several lines, one or more: each a conversation, or what holds a list of them."""
+    import ijson
+
+    number, depth = 0, 0
+    key, around, builder, given = "", {}, None, False  # type: str, dict[str, Any], Any, bool
+    members: list[Any] | None = None  # of the array that is being read
+    try:
+        for event, value in ijson.basic_parse(file, use_float=True, multiple_values=True):
+            opens, closes = event in ("start_map", "start_array"), event in ("end_map", "end_array")
+            if depth == 0:
+                if event != "start_map":
+                    yield Record(name, number + 1, problem=f"not an object or array of conversations but {value!r:.40}")
+                    return
+                around, given = {}, False
+            elif depth == 1 and event == "map_key":
+                key = value
+            elif depth == 1 and closes:
+                if not given:
+                    number += 1
+                    yield Record(name, number, value=around)
+            elif depth == 1 and event == "start_array":
+                members = []
+            elif depth == 2 and event == "end_array" and members is not None:
+                around[key], members = members, None
+            else:
+                base = 1 if members is None else 2
+                builder = builder or ijson.ObjectBuilder()
+                builder.event(event, value)
+                if depth - closes == base and not opens and event != "map_key":
+                    made, builder = builder.value, None
+                    if members is None:
+                        around[key] = made
+                    elif isinstance(made, dict) and not is_message(made) and any(made.get(n) for n in HOLDS):
+                        number, given = number + 1, True
+                        yield Record(name, number, value=made, around=dict(around))
+                    else:
+                        members.append(made)
+            depth += opens - closes
+    except ijson.JSONError as error:
+        why = " ".join(str(error).split())[:100]
+        yield Record(name, number + 1, problem=f"not valid JSON: {why}")
+    except (ValueError, UnicodeDecodeError, OverflowError, RecursionError) as error:
+        yield Record(name, number + 1, problem=f"not valid JSON: {error}")
+
+
+def _lines(name: str, file: io.BufferedReader) -> Iterator[Record]:
+    number = 0
+    while True:
+        number += 1
+        line = file.readline(LONGEST_LINE + 1)
+        cut = len(line) > LONGEST_LINE and not line.endswith(b"\n")
+        if cut:
+            _skip_line(file)
+        if not line:
+            return
+        if number == 1 and line.startswith(UTF16):
+            yield Record(name, 1, problem="the file is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
+            return
+        if cut:
+            shown = line[:1000].decode("utf-8", "replace")
+            what = f"a line of more than {LONGEST_LINE // 2**20} MiB: is it one conversation a line?"
+            yield Record(name, number, problem=what, shown=shown)
+        elif line.strip():
+            yield _decoded(name, number, line)
 
 
 def _skip_line(file: io.BufferedIOBase) -> None:

@@ -15,9 +15,10 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import accumulate, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,6 +60,7 @@ class Settings:
     dtype: str
     gradient_checkpointing: bool
     train_layers: int | None = None
+    least_tokens: int = 0
 
 
 class TrainResult(NamedTuple):
@@ -187,6 +189,20 @@ class _Losses(TrainerCallback):
             )
 
 
+MOST_EPOCHS = 6
+"""Few traces are gone through so often at the most: beyond that they are learnt by heart."""
+
+
+def steps_for(lengths: Sequence[int], settings: Settings) -> int:
+    """Optimiser steps for rows of these lengths: the epochs asked for, or of few rows what `least_tokens` takes."""
+    size = settings.train.batch_size
+    asked = math.ceil(len(lengths) / size * settings.epochs)
+    seen = accumulate(length for _ in range(MOST_EPOCHS) for length in lengths)
+    few = sum(1 for _ in takewhile(lambda tokens: tokens < settings.least_tokens, seen))
+    rows = min(few + 1, MOST_EPOCHS * len(lengths)) if settings.least_tokens else 0
+    return max(1, asked, math.ceil(rows / size))
+
+
 def train(
     base: Path, rows: list[Row], out: Path, scratch: Path, settings: Settings, adapter: Path | None = None
 ) -> TrainResult:
@@ -203,7 +219,7 @@ def train(
     if adapter:
         theirs = load_peft_weights(str(adapter), device=str(model.device))
         set_peft_model_state_dict(model, get_peft_model_state_dict(model) | theirs)  # a reward model's head stays new
-    steps = max(1, math.ceil(len(rows) / settings.train.batch_size * settings.epochs))
+    steps = steps_for([len(row.ids) for row in rows], settings)
     trainer = (PairTrainer if rewards else ActionTrainer)(
         model=model,
         args=trainer_config(folder, steps, settings, rewards),

@@ -9,7 +9,6 @@ from toys import CHAT, compact_tokenizer, episode, fresh, llama, qwen3, qwen3_to
 from specacts.answering.ask import confidence, judge, likelihood, propose, read, reward, type_probability
 from specacts.answering.decode import Generated
 from specacts.answering.records import Candidate
-from specacts.core.seeds import decision_seed
 from specacts.core.words import ACTION_TYPES
 from specacts.policies.decide import TIE
 from specacts.transcripts.render import Renderer, Window
@@ -182,12 +181,6 @@ def test_the_nine_types_share_the_whole_probability(model):
     logprobs = fresh(model, WINDOW.ids)[-1]
     shares = [type_probability(logprobs, RENDERER, action_type) for action_type in ACTION_TYPES]
     assert sum(shares) == pytest.approx(1) and min(shares) > 0
-
-
-def test_a_windows_seed_is_its_own_and_always_the_same():
-    seeds = {decision_seed(s, e, w) for s in (0, 1) for e in ("a", "b") for w in (0, 1)}
-    assert len(seeds) == 8 and all(0 <= seed < 2**63 for seed in seeds)
-    assert decision_seed(0, "multi_turn_base_7", 0) == decision_seed(0, "multi_turn_base_7", 0)
 
 
 def alike(a: float, b: float) -> bool:

@@ -2,12 +2,9 @@
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
-from toys import TRUNK, compact_tokenizer, fresh, llama, reading, rows_equal, save_base
+from toys import TRUNK, fresh, reading, rows_equal
 
 from specacts.answering.session import Session
-from specacts.models.load import device_of, load_model
-from specacts.models.measure import model_size
 from specacts.training.train import branch_mask
 
 BRANCHES = [(3, [10, 11, 12]), (7, [20]), (7, [21, 22, 10, 5]), (12, [30, 31]), (1, [9, 9])]
@@ -81,32 +78,3 @@ def test_a_branch_sees_its_prefix_and_itself():
     assert mask[5].tolist() == [True, True, False, False, True, True, False]
     assert mask[6].tolist() == [True, True, True, True, False, False, True]
     assert torch.equal(mask[:4, :4], torch.ones(4, 4, dtype=torch.bool).tril())
-
-
-def test_the_model_size_is_counted_from_the_weights(model):
-    size, config = model_size(model), model.config
-    total = sum(p.numel() for p in model.parameters())  # tied: the embedding is the head
-    assert size.body + size.head == total
-    assert size.head == config.vocab_size * config.hidden_size
-    assert size.layers == 2
-    assert size.attention == 4 * (getattr(config, "head_dim", None) or 8)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_loaded_model_has_its_adapter_merged_and_its_dtype(tmp_path, dtype):
-    tokenizer = compact_tokenizer()
-    base = save_base(tmp_path / "base", tokenizer, llama(tokenizer))
-    adapted = get_peft_model(llama(tokenizer), LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False))
-    adapted.save_pretrained(tmp_path / "adapter")
-    loaded = load_model(base, tmp_path / "adapter", "cpu", dtype)
-    assert loaded.dtype == getattr(torch, dtype)
-    assert not any("lora" in name for name, _ in loaded.named_parameters())
-    with torch.inference_mode():
-        expected = torch.log_softmax(adapted.eval()(input_ids=torch.tensor([TRUNK])).logits[0], dim=-1)
-    assert rows_equal(fresh(loaded, TRUNK), expected, 1e-5 if dtype == "float32" else 0.5)
-    assert not rows_equal(fresh(load_model(base, None, "cpu", "float32"), TRUNK), expected, 1e-2)
-
-
-def test_auto_is_some_device():
-    assert device_of("auto").type in ("cpu", "cuda")
-    assert device_of("cpu").type == "cpu"

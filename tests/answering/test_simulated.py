@@ -4,12 +4,11 @@ import pytest
 from factories import candidate, make_row
 from places import ROOT
 
-from specacts.answering.effects import Counts, EffectMetrics, by_text, does_the_same, load_effects, summary
+from specacts.answering.effects import Counts, EffectMetrics, does_the_same, summary
 from specacts.answering.simulated import same_effects
 from specacts.bfcl.tasks import collect
 from specacts.core.episodes import Action, Observation, decisions
 from specacts.core.errors import UserError
-from specacts.core.files import write_jsonl
 
 
 @pytest.fixture(scope="module")
@@ -118,15 +117,3 @@ def test_the_summary_counts_text_and_effect_apart(episodes, bfcl):
         cheap=Counts(same_text=0, other_text=1, other_text_same_effect=1),
         strong=Counts(same_text=0, other_text=1, other_text_same_effect=0),
     )
-
-
-def test_results_are_read_back_and_only_beside_the_answers_they_were_made_of(tmp_path):
-    rows = [make_row(), make_row(decision=1, cheap=("BLOCKED",))]
-    path = tmp_path / "effects.jsonl"
-    write_jsonl(path, (by_text(row).model_dump(mode="json") for row in rows))
-    assert [same.cheap for same in load_effects(path, rows)] == [(True,), (False,)]
-    with pytest.raises(UserError, match="made of other answers; run `dvc repro effects`"):
-        load_effects(path, rows[:1])
-    path.write_text('{"episode": "e0"}\n')
-    with pytest.raises(UserError, match=r"effects\.jsonl:1: decision: Field required"):
-        load_effects(path, rows)

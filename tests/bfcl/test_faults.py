@@ -7,7 +7,6 @@ import pytest
 
 from specacts.bfcl.faults import Call, misspelt, other_values, wrong_variants
 from specacts.core.episodes import Tool
-from specacts.core.observations import is_error
 
 TOOL = Tool(name="move", parameters={"required": ["source", "count"]})
 CALL = Call("move", {"source": "report.pdf", "count": 3, "force": True})
@@ -58,38 +57,3 @@ def test_a_misspelling_is_never_the_right_spelling(text):
 @pytest.mark.parametrize("value", [True, None, "", [1], {"a": 1}])
 def test_some_values_have_no_plausible_wrong_one(value):
     assert other_values(value, random.Random(0)) == []
-
-
-@pytest.mark.parametrize(
-    ("observation", "error"),
-    [
-        ("Error during execution: name 'x' is not defined", True),
-        ('{"error": "no such file"}', True),
-        ('{"error": ""}', False),
-        ('{"matching_lines": ["Error: something went wrong"]}', False),
-        ("None", False),
-        ("[1]", False),
-    ],
-)
-def test_an_error_is_told_from_text_that_only_mentions_one(observation, error):
-    assert is_error(observation) is error
-
-
-@pytest.mark.parametrize(
-    ("observation", "error"),
-    [
-        ("Error: no such order", True),
-        ("  KeyError('x')", True),
-        ("Traceback (most recent call last):\n  File", True),
-        ('{"status": "error", "code": 4}', True),
-        ('{"isError": true, "content": "x"}', True),
-        ("Errors were found in none of the files", False),
-        ("error rates fell", False),
-        ('{"status": "sent"}', False),
-        ('{"error": ""}', False),
-        ("[" * 100_000, False),
-        ('{"a":' * 100_000, False),
-    ],
-)
-def test_what_tools_of_others_report_as_a_failure_is_one_too(observation, error):
-    assert is_error(observation) is error

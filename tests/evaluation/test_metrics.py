@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 import pytest
-from factories import TARIFF, make_case, make_cases
+from factories import PRICES, SIZES, TARIFF, UPSTREAM, make_case, make_cases, recorded
 
 from specacts.answering.effects import by_text
 from specacts.core.episodes import agrees
@@ -16,6 +16,7 @@ from specacts.evaluation.metrics import (
     CONFUSION,
     FRONTIER,
     LEVELS,
+    OUTCOME,
     SWEEP_POINTS,
     Settings,
     Track,
@@ -23,6 +24,7 @@ from specacts.evaluation.metrics import (
     confusion,
     evaluate,
     frontier_points,
+    outcomes,
     run,
     run_guaranteed,
     thinned,
@@ -30,7 +32,7 @@ from specacts.evaluation.metrics import (
 from specacts.evaluation.results import Evaluation
 from specacts.evaluation.stats import resample_weights
 from specacts.policies.cases import Case
-from specacts.policies.cost import COST_MODELS, Charge, charges
+from specacts.policies.cost import COST_MODELS, Charge, Tariff, charges
 from specacts.policies.decide import ALWAYS, NEVER
 from specacts.policies.table import BASELINES, JUDGING, coin_of
 
@@ -295,3 +297,56 @@ def test_accept_rates_by_type_average_to_the_accept_rate(tracks: dict[str, Track
 def test_a_type_of_which_nothing_was_accepted_has_no_precision():
     cases = [make_case(verifier=(0.1,))]
     assert accept_rates(cases, ran(cases), weighed(cases))[1] == ("D", "final_answer", 1, 0.0, 0.0, 0.0, None)
+
+
+# -- a strong model of which only its answers are known -------------------------------------------------------
+
+RECORDED = recorded(CASES)
+MONEY = Tariff({role: size for role, size in SIZES.items() if role != "strong"}, PRICES, UPSTREAM)
+
+
+@pytest.fixture(scope="module")
+def of_an_agent() -> tuple[dict[str, Track], Evaluation]:
+    tracks = run(RECORDED, MONEY, {n: t for n, t in THRESHOLDS.items() if n != "C"}, "final_answer", "call")
+    settings = Settings("call", "verdict", "money")
+    return tracks, evaluate(RECORDED, tracks, MONEY, settings, weighed(RECORDED), {}, {})
+
+
+def test_the_agent_that_wrote_the_traces_is_right_by_definition_and_c_is_absent(of_an_agent):
+    _, found = of_an_agent
+    assert list(found.policies) == list("ABDEFGH") and "random_accept_C" not in found.baselines
+    assert not any("C" in pair.split("_minus_") for pair in found.paired)
+    for level in LEVELS:
+        assert found.policies["A"].accuracy(level) == Estimate(1.0, 1.0, 1.0)
+        assert found.paired["D_minus_A"].accuracy(level).value == pytest.approx(
+            found.policies["D"].accuracy(level).value - 1
+        )
+
+
+def test_what_is_not_known_of_it_is_absent_and_not_made_up(of_an_agent):
+    tracks, found = of_an_agent
+    for entry in [*found.policies.values(), *found.baselines.values()]:
+        assert list(entry.cost) == ["money", "upstream"]
+    assert found.latency is None and found.verifier.strong_auroc is None
+    assert found.cost_per_decision["A"].flops is None and found.cost_per_decision["A"].seconds is None
+    assert found.cost_per_decision["A"].money > found.cost_per_decision["B"].money > 0
+    assert found.cost_per_decision["B"].flops is not None  # the cheap model runs here
+    rows = [dict(zip(OUTCOME, row, strict=True)) for row in outcomes(RECORDED, tracks)]
+    assert {row["policy"] for row in rows} == set("ABDEFGH")
+    assert all(row["flops"] is None and row["money"] > 0 for row in rows if row["policy"] == "A")
+
+
+def test_its_evaluation_is_a_file_like_any_other(of_an_agent, tmp_path):
+    _, found = of_an_agent
+    found.save(tmp_path / "eval.json")
+    assert "NaN" not in (tmp_path / "eval.json").read_text()
+    again = Evaluation.load(tmp_path / "eval.json")
+    assert list(again.policies) == list(found.policies) and again.latency is None
+
+
+def test_a_frontier_in_money_has_every_policy_that_there_is(of_an_agent):
+    tracks, found = of_an_agent
+    points = frontier_points(RECORDED, tracks, found, MONEY, Settings("call", "verdict", "money"))
+    names = {row[0] for row in points if row[1] == "sweep"}
+    assert names == set("DEFGH")
+    assert found.frontier.policies["D"].area is not None

@@ -38,7 +38,7 @@ from specacts.core.files import read_json, read_jsonl, write_json
 from specacts.core.observations import EXECUTION_ERROR
 from specacts.live.agents import ASKED, FAILURES, Agent, Attempt, Models, Row, Trunk, context, decide, run, written
 from specacts.live.metrics import LiveMetrics, line
-from specacts.live.tasks import Assignment, Turn, assignment, assignments, succeeds
+from specacts.live.tasks import Assignment, assignment, assignments
 from specacts.policies.combine import VERIFIER_ALONE
 from specacts.policies.cost import flops, price, total
 from specacts.policies.decide import GREEDY, Outcome, act, cheap_only
@@ -201,23 +201,6 @@ def test_a_call_where_none_is_right_fails_the_turn(task, simulator):
 
 def test_how_an_agent_says_that_no_call_is_due_does_not_matter(task, simulator):
     assert attempted(task, simulator, TOUCH, CAT, ASK, say("BLOCKED", "no"), RM, CAT, ASK).turns == (True, True, True)
-
-
-TWICE = Turn(User(content="again and again"), {"n": 1}, ("same", "same"))
-
-
-@pytest.mark.parametrize(
-    ("calls", "state", "observations", "expected"),
-    [
-        (2, {"n": 1}, ["same", "same"], True),
-        (1, {"n": 1}, ["same", "other"], False),  # returned twice, seen once
-        (0, {"n": 1}, ["same", "same"], False),  # all known from earlier turns, but nothing done
-        (1, {"n": 1}, ["same", "same", "same"], True),
-        (2, {"n": 2}, ["same", "same"], False),
-    ],
-)
-def test_success_is_counted_as_the_benchmark_does(calls, state, observations, expected):
-    assert succeeds(TWICE, calls, state, observations) is expected
 
 
 def test_a_replay_that_does_not_repeat_what_was_recorded_is_refused(bfcl, simulator, traces):

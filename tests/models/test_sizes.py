@@ -37,7 +37,17 @@ def test_a_wrong_size_is_named(path, change, says):
         load_sizes(path)
 
 
-def test_every_role_has_to_be_there(path):
-    write_json(path, {role: size for role, size in read_json(path).items() if role != "strong"})
-    with pytest.raises(UserError, match=r"models\.json: strong: is missing; run the stage that makes it"):
+def without(path, role: str) -> None:
+    write_json(path, {name: size for name, size in read_json(path).items() if name != role})
+
+
+@pytest.mark.parametrize("role", ["cheap", "verifier"])
+def test_a_model_that_runs_here_has_to_be_there(path, role):
+    without(path, role)
+    with pytest.raises(UserError, match=rf"models\.json: {role}: is missing; run the stage that makes it"):
         load_sizes(path)
+
+
+def test_a_recorded_strong_model_has_no_size(path):
+    without(path, "strong")
+    assert list(load_sizes(path)) == ["cheap", "verifier"]

@@ -43,6 +43,13 @@ def test_v2_and_v3_differ_in_every_line_of_the_diff_and_lack_none(smoke, v2):
     assert smoke.dvc("exp", "show").returncode == 0
 
 
+def test_the_figures_of_two_experiments_are_written_side_by_side(smoke, v2):
+    assert smoke.python("-m", "scripts.compare", "v2", "smoke").returncode == 0
+    drawn = [(smoke.path / f"docs/figures/{name}-frontier.png").read_bytes() for name in ("v2", "smoke")]
+    assert all(figure.startswith(b"\x89PNG") for figure in drawn) and drawn[0] != drawn[1]
+    smoke.run("git", "checkout", "--quiet", "HEAD", "--", "docs")
+
+
 def test_the_ablation_compares_experiments_in_temporary_folders(smoke, v2):
     before, committed = smoke.hashes(), (smoke.path / "metrics/ablation.json").read_text()
     done = smoke.python("-m", "scripts.ablation", "threshold", "strong", "--jobs", "2")

@@ -15,8 +15,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 DOCUMENT = (ROOT / "docs/own-traces.md").read_text(encoding="utf-8")
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL) for line in block.splitlines()]
-PLANTED = ("correct-horse-battery", "api_key=")
-"""Beginnings of the secrets that the example's users give away."""
 
 
 def shell(workspace: Workspace, command: str) -> subprocess.CompletedProcess:
@@ -60,13 +58,44 @@ def test_the_run_is_about_these_traces_and_no_others(workspace):
     data = workspace.json("metrics/data.json")
     assert data["total"]["episodes"] == found["taken"] and data["contamination"]["ngram"] == 13
     assert not any(data[split]["decisions_by_type"]["BLOCKED"] == 0 for split in ("train", "test"))
-    assert list(workspace.json("metrics/eval.json")["policies"]) == list("ABCDEFGH")
+
+
+def test_the_expensive_model_is_the_agent_that_wrote_them(workspace):
+    """Right by definition, paid for in money, never asked: no policy in which it judges, no FLOPs, no training."""
+    found = workspace.json("metrics/eval.json")
+    assert list(found["policies"]) == list("ABDEFGH") and found["level"] == "call"
+    assert found["policies"]["A"]["call_accuracy_low"] == 1
+    assert {key.removesuffix("_low").removesuffix("_high") for key in found["policies"]["B"]["cost"]} == {
+        "money",
+        "upstream",
+    }
+    assert {path.name for path in (workspace.path / "models/strong").iterdir()} == {"recorded.txt"}
+    assert {path.name for path in (workspace.path / "models/base/strong").iterdir()} == {"recorded.txt"}
+    assert workspace.json("metrics/train/strong.json")["steps"] == 0
+    assert "strong" not in workspace.json("metrics/assets.json")["roles"]
+    answers = workspace.json("metrics/answer.json")
+    assert answers["with_usage"] == 0 and answers["context_tokens"]["strong"] > 2 * answers["context_tokens"]["cheap"]
+    assert workspace.json("metrics/live.json")["policies"] == {}
 
 
 def test_the_report_tells_of_them(workspace):
     report = (workspace.path / "reports/report.md").read_text(encoding="utf-8")
     assert "### Your own traces" in report and "Of 72 conversations" in report and "secrets were redacted" in report
     assert "At work on the simulators" not in report and "What each change of the recipe does" not in report
+    assert "your agent" in report and "FLOP" not in report
+
+
+def test_a_budget_in_flops_or_a_promise_for_c_is_refused_in_one_line_and_nothing_is_lost(workspace):
+    before = workspace.hashes()
+    params = workspace.text("params.yaml")
+    for setting, said in (
+        ("cost.model=flops", "cost.model: 'flops' cannot be counted"),
+        ("acceptance.policies=[C]", "C lets"),
+    ):
+        done = workspace.dvc("exp", "run", "-S", setting)
+        assert done.returncode != 0 and f"error: params.yaml: {setting.partition('=')[0]}: " in done.stdout
+        assert said in done.stdout and "Traceback" not in done.stdout and workspace.hashes() == before
+        (workspace.path / "params.yaml").write_text(params, encoding="utf-8")
 
 
 def test_no_planted_secret_is_anywhere_but_in_the_users_file(workspace, said):

@@ -3,14 +3,14 @@
 from typing import Any
 
 import pytest
-from factories import case_of, make_case, make_cases, make_row, make_rows
+from factories import case_of, make_case, make_cases, make_row, make_rows, recorded
 
 from specacts.core.words import JudgeScore
-from specacts.policies.cases import Case, greedy_right, signals, verdicts_of
+from specacts.policies.cases import Case, compared, greedy_right, judging, scored, signals, verdicts_of
 from specacts.policies.cases import make_cases as cases_of
 from specacts.policies.combine import Signals
 from specacts.policies.decide import ALWAYS, NEVER, act, score
-from specacts.policies.table import JUDGING
+from specacts.policies.table import JUDGING, POLICIES
 
 
 @pytest.mark.parametrize("name", JUDGING)
@@ -122,3 +122,15 @@ def test_thresholds_by_type_ask_nobody_else(name: str):
         assert act(name, Guarded(case, *READS[name]), by_type).accepted
     needed = ("route",) if name == "G" else READS[name]
     assert not act(name, Guarded(case, *needed, "strong"), never).accepted
+
+
+def test_where_the_strong_model_is_recorded_nobody_replays_a_policy_in_which_it_judges():
+    cases = recorded(make_cases(12, seed=4))
+    assert judging(cases) == ("D", "E", "F", "G", "H") and compared(cases) == ("A", "B", "D", "E", "F", "G", "H")
+    assert scored(cases) == ("D", "F", "G", "H")
+    assert all(set(case.sides) == set("DEFGH") for case in cases)
+    assert all(act("A", case).action == case.row.gold for case in cases)
+
+
+def test_where_it_was_asked_all_policies_are_replayed():
+    assert compared(make_cases(2)) == tuple(POLICIES)

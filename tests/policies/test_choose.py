@@ -291,6 +291,7 @@ def test_wrong_proposals_are_never_accepted_where_money_is_no_object():
     assert calibrate(cases, TARIFF, generous, "flops")["D"].threshold == NEVER
 
 
+@pytest.mark.slow
 def test_nine_hundred_decisions_take_a_few_seconds_at_most():
     cases = make_cases(180, digits=6)
     started = time.process_time()

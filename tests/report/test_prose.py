@@ -37,9 +37,16 @@ def test_a_name_that_is_not_given_is_an_error():
         render("live")
 
 
-@pytest.mark.parametrize("path", sorted(TEMPLATES.iterdir()), ids=lambda path: path.name)
-def test_every_template_can_be_read_and_is_wrapped(path: Path):
-    ENVIRONMENT.get_template(path.name)
+def test_a_recorded_agent_has_editions_of_its_own_and_shares_the_others():
+    assert render("limits", recorded=True, speed=4.0).startswith("- Your agent is right by definition")
+    assert render("limits", speed=4.0).startswith("- Contexts are")
+    assert render("training", recorded=True, rows=[], verdicts=None) == "No training was recorded."
+
+
+@pytest.mark.parametrize("name", sorted(path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglob("*.jinja")))
+def test_every_template_can_be_read_and_is_wrapped(name: str):
+    path = TEMPLATES / name
+    ENVIRONMENT.get_template(name)
     assert max(map(len, path.read_text(encoding="utf-8").splitlines())) <= 120
 
 

@@ -3,108 +3,44 @@
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from factories import ACCEPTANCE, SIZES, TARIFF, make_cases
-from places import CONFIGURATION, copy_configuration
+from factories import ACCEPTANCE
+from toy_facts import (
+    BETTER,
+    CHEAPER,
+    DEARER,
+    EVEN,
+    RECIPES,
+    SAME,
+    WORSE,
+    accepting,
+    bent,
+    changed,
+    make_facts,
+    promising,
+    setting,
+    workspace,
+    worse_than_strong,
+)
 
 from scripts import show
-from specacts.answering.effects import by_text
-from specacts.answering.records import AnswerMetrics, Generated, Judged
-from specacts.config import Recipe
 from specacts.core.errors import UserError
-from specacts.core.files import write_json, write_jsonl, write_text
-from specacts.core.results import Estimate, save_table
-from specacts.core.words import ROLES
+from specacts.core.files import write_text
+from specacts.core.results import Estimate
 from specacts.evaluation.ablation import Ablation, Base, Effect, Undone
-from specacts.evaluation.metrics import Settings, evaluate, run, run_guaranteed
 from specacts.evaluation.results import Evaluation
-from specacts.evaluation.stats import resample_weights
-from specacts.live.results import LiveMetrics, LivePolicy
-from specacts.models.results import Assets, RoleBase, WheelRecord
-from specacts.policies.choose import calibrate, calibrated, menu, on_calibrate
-from specacts.policies.cost import COST_MODELS
+from specacts.live.results import LiveMetrics
 from specacts.policies.decide import NEVER
 from specacts.policies.results import Asked, OnCalibrate, Promise, Thresholds
-from specacts.policies.router import RouteMetrics
-from specacts.policies.table import JUDGING, SCORED
-from specacts.report.facts import Facts, Losses, Trained
+from specacts.report.facts import Facts, Trained
 from specacts.report.report import answer, remarks, report, result_table
+from specacts.report.wording import percent
 from specacts.traces.ingest import metrics as no_own_traces
-from specacts.traces.results import Contamination, Counted, DataMetrics, Overlap
-from specacts.training.results import FROZEN, TrainMetrics
+from specacts.training.results import FROZEN
 from stages import calibrate as calibrate_stage
 from stages import evaluate as evaluate_stage
 from stages import report as report_stage
-
-TRAINED = TrainMetrics(
-    steps=40,
-    rows=40,
-    episodes=20,
-    tokens=9000,
-    supervised_tokens=800,
-    seen_tokens=9000,
-    trainable_parameters=2_000_000,
-    seconds=90.0,
-    peak_memory_gib=1.5,
-)
-RECIPES = {
-    name: Recipe.model_validate(yaml.safe_load((CONFIGURATION / f"configs/recipe/{name}.yaml").read_text()))
-    for name in ("v2", "v3")
-}
-RATE = Estimate(0.5, 0.3, 0.7)
-LIVE = LiveMetrics(
-    episodes=4,
-    groups=3,
-    turns=12,
-    acting_turns=9,
-    policies={
-        name: LivePolicy(
-            turn_success=RATE,
-            turn_success_minus_A=RATE,
-            acting_turn_success=RATE,
-            episode_success=RATE,
-            steps_per_episode=RATE,
-            cheap_share=RATE,
-            calls=30,
-            failed_calls=7,
-            malformed=1,
-            given_up={"steps": 2, "failures": 1, "timeout": 0, "crash": 0},
-            cost=dict.fromkeys(COST_MODELS, RATE),
-            cost_per_episode={"seconds": 3.0},
-        )
-        for name in ("A", "B", "D", "other")
-    },
-)
-COUNTED = Counted(episodes=2, groups=1, decisions=8, decisions_by_type={"tool_call": 3, "final_answer": 5})
-DATA = DataMetrics(
-    train=COUNTED,
-    verify=COUNTED,
-    calibrate=COUNTED,
-    test=COUNTED,
-    total=COUNTED,
-    contamination=Contamination(
-        ngram=13,
-        user=Overlap(episodes=1, ngrams=200, shared=3),
-        all=Overlap(episodes=2, ngrams=4000, shared=80),
-    ),
-)
-WHEEL = WheelRecord(kind="wheel", package="toys", version="1", path="toys/a", sha256="0", licence=None)
-BASE = RoleBase(
-    base="toy", layers=(0, 1, 5), parameters=57_000_000, parameters_without_embedding=28_000_000, bytes=228_000_000
-)
-ASSETS = Assets(bases={"toy": WHEEL}, traces=WHEEL, roles=dict.fromkeys(ROLES, BASE))
-ANSWERS = AnswerMetrics(
-    decisions={"calibrate": 9, "test": 9},
-    seconds=4.5,
-    decisions_per_second=4.0,
-    context_tokens=dict.fromkeys(ROLES, 900),
-    generated_tokens=Generated(cheap=90, strong=90),
-    judged_tokens=Judged(verifier=90, strong=90),
-)
-ROUTER = RouteMetrics(decisions=9, groups=3, base_rate=0.6, auroc=0.7, log_loss=0.6, strength=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -112,74 +48,10 @@ def made() -> Facts:
     return make_facts()
 
 
-def make_facts() -> Facts:
-    cases, others = make_cases(12), make_cases(12, seed=4)
-    fitted, offered = calibrate(others, TARIFF, ACCEPTANCE, "flops"), menu(others, ACCEPTANCE)
-    thresholds = {name: fit.threshold for name, fit in fitted.items()}
-    tracks = run(cases, TARIFF, thresholds, "final_answer", "type")
-    kept = run_guaranteed(cases, TARIFF, offered)
-    maps = {name: calibrated(others, name, "type") for name in SCORED}
-    weights = resample_weights([case.row.group for case in cases], 100, 0)
-    return Facts(
-        evaluation=evaluate(cases, tracks, TARIFF, Settings("type", "verdict", "flops"), weights, kept, maps),
-        calibration=on_calibrate(others, fitted, offered, ACCEPTANCE, "flops"),
-        thresholds=Thresholds(policies=thresholds, most_accurate="E", best_other="F"),
-        promise=Promise(cheapest=dict.fromkeys(("0.05", "0.1", "0.15", "0.2"), "A"), asked=None),
-        live=LIVE,
-        router=ROUTER,
-        data=DATA,
-        own=no_own_traces(),
-        answers=ANSWERS,
-        assets=ASSETS,
-        training={role: Trained(TRAINED, Losses(3.2, 0.9)) for role in SIZES},
-        ablation=None,
-        scale="toy",
-        recipe_name="v3",
-        recipe=RECIPES["v3"],
-        score="verdict",
-        level="type",
-        cost_model="flops",
-        max_relative_cost=1.0,
-        prices="example",
-        currency="USD",
-    )
-
-
-def changed(found: Any, path: str, value: Any) -> Any:
-    """A copy with one thing in it, however deep, that is another: `evaluation/policies/D/malformed`."""
-    name, _, rest = path.partition("/")
-    inner = found[name] if isinstance(found, dict) else getattr(found, name)
-    new = changed(inner, rest, value) if rest else value
-    if isinstance(found, dict):
-        return found | {name: new}
-    return found._replace(**{name: new}) if isinstance(found, Facts) else found.model_copy(update={name: new})
-
-
 @pytest.fixture
 def facts(made: Facts) -> Facts:
     """All judging policies are worse and more expensive than A, A is better than B; all thresholds within budget."""
     return worse_than_strong(made)
-
-
-def worse_than_strong(facts: Facts) -> Facts:
-    for name in JUDGING:
-        facts = bent(facts, name, (-0.1, -0.2, -0.05), (1.5, 1.4, 1.6))
-        facts = changed(facts, f"calibration/policies/{name}/within_budget", True)
-    return changed(facts, "evaluation/paired/B_minus_A/type_accuracy", Estimate(-0.1, -0.2, -0.05))
-
-
-def bent(facts: Facts, name: str, gain: tuple[float, ...], cost: tuple[float, ...]) -> Facts:
-    """With a policy's difference to A in accuracy, and its relative cost, set: value, low, high."""
-    facts = changed(facts, f"evaluation/paired/{name}_minus_A/type_accuracy", Estimate(*gain))
-    return changed(facts, f"evaluation/policies/{name}/cost/flops", Estimate(*cost))
-
-
-def accepting(facts: Facts, name: str, rate: float) -> Facts:
-    return changed(facts, f"evaluation/policies/{name}/accept_rate", Estimate(rate, rate, rate))
-
-
-BETTER, EVEN, WORSE = Estimate(0.02, 0.01, 0.03), Estimate(0.01, -0.01, 0.03), Estimate(-0.02, -0.03, -0.01)
-CHEAPER, SAME, DEARER = Estimate(0.8, 0.7, 0.9), Estimate(1.0, 0.9, 1.1), Estimate(1.3, 1.2, 1.4)
 
 
 @pytest.mark.parametrize(
@@ -221,12 +93,46 @@ def test_remarks_say_what_undermines_the_answer(facts: Facts):
         facts = accepting(facts, name, rate)
     found = remarks(facts).split("\n\n")
     assert len(found) == 2 and "C accepts nothing" in found[1]
-    facts = changed(facts, "evaluation/paired/B_minus_A/type_accuracy", EVEN)
+    facts = changed(facts, "evaluation/paired/B_minus_A/type_accuracy", EVEN)._replace(recipe=RECIPES["v2"])
     for name in "CE":
         facts = changed(facts, f"calibration/policies/{name}/within_budget", False)
-    text = remarks(facts)
-    assert "not shown to be better than the cheap one" in text
+    text = remarks(facts._replace(recipe=RECIPES["v3"]))
+    assert "not shown to be better than the cheap one" in remarks(facts)  # frozen; where both are trained: see below
+    assert "not shown to be better" not in text
     assert "No threshold of C and E kept within the cost budget" in text
+
+
+def test_two_trained_models_that_are_no_different_are_said_first(facts: Facts):
+    facts = changed(bent(facts, "D", BETTER, CHEAPER), "evaluation/paired/B_minus_A/type_accuracy", EVEN)
+    said = answer(facts)
+    assert said.startswith("No answer yet: both models were trained, and the strong one is not shown to be better")
+    assert "(B minus A: +1.0 (-1.0 to +3.0) points of action type accuracy)" in said and "Yes" not in said
+    assert answer(facts._replace(recipe=RECIPES["v2"])).startswith("Yes: D ")  # frozen: a remark says it
+
+
+@pytest.mark.parametrize("recipe", ["v2", "v3", "recorded"])
+def test_a_cheap_model_that_did_not_learn_is_said_first(facts: Facts, recipe: str):
+    facts = bent(facts, "D", BETTER, CHEAPER)._replace(recipe=RECIPES[recipe])
+    for cheap, most_common, begins in (
+        ((0.4, 0.3, 0.5), (0.3, 0.2, 0.4), True),  # the difference is 10 points, give or take 14
+        ((0.4, 0.3, 0.5), (0.2, 0.1, 0.3), False),
+        ((0.2, 0.1, 0.3), (0.4, 0.3, 0.5), True),
+    ):
+        facts = changed(facts, "evaluation/policies/B/type_accuracy", Estimate(*cheap))
+        facts = changed(facts, "evaluation/baselines/majority/type_accuracy", Estimate(*most_common))
+        said = answer(facts)
+        assert said.startswith("No answer yet: the cheap model did not learn") is begins
+        assert not begins or (percent(Estimate(*cheap)) in said and percent(Estimate(*most_common)) in said)
+    assert "Yes" not in said
+
+
+def test_both_faults_are_said_first_together(facts: Facts):
+    facts = changed(facts, "evaluation/paired/B_minus_A/type_accuracy", EVEN)
+    said = answer(changed(facts, "evaluation/policies/B/type_accuracy", Estimate(0.0, 0.0, 0.0)))
+    assert (
+        "did not learn to act" in said
+        and "The strong model is not shown to be better than the cheap one either" in said
+    )
 
 
 def test_the_first_screen_is_question_answer_and_what_to_do(facts: Facts):
@@ -234,7 +140,7 @@ def test_the_first_screen_is_question_answer_and_what_to_do(facts: Facts):
     assert lines[0].startswith("# ") and lines[0].endswith("?")
     assert lines[2] == f"**{answer(facts)}**"
     assert "## What to do" in lines[3:8]
-    table = result_table(facts.evaluation).splitlines()
+    table = result_table(facts).splitlines()
     assert len(table) == 2 + len("ABCDEFGH") + 6
     assert "\n".join(table) in report(facts)
 
@@ -243,7 +149,7 @@ def test_the_result_table_is_the_one_that_is_printed(facts: Facts, tmp_path: Pat
     monkeypatch.chdir(tmp_path)
     write_text(Path("reports/report.md"), report(facts))
     show.main()
-    assert result_table(facts.evaluation) in capsys.readouterr().out
+    assert result_table(facts) in capsys.readouterr().out
 
 
 def test_the_report_links_every_figure_and_explains_every_policy(facts: Facts):
@@ -274,19 +180,6 @@ def test_a_frozen_model_is_said_not_to_have_been_trained(facts: Facts):
     text = report(changed(facts, "training/strong", Trained(FROZEN, None)))
     (line,) = [line for line in text.splitlines() if line.startswith("| strong ") and "frozen" in line]
     assert line.count("–") == 6
-
-
-def promising(facts: Facts, name: str, threshold: float, cost: Estimate) -> Facts:
-    """With a threshold at 10 points for a policy, and what it then costs; it is the cheapest there."""
-    for path, value in (
-        (f"calibration/guaranteed/{name}/0.1", threshold),
-        ("promise/cheapest/0.1", name),
-        (f"evaluation/guaranteed/{name}/0.1/accept_rate", 0.4),
-        (f"evaluation/guaranteed/{name}/0.1/cost/flops", cost),
-        (f"evaluation/guaranteed/{name}/0.1/lost", EVEN),
-    ):
-        facts = changed(facts, path, value)
-    return facts
 
 
 def test_what_to_do_is_the_cheapest_certified_policy_at_each_risk_or_the_strong_model(facts: Facts):
@@ -442,31 +335,6 @@ def test_own_traces_are_accounted_for_and_bring_no_foreign_sections(facts):
     assert "At work on the simulators" not in text and "What each change of the recipe does" not in text
 
 
-def workspace(folder: Path) -> None:
-    """What the stages before calibrate leave behind, for toy models."""
-    copy_configuration(folder)
-    setting(folder, "scale: cpu", "scale: smoke")  # fewer resamples
-    splits = {"calibrate": make_cases(9, 5), "test": make_cases(9, 6)}
-    for split, cases in splits.items():
-        write_jsonl(folder / f"data/answers/{split}.jsonl", (case.row.model_dump(mode="json") for case in cases))
-    effects = (by_text(case.row).model_dump(mode="json") for case in splits["test"])
-    write_jsonl(folder / "data/effects.jsonl", effects)
-    lines = (
-        {"episode": case.row.episode, "decision": case.row.decision, "route": case.route}
-        for cases in splits.values()
-        for case in cases
-    )
-    write_jsonl(folder / "data/routes.jsonl", lines)
-    save_table(folder / "data/answers/models.json", SIZES)
-    results = {"data": DATA, "ingest": no_own_traces(), "answer": ANSWERS, "route": ROUTER, "live": LIVE}
-    for name, result in (results | {"assets": ASSETS}).items():
-        result.save(folder / f"metrics/{name}.json")
-    write_json(folder / "metrics/ablation.json", {})
-    for role in ("cheap", "strong"):  # the verifier's are missing
-        TRAINED.save(folder / f"metrics/train/{role}.json")
-        write_text(folder / f"metrics/train/{role}_loss.csv", "step,loss,learning_rate\n1,3.2,0.1\n2,0.9,0.1\n")
-
-
 def test_the_stages_write_what_they_promise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     workspace(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -485,12 +353,6 @@ def test_the_stages_write_what_they_promise(tmp_path: Path, monkeypatch: pytest.
     assert thresholds == {name: fit.threshold for name, fit in policies.items()}
     assert Promise.load(Path("data/promise.json")).asked is None
     assert Evaluation.load(Path("metrics/eval.json")).decisions > 0
-
-
-def setting(folder: Path, old: str, new: str) -> None:
-    text = (folder / "params.yaml").read_text(encoding="utf-8")
-    assert old in text
-    write_text(folder / "params.yaml", text.replace(old, new))
 
 
 def test_a_promise_is_made_and_kept_through_the_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

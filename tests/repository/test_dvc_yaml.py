@@ -164,12 +164,6 @@ def test_only_modules_that_decide_no_output_are_ignored():
     }
 
 
-def test_packages_hold_nothing_that_would_have_to_be_listed():
-    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("__init__.py")):
-        (only,) = parsed(path).body
-        assert isinstance(only, ast.Expr) and isinstance(only.value.value, str), path
-
-
 def test_every_stage_has_a_module_and_every_module_is_a_stage():
     modules = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__"}
     assert {module(stage).removeprefix("stages.") for stage in STAGES.values()} == modules

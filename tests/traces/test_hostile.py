@@ -12,7 +12,7 @@ from places import ROOT
 from specacts.core.episodes import Episode
 from specacts.traces.formats.openai_chat import Conversation
 from specacts.traces.ingest import ingest
-from specacts.traces.reader import Duplicate, Reader, Reject
+from specacts.traces.reader import Continued, Duplicate, Read, Reader, Reject, Source
 from specacts.traces.stream import Place
 from specacts.traces.tool_types import TypeMap
 
@@ -72,7 +72,7 @@ def good(number: int) -> bytes:
     return text % number
 
 
-def read(content: bytes, folder: Path) -> list[Conversation | Reject | Duplicate]:
+def read(content: bytes, folder: Path) -> list[Read]:
     path = folder / "fuzz.jsonl"
     path.write_bytes(content)
     return list(Reader(TypeMap({}, {}), keep_secrets=False).read(Place(str(path), ())))
@@ -82,7 +82,7 @@ def read(content: bytes, folder: Path) -> list[Conversation | Reject | Duplicate
 @given(st.binary(max_size=200))
 def test_no_bytes_make_the_reader_fail(tmp_path_factory, content):
     for found in read(content, tmp_path_factory.getbasetemp()):
-        assert isinstance(found, Conversation | Reject | Duplicate)
+        assert isinstance(found, Conversation | Reject | Duplicate | Continued | Source)
 
 
 KEYS = st.sampled_from(
@@ -102,7 +102,7 @@ MESSAGE = st.dictionaries(KEYS, JSON | WORDS, max_size=5) | JSON
 @given(st.fixed_dictionaries({"messages": st.lists(MESSAGE, max_size=5) | JSON}, optional={"tools": JSON, "id": JSON}))
 def test_no_json_makes_the_reader_fail(tmp_path_factory, value):
     for found in read(json.dumps(value).encode(), tmp_path_factory.getbasetemp()):
-        assert isinstance(found, Conversation | Reject | Duplicate)
+        assert isinstance(found, Conversation | Reject | Duplicate | Continued | Source)
 
 
 @settings(max_examples=200, deadline=None)
@@ -110,4 +110,4 @@ def test_no_json_makes_the_reader_fail(tmp_path_factory, value):
 def test_no_damage_to_a_good_line_makes_the_reader_fail(tmp_path_factory, at, inserted, removed):
     line = good(1)
     for found in read(line[:at] + inserted + line[at + removed :], tmp_path_factory.getbasetemp()):
-        assert isinstance(found, Conversation | Reject | Duplicate)
+        assert isinstance(found, Conversation | Reject | Duplicate | Continued | Source)

@@ -8,8 +8,7 @@ from specacts.answering.ask import Reading, judge
 from specacts.answering.decode import Prefix
 from specacts.answering.proposals import Proposed, on_policy
 from specacts.answering.records import Candidate
-from specacts.core.episodes import agrees, decisions
-from specacts.training.judged import synthetic
+from specacts.core.episodes import decisions
 from specacts.training.rows import proposer_rows, reward_rows, verifier_rows
 
 RENDERER = renderer(compact_tokenizer())
@@ -121,19 +120,6 @@ def test_the_verifier_reads_the_confidence_as_one_digit():
     shown = [RENDERER.text(RENDERER.verdict_query_ids(c))[:1] for c in (0.0, 0.09, 0.42, 0.999, 1.0)]
     assert shown == ["0", "0", "4", "9", "9"]
     assert len(RENDERER.verdict_query_ids(None)) == len(RENDERER.verdict_query_ids(0.5)) - 1
-
-
-@pytest.mark.parametrize("level", ["type", "tool", "call"])
-def test_a_synthetic_negative_is_another_decisions_gold_action_and_wrong_here(level):
-    made = synthetic(EPISODES, level, seed=0)
-    due = {(e.id, d.index): d.gold for e in EPISODES for d in decisions(e)}
-    assert made.keys() == due.keys()
-    for place, gold in due.items():
-        right, wrong = made[place]
-        assert (right.action, right.right, wrong.right) == (gold, True, False)
-        assert wrong.action in due.values() and not agrees(wrong.action, gold, level)
-        assert right.confidence is wrong.confidence is None
-    assert synthetic(EPISODES, level, seed=0) == made != synthetic(EPISODES, level, seed=1)
 
 
 def test_a_reward_model_learns_from_pairs_of_the_gold_action_and_a_wrong_one_at_the_same_place():

@@ -9,17 +9,20 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model
+from places import CONFIGURATION
 from safetensors.torch import load_file, save_file
 from toys import compact_tokenizer, episode, llama, renderer, save_base, settings
 from transformers import AutoModelForSequenceClassification
 from trl import RewardTrainer, SFTTrainer
 
 from specacts.answering.session import Session
+from specacts.config import load_config
 from specacts.core.errors import UserError
 from specacts.models.load import load_base, load_model
 from specacts.training import train as training
 from specacts.training.rows import Row, proposer_rows
 from specacts.training.train import (
+    MOST_EPOCHS,
     ActionTrainer,
     PairTrainer,
     check_rows,
@@ -27,6 +30,7 @@ from specacts.training.train import (
     newest_checkpoint,
     pair_loss,
     positions,
+    steps_for,
     train,
     weighted_loss,
 )
@@ -426,3 +430,32 @@ def test_a_checkpoint_with_weights_that_are_not_finite_is_not_gone_on_with(base,
 def test_data_without_labels_is_refused(bad, reason):
     with pytest.raises(UserError, match=reason):
         check_rows(bad)
+
+
+@pytest.mark.parametrize(
+    ("rows", "epochs", "least_tokens", "steps"),
+    [
+        (100, 1.5, 0, 150),  # no least: as many epochs as asked for
+        (100, 1.5, 500, 150),  # 150 rows of 10 tokens are more than that
+        (100, 0.4, 505, 51),  # the 51st row reaches them
+        (10, 1.1, 400, 40),  # few rows: four epochs
+        (10, 1.1, 10**6, 10 * MOST_EPOCHS),  # very few: no more than so many
+        (1, 0.1, 0, 1),
+    ],
+)
+def test_few_traces_are_gone_through_more_often_and_many_as_often_as_asked(rows, epochs, least_tokens, steps):
+    assert steps_for([10] * rows, settings(epochs=epochs, least_tokens=least_tokens)) == steps
+
+
+def test_steps_of_a_batch_take_several_rows():
+    assert steps_for([10] * 10, settings(epochs=1.0, batch_size=4, least_tokens=200)) == 5
+
+
+def test_the_default_scale_trains_on_its_own_traces_as_long_as_it_did():
+    """292 rows of 496 tokens, as BFCL's are: what is seen at least is less than what the epochs see."""
+    scale = load_config(CONFIGURATION).scale
+    for role, rows in (("cheap", 292), ("strong", 292), ("verifier", 87)):
+        own = scale.role(role)
+        lengths = [496] * rows
+        plain, least = (settings(epochs=own.epochs, least_tokens=n) for n in (0, own.least_tokens))
+        assert steps_for(lengths, least) == steps_for(lengths, plain)

@@ -16,7 +16,6 @@ from toys import CHAT, COMPACT, TOOLS, call, compact_tokenizer, episode, qwen3_t
 from specacts.core.episodes import Act, Action, Episode, Observation, User, decisions
 from specacts.core.errors import UserError
 from specacts.core.words import SPEAKING
-from specacts.transcripts.frames import COMPACT_TOKENS
 from specacts.transcripts.parse import UNNAMED, VERBS, read_line, read_reply
 from specacts.transcripts.render import Renderer, cut_middle
 
@@ -232,34 +231,6 @@ def test_the_parser_never_raises_on_any_text(renderer, verb, text):
             assert found is None or isinstance(found, Action)
 
 
-MALFORMED = ["x", "", "f", "f {", "f {}}", "f []", "f 1", 'f {"a":NaN}', 'f {"a":-Infinity}', 'f {"a":1e999}', " {}"]
-
-
-@pytest.mark.parametrize("rest", [*MALFORMED, "f " + "[" * 50_000, 'f {"a":' + "9" * 5_000 + "}"])
-def test_a_malformed_call_is_no_action(rest):
-    renderer = Renderer.load(compact_tokenizer(), COMPACT)
-    assert renderer.parse(f"call {rest}") is None
-
-
-@pytest.mark.parametrize("rest", [r"\ud800 {}", r'f {"a":"\ud800"}', r'f {"\udfff":1}', r'f {"a":[{"b":"\ud83d"}]}'])
-def test_half_a_surrogate_pair_is_malformed_because_no_file_can_hold_it(rest):
-    renderer = Renderer.load(compact_tokenizer(), COMPACT)
-    assert renderer.parse(f"call {rest}") is None
-    assert renderer.parse('call f {"a":"\\ud83d\\ude00"}').arguments == {"a": "\U0001f600"}
-
-
-@pytest.mark.parametrize(
-    "text", ["", " call f {}", "Call f {}", "run f {}", "callf {}", "done{}", "donee", "call", "7"]
-)
-def test_what_does_not_begin_with_an_action_word_is_no_action(text):
-    assert Renderer.load(compact_tokenizer(), COMPACT).parse(text) is None
-
-
-@pytest.mark.parametrize("word", ["done", "ask", "blocked"])
-def test_a_speaking_action_may_say_nothing(word):
-    assert Renderer.load(compact_tokenizer(), COMPACT).parse(word).content == ""
-
-
 @thorough
 @given(ids=st.lists(st.integers(0, 330), max_size=20))
 def test_any_tokens_are_text(renderer, ids):
@@ -328,28 +299,6 @@ def test_a_proposal_is_a_line_and_is_read_back_from_it(natural, action):
     assert read_line(text) == normalized(natural, action)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ('Action: file_read\ncat {"file":"a"}', Action(type="file_read", tool="cat", arguments={"file": "a"})),
-        ('Action: file_read\n{"name": "cat", "arguments": {}}', Action(type="file_read", tool="cat")),
-        ("Action: file_read\nI will look at it", Action(type="file_read", tool=UNNAMED)),
-        ("Sure. Action: verifier", Action(type="verifier", tool=UNNAMED)),
-        ("Action: final_answer\nIt is 3.", Action(type="final_answer", content="It is 3.")),
-        ("Action: BLOCKED", Action(type="BLOCKED")),
-        ('{"name": "cat", "arguments": {"file": "a"}}', Action(type="tool_call", tool="cat", arguments={"file": "a"})),
-        ('I call <tool_call>{"name": "cat"}</tool_call>', Action(type="tool_call", tool="cat")),
-        ("Which file do you mean?", Action(type="ask_clarification", content="Which file do you mean?")),
-        ("It is done {really}.", Action(type="final_answer", content="It is done {really}.")),
-        ("Action: dance\nnow", Action(type="final_answer", content="Action: dance\nnow")),
-        ('{"name": 3}', Action(type="final_answer", content='{"name": 3}')),
-        ("  \n", None),
-    ],
-)
-def test_a_free_reply_is_read_by_rule(natural, text, expected):
-    assert natural.parse(text, whole=False) == expected
-
-
 def test_only_free_replies_may_be_cut_short(renderer):
     text = renderer.text(renderer.action_ids(say("final_answer", "so far").action))
     assert renderer.parse(text) and renderer.parse(text, whole=False) is None
@@ -400,78 +349,23 @@ def test_no_mixture_of_spellings_becomes_a_special_token(renderer, parts):
     assert added(renderer, renderer.content("".join(parts))) == []
 
 
-# -- tokenizers that will not do ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("token", COMPACT_TOKENS.values())
-def test_a_tokenizer_without_a_needed_token_is_refused_by_its_name(token):
-    tokenizer = compact_tokenizer()
-    known = tokenizer.get_added_vocab()
-    tokenizer.get_added_vocab = lambda: {name: number for name, number in known.items() if name != token}
-    with pytest.raises(UserError, match=rf"no token {token.replace('|', '.')} .*use render.template: chat"):
-        Renderer.load(tokenizer, COMPACT)
-
-
-def test_a_chat_tokenizer_is_refused_by_the_compact_template(tmp_path):
-    with pytest.raises(UserError, match="no token <jupyter_start>"):
-        Renderer.load(qwen3_tokenizer(tmp_path), COMPACT)
-
-
 @pytest.mark.parametrize(
-    ("template", "reason"),
+    ("text", "expected"),
     [
-        ("{% for m in messages if m.role != 'tool' %}{{ m.content }}<|im_end|>{% endfor %}", "drops .*MARKOBSERVATION"),
-        ("{{ raise_exception('no tools here') }}", "does not render a tool-calling conversation .no tools here"),
+        ('Action: file_read\ncat {"file":"a"}', Action(type="file_read", tool="cat", arguments={"file": "a"})),
+        ('Action: file_read\n{"name": "cat", "arguments": {}}', Action(type="file_read", tool="cat")),
+        ("Action: file_read\nI will look at it", Action(type="file_read", tool=UNNAMED)),
+        ("Sure. Action: verifier", Action(type="verifier", tool=UNNAMED)),
+        ("Action: final_answer\nIt is 3.", Action(type="final_answer", content="It is 3.")),
+        ("Action: BLOCKED", Action(type="BLOCKED")),
+        ('{"name": "cat", "arguments": {"file": "a"}}', Action(type="tool_call", tool="cat", arguments={"file": "a"})),
+        ('I call <tool_call>{"name": "cat"}</tool_call>', Action(type="tool_call", tool="cat")),
+        ("Which file do you mean?", Action(type="ask_clarification", content="Which file do you mean?")),
+        ("It is done {really}.", Action(type="final_answer", content="It is done {really}.")),
+        ("Action: dance\nnow", Action(type="final_answer", content="Action: dance\nnow")),
+        ('{"name": 3}', Action(type="final_answer", content='{"name": 3}')),
+        ("  \n", None),
     ],
 )
-def test_a_chat_template_that_cannot_hold_a_tool_call_is_refused(tmp_path, template, reason):
-    tokenizer = qwen3_tokenizer(tmp_path)
-    tokenizer.chat_template = template
-    with pytest.raises(UserError, match=reason):
-        Renderer.load(tokenizer, CHAT)
-
-
-def test_a_tokenizer_without_a_chat_template_is_refused(tmp_path):
-    tokenizer = qwen3_tokenizer(tmp_path)
-    tokenizer.chat_template = None
-    with pytest.raises(UserError, match="chat template"):
-        Renderer.load(tokenizer, CHAT)
-
-
-def test_the_chat_frames_are_what_the_models_own_template_writes(tmp_path):
-    """A transcript equals the template's rendering of the same conversation, character by character."""
-    tokenizer = qwen3_tokenizer(tmp_path)
-    renderer = Renderer.load(tokenizer, CHAT.model_copy(update={"tools_tokens": 2_000, "max_tokens": 4_000}))
-    small = Episode(
-        id="e",
-        group="e",
-        source="toy",
-        tools=TOOLS[:1],
-        steps=(
-            User(content="please"),
-            call("move", "file_write", source="a", target="b"),
-            Observation(content="moved"),
-            say("final_answer", "it is done"),
-            User(content="again"),
-            say("BLOCKED"),
-        ),
-    )
-    from specacts.transcripts.frames import INSTRUCTIONS
-
-    function = {"name": TOOLS[0].name, "description": TOOLS[0].description, "parameters": TOOLS[0].parameters}
-    made = {"name": "move", "arguments": '{"source":"a","target":"b"}'}
-    messages = [
-        {"role": "system", "content": INSTRUCTIONS},
-        {"role": "user", "content": "please"},
-        {"role": "assistant", "content": "write", "tool_calls": [{"type": "function", "function": made}]},
-        {"role": "tool", "name": "move", "content": "moved"},
-        {"role": "assistant", "content": "done it is done"},
-        {"role": "user", "content": "again"},
-        {"role": "assistant", "content": "blocked"},
-        {"role": "user", "content": "the last assistant message of a conversation would get a thinking block"},
-    ]
-    tools = [{"type": "function", "function": function}]
-    expected = tokenizer.apply_chat_template(messages, tools=tools, tokenize=False)
-    (window,) = renderer.windows(small)
-    text = tokenizer.decode(window.ids)
-    assert expected.startswith(text) and expected[len(text) :].startswith("\n<|im_start|>user\nthe last assistant")
+def test_a_free_reply_is_read_by_rule(natural, text, expected):
+    assert natural.parse(text, whole=False) == expected

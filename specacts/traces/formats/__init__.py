@@ -1,13 +1,15 @@
 """Trace formats, one module each: how the objects that somebody logged become conversations.
 
-There is one today, `openai_chat.py`. Another format is another module here, with its tests in `tests/traces/formats/`;
-`specacts/traces/reader.py` alone calls it, line by line or row by row. What the reader uses of the module:
+A format is two small functions, and its name for people:
 
-    decode(text)                                    a line of a file as a value that is safe to go through
-    clean(value)                                    the same of a table's row
-    read_conversation(value, types, scrub, known)   its `Conversation`; or raises `Invalid` with every `Problem` it has
+    recognises(value) -> bool           whether an object of a file is in the format
+    to_chat(value, noted) -> Chat       the same conversation in the OpenAI chat shape; what was left out is counted
 
-The action types of calls come from `traces/tool_types.py`, every kept text goes through `scrub` (secrets), and
-`core/observations.py` knows which results report a failure. `Conversation`, `Problem` and `Invalid` say nothing of
-OpenAI's format; they stand in `openai_chat.py` because nobody else makes them.
+`detect.py` asks them in order and knows what is recognised but not read (`unsupported.py`). All of them end in
+`openai_chat.py`, the one strict reader, which alone decides what is an action of which type:
+
+    decode(text), clean(value)                      a line, a table's row, as values that are safe to go through
+    read_conversation(value, types, scrub, known)   its `Conversation`; or raises `Invalid` with every `Problem`
+
+Another format is another module here and a line in `detect.py`, with inputs of its kind in `tests/cases/`.
 """

@@ -10,38 +10,49 @@ A conversation is an object with `messages` (roles system or developer, user, as
     user                        a user message
     assistant with tool_calls   one action a call, in order, each followed by its result; text beside them is kept there
     assistant with refusal      BLOCKED
+    assistant with weight 0     context, never a label
     assistant text              goes on in the next assistant message: kept beside that one's actions, no action itself
                                 ends with a question mark: ask_clarification, unless it is a courtesy ("anything else?")
                                 holds no question mark: final_answer
                                 else it cannot be told: context, and listed
-    tool                        the result of the call with its `tool_call_id`
+    tool                        the result of the call with its `tool_call_id`; without one, of the call of its `name`,
+                                or of the calls in their order. `is_error` says that the call failed
 
 `action_type` on an assistant message without calls, or on a tool call, overrules all of this. A call whose result
 reports an error and whose successor, decided later in the same turn, calls the same tool in another way (or the tool
 was not offered at all) is a fault: context, never a label; its successor is a `repair`. What the agent says before the
-user's first words, and calls of tools that were not offered, are context too.
+user's first words, calls of tools that were not offered, and calls that were interrupted are context too. Results from
+before the conversation begins are left out. Where the user says nothing at all, the task is the last of the standing
+instructions.
 """
 
+import hashlib
 import json
 import marshal
+import math
 import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from specacts.core.episodes import Act, Action, Episode, Observation, Step, Tool, User
+from specacts.core.episodes import Act, Action, Episode, Observation, Step, Tool, Usage, User
 from specacts.core.files import reject_constant
 from specacts.core.observations import is_error
 from specacts.core.words import SPEAKING, ActionType
 from specacts.traces.tool_types import TypeMap, type_of
+from specacts.traces.usage import usage_of
 
 SOURCE = "own"
 DEEPEST = 64
 """Deepest nesting of a conversation's values: far deeper than any tool asks for, far from Python's own limit."""
 LONGEST = 20_000
 """Most characters kept of a message or result: more than any model here reads of one."""
+NO_RESULT = "[no result]"
+"""Stands behind a call that was interrupted."""
+CLIENT_TOOLS = ("bash_", "text_editor_", "computer_", "memory_")
+"""Tools without a schema that the agent's own side runs; all others of a special `type` run on the model's server."""
 ROLES = Literal["system", "developer", "user", "assistant", "tool"]
 TEXT_RULES = {"ask_clarification": "question", "final_answer": "statement"}
 """The rule by which a text has its type."""
@@ -69,7 +80,8 @@ class Conversation(NamedTuple):
 
     group: as given, "" where the conversation has none; so is the episode's id. first: the first user message, in full.
     rules: by which rule each decision has its type. undecided: speaking actions that nobody could type.
-    normalised: what was changed in order to accept the conversation.
+    normalised: what was changed in order to accept the conversation. history: after each message a digest of all that
+    was said and done so far: a conversation extends another if the other's last is among its own.
     """
 
     episode: Episode
@@ -80,6 +92,7 @@ class Conversation(NamedTuple):
     rules: Counter[str]
     undecided: list[str]
     normalised: Counter[str]
+    history: tuple[int, ...] = ()
 
 
 # -- JSON -----------------------------------------------------------------------------------------------------
@@ -124,6 +137,8 @@ def clean(value: Any) -> Any:
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
         return plain(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Invalid([Problem("(line)", "a number that is too large for JSON")])
     if isinstance(value, dict):
         return {plain(key): _clean(item) for key, item in value.items()}
     return [_clean(item) for item in value] if isinstance(value, list) else value
@@ -179,6 +194,8 @@ def _arguments(value: Any) -> Any:
     if value is None or (isinstance(value, str) and not value.strip()):
         return {}
     value = _from_json(value)
+    if isinstance(value, str) and value.lstrip().startswith("{"):  # encoded twice
+        value = _from_json(value)
     if not isinstance(value, dict):
         raise ValueError(f"the arguments are {_kind(value)}, not an object")
     return _shallow(value)
@@ -194,11 +211,65 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def _no_id(value: Any) -> Any:
+    """An id of no characters is none."""
+    return None if value == "" else _as_text(value)
+
+
 def _flat(value: Any) -> Any:
-    """A tool's definition out of its `function`; the flat form of newer interfaces as it is."""
+    """A tool's definition out of its `function`; the flat form of newer interfaces as it is, a bare name as one."""
+    if isinstance(value, str):
+        return {"name": value}
     if isinstance(value, dict) and isinstance(value.get("function"), dict):
-        return value["function"]
+        value = value["function"]
+    if isinstance(value, dict) and value.get("parameters") is None:
+        schema = value.get("input_schema", value.get("inputSchema"))
+        return value if schema is None else {**value, "parameters": schema}
     return value
+
+
+def _is_elsewhere(value: Any) -> bool:
+    """Whether a tool runs on the model's server, or takes text in the place of arguments: no call of it is one here."""
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str) or isinstance(value.get("function"), dict):
+        return False
+    if value["type"] == "function" or any(value.get(n) is not None for n in ("parameters", "input_schema")):
+        return False
+    return "name" not in value or not value["type"].startswith(CLIENT_TOOLS)
+
+
+def _schema(value: Any) -> Any:
+    """Parameters as a JSON schema: what exports leave empty (null, an empty list) holds none."""
+    value = _from_json(value) if isinstance(value, str) else value
+    if value == []:
+        return {}
+    return _shallow(_proper(_shallow(value))) if isinstance(value, dict) else value
+
+
+def _proper(schema: Any) -> Any:
+    """The schema itself, or a copy whose `properties` are an object wherever there are some."""
+    if not isinstance(schema, dict):
+        return schema
+    changed: dict[str, Any] = {}
+    for key, item in schema.items():
+        if key in ("properties", "$defs", "definitions", "patternProperties"):
+            if item is None or item == []:
+                continue
+            if not isinstance(item, dict):
+                raise ValueError(f"its `{key}` are {_kind(item)}, not an object")
+            proper = {name: _proper(one) for name, one in item.items() if one is not None}
+            changed[key] = item if _same_items(proper, item) else proper
+        elif key == "required" and item is None:
+            continue
+        elif key in ("anyOf", "oneOf", "allOf", "prefixItems") and isinstance(item, list):
+            proper_items = [_proper(one) for one in item]
+            changed[key] = item if all(a is b for a, b in zip(proper_items, item, strict=True)) else proper_items
+        else:
+            changed[key] = _proper(item) if key in ("items", "additionalProperties", "not") else item
+    return schema if _same_items(changed, schema) else changed
+
+
+def _same_items(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    return len(a) == len(b) and all(a[key] is b[key] for key in a)
 
 
 ToolName = Annotated[str, Field(min_length=1, max_length=256)]
@@ -211,10 +282,11 @@ class _Function(_Lenient):
 
 
 class _Call(_Lenient):
-    id: Annotated[str, BeforeValidator(_as_text)] | None = None
-    type: Literal["function"] = "function"
+    id: Annotated[str | None, BeforeValidator(_no_id)] = None
+    type: Literal["function"] | None = "function"
     function: _Function
     action_type: ActionType | None = None
+    weight: Any = None
 
 
 class _Part(_Lenient):
@@ -228,19 +300,18 @@ class _Message(_Lenient):
     content: Any = None
     refusal: str | None = None
     tool_calls: tuple[_Call, ...] | None = None
-    tool_call_id: Annotated[str, BeforeValidator(_as_text)] | None = None
+    tool_call_id: Annotated[str | None, BeforeValidator(_no_id)] = None
     action_type: ActionType | None = None
+    name: Any = None
+    weight: Any = None
+    is_error: Any = None
+    usage: Any = None
 
 
 class _Definition(_Lenient):
     name: ToolName
     description: str | None = None
-    parameters: Annotated[dict[str, Any], BeforeValidator(_shallow)] | None = None
-
-
-TOOLS = TypeAdapter(
-    Annotated[tuple[Annotated[_Definition, BeforeValidator(_flat)], ...], BeforeValidator(_from_json)] | None
-)
+    parameters: Annotated[dict[str, Any] | None, BeforeValidator(_schema)] = None
 
 
 class _Conversation(_Lenient):
@@ -255,11 +326,15 @@ class _Conversation(_Lenient):
 
 
 class Toolset(NamedTuple):
-    """The tools on offer by name, and what is wrong with their definitions. typed: filled as they are called."""
+    """The tools on offer by name, and what is wrong with their definitions. typed: filled as they are called.
+
+    elsewhere: how many tools were left out, since they run on the model's server or take no arguments.
+    """
 
     tools: dict[str, Tool]
     problems: list[Problem]
     typed: dict[str, tuple[str, ActionType, str]]
+    elsewhere: int = 0
 
 
 Toolsets = dict[bytes, Toolset]
@@ -296,13 +371,19 @@ def _toolset(value: Any, scrub: Scrub, known: Toolsets) -> Toolset:
         key = b""
     if key and key in known:
         return known[key]
-    found = Toolset({}, [], {})
     try:
-        definitions = TOOLS.validate_python(value)
-    except ValidationError as error:
-        found.problems.extend(_problem(one, "tools") for one in error.errors())
-        return found
-    for number, given in enumerate(definitions or ()):
+        offered = _offered(value)
+    except ValueError as error:
+        return Toolset({}, [Problem("tools", str(error))], {})
+    found = Toolset({}, [], {}, sum(map(_is_elsewhere, offered)))
+    for number, item in enumerate(offered):
+        if _is_elsewhere(item):
+            continue
+        try:
+            given = _Definition.model_validate(_flat(item))
+        except ValidationError as error:
+            found.problems.extend(_problem(one, "tools", str(number)) for one in error.errors())
+            continue
         tool = Tool(
             name=scrub(given.name), description=scrub(given.description or ""), parameters=scrub(given.parameters or {})
         )
@@ -316,15 +397,50 @@ def _toolset(value: Any, scrub: Scrub, known: Toolsets) -> Toolset:
     return found
 
 
+def _offered(value: Any) -> list[Any]:
+    """The list of tools, however it is kept: JSON text, an object by name, nothing."""
+    if isinstance(value, str):
+        value = _from_json(value) if value.strip() else None
+    if isinstance(value, dict):  # by name; or one tool alone
+        value = [value] if "function" in value or ("name" in value and "parameters" in value) else list(value.values())
+    if value is not None and not isinstance(value, list | tuple):
+        raise ValueError(f"{_kind(value)}, not an array of definitions")
+    return list(map(_from_text_object, value or ()))
+
+
+def _from_text_object(value: Any) -> Any:
+    """Some tables hold each definition as JSON text."""
+    return _from_json(value) if isinstance(value, str) and value.lstrip().startswith("{") else value
+
+
+WORDS: dict[str, Callable[[Any], str]] = {
+    "missing": lambda error: "is missing",
+    "model_type": lambda error: f"{_kind(error['input'])}, not an object",
+    "dict_type": lambda error: f"{_kind(error['input'])}, not an object",
+    "tuple_type": lambda error: f"{_kind(error['input'])}, not an array",
+    "string_type": lambda error: f"{_kind(error['input'])}, not a string",
+    "literal_error": lambda error: f"{_shown(error['input'])} is not one of {error['ctx']['expected']}",
+    "string_too_short": lambda error: f"needs at least {error['ctx']['min_length']} character",
+    "string_too_long": lambda error: f"may have at most {error['ctx']['max_length']} characters",
+    **dict.fromkeys(("bool_parsing", "bool_type"), lambda error: f"{_shown(error['input'])} is neither true nor false"),
+    **dict.fromkeys(("float_parsing", "float_type"), lambda error: f"{_shown(error['input'])} is not a number"),
+    "finite_number": lambda error: f"{_shown(error['input'])} is not a number",
+}
+"""What is wrong in our words, by the name that pydantic has for it."""
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:LONGEST]
+
+
 def _problem(error: Any, *inside: str) -> Problem:
     """One of pydantic's errors: its field as in the line, what is wrong and what was found."""
     parts = [str(part) for part in (*inside, *error["loc"])]
     field = ".".join(part for part in parts if not part.startswith("function-"))
-    what = error["msg"].removeprefix("Value error, ")
-    if error["type"] in ("model_type", "dict_type"):
-        what = f"{_kind(error['input'])}, not an object"
-    elif error["type"] not in ("missing", "value_error"):
-        what += f" (got {str(error['input'])[:LONGEST]!r})"
+    say = WORDS.get(error["type"])
+    what = say(error) if say else error["msg"].removeprefix("Value error, ")
+    if say is None and error["type"] != "value_error":
+        what += f" (got {_shown(error['input'])})"
     return Problem(field or "(line)", what)
 
 
@@ -336,12 +452,24 @@ def _is_empty(message: _Message) -> bool:
 
 
 class _Pending(NamedTuple):
-    """A call that waits for its result: its id, where it stands in the conversation, and the rule behind its type."""
+    """A call that waits for its result: its id, where it stands in the conversation, and the rule behind its type.
+
+    name: the tool's, as given.
+    """
 
     key: str | None
     field: str
     act: Act
     rule: str
+    name: str
+
+
+class _Answer(NamedTuple):
+    """A result: its text, and whether the log itself says that the call failed. field: where it stands."""
+
+    text: str
+    failed: bool
+    field: str = ""
 
 
 class _Reader:
@@ -349,7 +477,7 @@ class _Reader:
 
     def __init__(self, given: _Conversation, toolset: Toolset, types: TypeMap, scrub: Scrub):
         self.given, self.types, self.scrub = given, types, scrub
-        self.tools, self.typed = toolset.tools, toolset.typed
+        self.tools, self.typed, self.elsewhere = toolset.tools, toolset.typed, toolset.elsewhere
         self.problems: list[Problem] = []
         self.normalised: Counter[str] = Counter()
         self.undecided: list[str] = []
@@ -357,14 +485,26 @@ class _Reader:
         self.steps: list[Step] = []
         self.rules: dict[int, str] = {}  # of the action at a step: what typed it
         self.waiting: list[_Pending] = []
-        self.results: dict[int, str] = {}  # of the calls in `waiting`, by their place there
+        self.results: dict[int, _Answer] = {}  # of the calls in `waiting`, by their place there
+        self.nameless: list[_Answer] = []  # results of which nothing says whose they are
+        self.interrupted: dict[str, int] = {}  # by the call's id the step that its late result may still fill
+        self.failed: set[int] = set()  # steps with results of which the log says that the call failed
+        self.has_called = False
         self.first: str | None = None
         self.said = ""  # by the agent, which then went on
+        self.usage: Usage | None = None  # of the message that is being read
+        self.digest = b""
+        self.history: list[int] = []
 
     def conversation(self) -> Conversation:
         said = [(f"messages.{n}", m) for n, m in enumerate(self.given.messages) if not _is_empty(m)]
         self.normalised["empty assistant messages"] += len(self.given.messages) - len(said)
+        self.normalised["tools that run elsewhere left out"] += self.elsewhere
+        task = self._task(said)
         for n, (field, message) in enumerate(said):
+            if n == task:
+                message = message.model_copy(update={"role": "user"})
+                self.normalised["tasks that stand in the system prompt"] += 1
             self._message(field, message, said[n + 1][1] if n + 1 < len(said) else None)
         self._settle(at_end=True)
         if not any(isinstance(step, Act) for step in self.steps) and not self.problems:
@@ -391,7 +531,23 @@ class _Reader:
             rules=Counter(self.rules[n] for n in labels),
             undecided=self.undecided,
             normalised=self.normalised,
+            history=tuple(self.history),
         )
+
+    def _task(self, said: list[tuple[str, _Message]]) -> int | None:
+        """Where the user says nothing: the number of the message that sets the task, the last standing instruction."""
+        if any(message.role == "user" for _, message in said):
+            return None
+        leading = 0
+        while leading < len(said) and said[leading][1].role in ("system", "developer"):
+            leading += 1
+        return leading - 1 if 0 < leading < len(said) else None
+
+    def _remember(self, role: str, *what: Any) -> None:
+        """Go on with the digest of all that was said and done; standing instructions may change from call to call."""
+        content = json.dumps(what, sort_keys=True, ensure_ascii=True, default=str)
+        self.digest = hashlib.blake2b(self.digest + f"{role} {content}".encode(), digest_size=8).digest()
+        self.history.append(int.from_bytes(self.digest, "big") >> 1)
 
     def _wrong(self, field: str, what: str) -> None:
         self.problems.append(Problem(field, what))
@@ -410,8 +566,13 @@ class _Reader:
         if message.tool_calls and message.role != "assistant":
             self._wrong(f"{field}.tool_calls", f"only the assistant calls tools, not role {message.role!r}")
         text = self._content(field, message)
+        if message.role == "assistant" and not message.refusal and _is_refusal(message.content):
+            message = message.model_copy(update={"refusal": text})
+        if message.role in ("user", "assistant", "tool"):
+            made = [(call.function.name, call.function.arguments) for call in message.tool_calls or ()]
+            self._remember(message.role, text or message.refusal, made)
         if message.role == "tool":
-            self._result(field, message.tool_call_id, text)
+            self._result(field, message, _Answer(text, message.is_error is True, f"{field}.tool_call_id"))
             return
         self._settle()
         if message.role == "assistant":
@@ -428,7 +589,7 @@ class _Reader:
         content = message.content
         if content is None or isinstance(content, str):
             return content or ""
-        is_parts = isinstance(content, list) and all(isinstance(p, str) or "type" in p for p in content if p)
+        is_parts = isinstance(content, list) and all(map(_is_part, content))
         if message.role == "tool" and not is_parts:  # a result of which nobody made a text
             self.normalised["results written as JSON"] += 1
             try:
@@ -451,6 +612,8 @@ class _Reader:
                 self._wrong(field if problem.field == "(line)" else f"{field}.{problem.field}", problem.what)
             return ""
         text = part.refusal if part.text is None else part.text
+        if text is None and re.search("tool|function|call", part.type):  # an action that would be lost
+            self._wrong(f"{field}.type", f"{part.type!r} is no kind of content that is known here")
         if text is None:
             self.normalised["parts that are no text"] += 1
             return f"[{part.type}]"
@@ -458,33 +621,37 @@ class _Reader:
 
     def _assistant(self, field: str, message: _Message, text: str, following: _Message | None) -> None:
         label = message.action_type
+        is_context = _is_zero(message.weight)
+        self.usage = usage_of(message.usage)
         if message.tool_calls:
             if label:
                 self._wrong(f"{field}.action_type", "belongs to each of the tool_calls where there are any")
-            self._calls(field, message.tool_calls, self._beside(text))
+            self._calls(field, message.tool_calls, self._beside(text), is_context)
         elif label and label not in SPEAKING:
             self._wrong(f"{field}.action_type", f"{label!r} calls a tool, and there is no call")
         elif label:
-            self._speak(label, self._beside(text or message.refusal or ""), "label")
+            self._speak(label, self._beside(text or message.refusal or ""), "label", is_context)
         elif message.refusal:
-            self._speak("BLOCKED", self._beside(message.refusal), "refusal")
+            self._speak("BLOCKED", self._beside(message.refusal), "refusal", is_context)
         elif following is not None and following.role == "assistant":
             self.said = self._beside(text)
             self.normalised["texts joined to what the agent did next"] += 1
         else:
             text = self._beside(text)
             found = speaking_type(text)
-            if found is None:
+            if found is None and not is_context:
                 self.undecided.append(self._text(text))
-            self._speak(found or "final_answer", text, TEXT_RULES.get(found or ""))
+            self._speak(found or "final_answer", text, TEXT_RULES.get(found or ""), is_context)
 
     def _beside(self, text: str) -> str:
         """The text behind what was said just before it."""
         said, self.said = self.said, ""
         return f"{said}\n{text}" if said and text else said or text
 
-    def _speak(self, action_type: ActionType, text: str, rule: str | None) -> None:
-        self._act(Act(action=Action(type=action_type, content=self._text(text))), rule)
+    def _speak(self, action_type: ActionType, text: str, rule: str | None, is_context: bool) -> None:
+        self.normalised["messages of weight 0, which are context"] += is_context
+        action = Action(type=action_type, content=self._text(text))
+        self._act(Act(action=action, supervised=not is_context, usage=self.usage), rule)
 
     def _act(self, act: Act, rule: str | None) -> None:
         """An action as a step; without a rule that types it, or before the user has spoken, it is context."""
@@ -495,7 +662,9 @@ class _Reader:
 
     # -- calls ------------------------------------------------------------------------------------------------
 
-    def _calls(self, field: str, calls: tuple[_Call, ...], text: str) -> None:
+    def _calls(self, field: str, calls: tuple[_Call, ...], text: str, is_context: bool) -> None:
+        self.has_called = True
+        self.normalised["messages of weight 0, which are context"] += is_context
         keys = Counter(call.id for call in calls if call.id is not None)
         for number, call in enumerate(calls):
             place = f"{field}.tool_calls.{number}"
@@ -511,8 +680,11 @@ class _Reader:
                 arguments=self.scrub(call.function.arguments),
                 content=self._text(text) if number == 0 else "",
             )
-            act = Act(action=action, supervised=not self.tools or name in self.tools, parallel=number > 0)
-            self.waiting.append(_Pending(call.id, place, act, "label" if call.action_type else rule))
+            is_label = not (is_context or _is_zero(call.weight)) and (not self.tools or name in self.tools)
+            usage = self.usage and self.usage.shared(len(calls))
+            act = Act(action=action, supervised=is_label, parallel=number > 0, usage=usage)
+            made_by = "label" if call.action_type else rule
+            self.waiting.append(_Pending(call.id, place, act, made_by, call.function.name))
 
     def _typed(self, given: str) -> tuple[str, ActionType, str]:
         """A tool's name without secrets, the type of its calls, and the rule that says so."""
@@ -524,34 +696,79 @@ class _Reader:
             self.typed[given] = (name, found.type, found.rule)
         return self.typed[given]
 
-    def _result(self, field: str, key: str | None, text: str) -> None:
-        field = f"{field}.tool_call_id"
-        places = [n for n, pending in enumerate(self.waiting) if key in (None, pending.key)]
-        if key is None and len(places) != 1:
-            self._wrong(field, f"missing, and {len(places)} calls wait for a result")
-        elif not places:
-            self._wrong(field, f"{key!r} is no call of the assistant message before it")
-        elif places[0] in self.results:
-            self._wrong(field, f"{key!r} has a result already")
+    def _result(self, field: str, message: _Message, answer: _Answer) -> None:
+        key, field = message.tool_call_id, answer.field
+        if key is not None and any(pending.key is not None for pending in self.waiting):
+            place = next((n for n, pending in enumerate(self.waiting) if pending.key == key), None)
         else:
+            place = self._next_of(message.name)
+        if place is not None and place in self.results:
+            self._wrong(field, f"{key!r} has a result already")
+        elif place is not None:
             self.normalised["results without tool_call_id"] += key is None
-            self.results[places[0]] = text
+            self.results[place] = answer
+        elif key is not None and key in self.interrupted:
+            self._late(self.interrupted.pop(key), answer)
+        elif not self.has_called:  # of a call from before the conversation begins here
+            self.normalised["results of no call left out"] += 1
+        elif key is not None and (not self.waiting or any(pending.key is not None for pending in self.waiting)):
+            self._wrong(field, f"{key!r} is no call of the assistant message before it")
+        elif not self.waiting:
+            self._wrong(field, "missing, and 0 calls wait for a result")
+        else:
+            self.nameless.append(answer)
+
+    def _next_of(self, name: Any) -> int | None:
+        """The first call of the tool that still waits."""
+        open_calls = (n for n in range(len(self.waiting)) if n not in self.results)
+        return next((n for n in open_calls if name and self.waiting[n].name == name), None)
+
+    def _late(self, step: int, answer: _Answer) -> None:
+        """The result of a call that the conversation went on from: it fills its place, and the call stays context."""
+        self.normalised["results behind what the user said next"] += 1
+        self.steps[step] = Observation(content=self._text(answer.text))
+        if answer.failed:
+            self.failed.add(step)
+
+    def _in_order(self) -> None:
+        """Results that name nothing belong to the calls in their order, if there are as many."""
+        if not self.nameless:
+            return
+        places = [n for n in range(len(self.waiting)) if n not in self.results]
+        if len(places) == len(self.nameless):
+            self.results |= dict(zip(places, self.nameless, strict=True))
+            self.normalised["results without tool_call_id"] += len(places)
+        else:
+            for answer in self.nameless:
+                self._wrong(answer.field, f"missing, and {len(places)} calls wait for a result")
+        self.nameless = []
 
     def _settle(self, at_end: bool = False) -> None:
-        """The waiting calls become steps, each with its result, which only a conversation's last calls may lack."""
+        """The waiting calls become steps, each with its result; one that lacks it, but for the last, is context."""
+        self._in_order()
         for number, pending in enumerate(self.waiting):
-            self._act(pending.act, pending.rule)
-            if number in self.results:
-                self.steps.append(Observation(content=self._text(self.results[number])))
-            elif not at_end:
-                self._wrong(f"{pending.field}.id", f"no tool message answers {pending.key!r} before the next message")
+            answer = self.results.get(number)
+            interrupted = answer is None and not at_end
+            act = pending.act.model_copy(update={"supervised": False}) if interrupted else pending.act
+            self._act(act, pending.rule)
+            if answer is not None:
+                if answer.failed:
+                    self.failed.add(len(self.steps))
+                self.steps.append(Observation(content=self._text(answer.text)))
+            elif interrupted:
+                self.normalised["calls without a result, which are context"] += 1
+                if pending.key is not None:
+                    self.interrupted[pending.key] = len(self.steps)
+                self.steps.append(Observation(content=NO_RESULT))
         self.waiting, self.results = [], {}
 
     def _mark_repairs(self) -> None:
         """Failed calls that were put right become context, and the calls that put them right repairs."""
         for failed in [n for n, step in enumerate(self.steps) if isinstance(step, Act)]:
             result = self.steps[failed + 1] if failed + 1 < len(self.steps) else None
-            if not isinstance(result, Observation) or not is_error(result.content):
+            if not isinstance(result, Observation):
+                continue
+            if failed + 1 not in self.failed and not is_error(result.content):
                 continue
             later = next((n for n in self._next_calls(failed) if self._puts_right(failed, n)), None)
             if later is None:
@@ -584,6 +801,33 @@ class _Reader:
         wrong, right = self._act_at(failed).action, self._act_at(later).action
         unknown = bool(self.tools) and wrong.tool not in self.tools
         return unknown or (wrong.tool == right.tool and wrong.arguments != right.arguments)
+
+
+PARTS = re.compile(r"(input_|output_)?(text|image|audio|file|video)(_url)?|refusal|document|resource(_link)?")
+"""Kinds of parts of a message."""
+
+
+def _is_part(value: Any) -> bool:
+    """Whether a member of a list is a part of a message, and not data that a tool returned."""
+    if isinstance(value, dict):
+        kind = value.get("type")
+        if not isinstance(kind, str) or not PARTS.fullmatch(kind):
+            return not value
+        return kind != "text" or "text" in value
+    return isinstance(value, str) or value is None
+
+
+def _is_refusal(content: Any) -> bool:
+    """Whether all parts of an answer are refusals."""
+    return (
+        isinstance(content, list)
+        and bool(content)
+        and all(isinstance(part, dict) and part.get("type") == "refusal" for part in content)
+    )
+
+
+def _is_zero(weight: Any) -> bool:
+    return isinstance(weight, int | float) and not isinstance(weight, bool) and weight == 0
 
 
 COURTESY = re.compile(
@@ -631,11 +875,18 @@ def as_chat(episode: Episode) -> dict[str, Any]:
             messages.append({"role": "tool", "tool_call_id": f"call_{number - 1}", "content": step.content})
         elif step.action.tool is None:
             # Without a label what could not be decided stays undecided.
+            label: dict[str, Any]
             label = {"action_type": step.action.type} if step.supervised or not spoken_to else {}
+            if not step.supervised and spoken_to:
+                label["weight"] = 0
             messages.append({"role": "assistant", "content": step.action.content, **label})
         else:
             function = {"name": step.action.tool, "arguments": json.dumps(step.action.arguments, ensure_ascii=False)}
+            call: dict[str, Any]
             call = {"id": f"call_{number}", "type": "function", "function": function, "action_type": step.action.type}
+            following = episode.steps[number + 1] if number + 1 < len(episode.steps) else None
+            if not step.supervised and following == Observation(content=NO_RESULT):
+                call["weight"] = 0
             if step.parallel:
                 together = next(m for m in reversed(messages) if m["role"] == "assistant")
                 together["tool_calls"].append(call)

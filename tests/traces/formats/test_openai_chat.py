@@ -247,14 +247,11 @@ def test_all_problems_are_told_at_once_each_with_its_field():
         "messages.1.tool_calls.0.function.arguments",
         "success",
     ]
-    said = problems(result("x"), USER, calls(call("f"), call("g")), USER, result("y"))
+    said = problems(USER, calls(call("f"), call("g")), USER, result("y", 9))
     assert [line.split(": ")[0] for line in said] == [
-        "messages.0.tool_call_id",
-        "messages.2.tool_calls.0.id",
-        "messages.2.tool_calls.1.id",
-        "messages.2.tool_calls.0.id",
-        "messages.2.tool_calls.1.id",
-        "messages.4.tool_call_id",
+        "messages.1.tool_calls.0.id",
+        "messages.1.tool_calls.1.id",
+        "messages.3.tool_call_id",
     ]
 
 

@@ -1,0 +1,74 @@
+"""Anthropic Messages: `tool_use` and `tool_result` blocks, a top-level `system`, tools with `input_schema`.
+
+Thinking is left out. What the server itself ran (`server_tool_use` and its results) is left out and counted. A result
+with `is_error` is a failed one. In a user message results come before its words.
+"""
+
+from collections import Counter
+from typing import Any
+
+from specacts.traces.formats.shape import THINKING, Chat, call, fields, items, kept, objects, result, said, texts
+
+NAME = "Anthropic Messages"
+BLOCKS = ("tool_use", "tool_result", "server_tool_use", "mcp_tool_use")
+SERVER_SIDE = "what the model's server ran itself is left out"
+
+
+def recognises(value: dict[str, Any]) -> bool:
+    messages = value.get("messages")
+    if not isinstance(messages, list):
+        return False
+    if isinstance(value.get("system"), str | list) and value["system"]:
+        return True
+    for message in messages:
+        content = message.get("content") if isinstance(message, dict) else None
+        if isinstance(content, list) and message.get("role") in ("user", "assistant"):
+            if any(isinstance(block, dict) and block.get("type") in BLOCKS for block in content):
+                return True
+    return False
+
+
+def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
+    messages: list[Any] = []
+    if instructions := texts(value.get("system")):
+        messages.append({"role": "system", "content": instructions})
+    for message in items(value["messages"]):
+        if not isinstance(message, dict) or not isinstance(message.get("content"), list):
+            messages.append(message)
+        elif message.get("role") == "assistant":
+            messages.append(answer(message, noted))
+        else:
+            messages += asked(message)
+    return kept(value, messages=messages)
+
+
+def answer(message: dict[str, Any], noted: Counter[str]) -> Chat:
+    """An assistant message of blocks."""
+    content: list[Any] = []
+    calls: list[Chat] = []
+    for block in message["content"]:
+        kind = block.get("type") if isinstance(block, dict) else None
+        if kind == "tool_use":
+            calls.append(call(block.get("id"), block.get("name"), block.get("input")))
+        elif isinstance(kind, str) and (kind in ("server_tool_use", "mcp_tool_use") or kind.endswith("_tool_result")):
+            noted[SERVER_SIDE] += 1
+        elif kind not in THINKING:
+            content.append(block)
+    more = {name: message[name] for name in ("weight", "usage", "action_type") if message.get(name) is not None}
+    return said(content, calls, **more)
+
+
+def asked(message: dict[str, Any]) -> list[Chat]:
+    """A user message of blocks: its results, then its words."""
+    blocks = message["content"]
+    results = [block for block in objects(blocks) if block.get("type") == "tool_result"]
+    rest = [block for block in blocks if block not in results]
+    answers = [result(b.get("tool_use_id"), _content(b.get("content")), b.get("is_error")) for b in results]
+    return [*answers, *([{**message, "content": rest}] if rest or not results else [])]
+
+
+def _content(content: Any) -> Any:
+    """What a tool returned; results of a search for tools hold names only."""
+    if isinstance(content, list) and content and all(fields(b).get("type") == "tool_reference" for b in content):
+        return ", ".join(str(block.get("tool_name")) for block in objects(content))
+    return content

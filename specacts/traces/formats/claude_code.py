@@ -1,0 +1,71 @@
+"""Claude Code sessions: a file of lines, one a block of a message, that belong together by their session.
+
+`joined` makes of the lines of a file one object a session (and one a side chain: a subagent's own conversation), in the
+shape of Anthropic Messages, which `anthropic.py` reads on. Notes of the program itself are no messages.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from specacts.traces.formats.shape import Chat, fields, items
+
+NAME = "Claude Code sessions"
+KINDS = ("user", "assistant", "system", "summary", "attachment", "progress", "file-history-snapshot", "queue-operation")
+
+
+def is_line(value: Any) -> bool:
+    """Whether an object is a line of a session file."""
+    if not isinstance(value, dict) or "messages" in value:
+        return False
+    if value.get("type") in ("user", "assistant") and isinstance(value.get("message"), dict):
+        return "sessionId" in value or "uuid" in value
+    return value.get("type") in KINDS and bool({"sessionId", "leafUuid", "messageId", "uuid"} & value.keys())
+
+
+def joined(lines: Iterable[tuple[int, dict[str, Any]]]) -> list[tuple[int, Chat]]:
+    """Of the lines of one file, with their numbers, the conversations, each with the number of its first line."""
+    found: dict[tuple[str, str], tuple[int, Chat]] = {}
+    seen: set[str] = set()
+    for number, line in lines:
+        message = line.get("message")
+        if line.get("type") not in ("user", "assistant") or not isinstance(message, dict) or line.get("isMeta"):
+            continue
+        uuid = line.get("uuid")
+        if isinstance(uuid, str):
+            if uuid in seen:  # a session that was resumed repeats its beginning
+                continue
+            seen.add(uuid)
+        session = str(line.get("sessionId") or "")
+        side = str(line.get("agentId") or "side") if line.get("isSidechain") else ""
+        start: Chat = {"group": session, "messages": []} if session else {"messages": []}
+        _, chat = found.setdefault((session, side), (number, start))
+        _add(chat["messages"], message, line)
+    return [entry for entry in found.values() if entry[1]["messages"]]
+
+
+def _add(messages: list[Any], message: dict[str, Any], line: dict[str, Any]) -> None:
+    """Blocks of one answer stand in several lines, under the answer's id."""
+    before = messages[-1] if messages else {}
+    key = message.get("id")
+    same = key is not None and before.get("key") == key and before.get("role") == message.get("role") == "assistant"
+    content = message.get("content")
+    if same:
+        before["content"] = [*_blocks(before.get("content")), *_blocks(content)]
+        before["usage"] = fields(message.get("usage")) or before.get("usage")
+        return
+    kept = {name: message[name] for name in ("role", "content", "usage") if name in message}
+    messages.append({**kept, "key": key, "timestamp": line.get("timestamp")})
+
+
+def _blocks(content: Any) -> list[Any]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else items(content)
+
+
+def recognises(value: dict[str, Any]) -> bool:
+    return is_line(value)
+
+
+def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
+    """A line that stands alone: a conversation of one message."""
+    return next((chat for _, chat in joined([(1, value)])), {"messages": []})

@@ -1,0 +1,80 @@
+"""Which format an object is in, and the object in the OpenAI chat shape.
+
+    found = as_chat(value)          # `Found`: the format's name, the chat; raises `Unsupported` or `Invalid`
+
+A format may lead to another: the answer of a request and response is an Anthropic message, a ShareGPT turn holds
+Hermes calls. Every object is looked at by itself, so that none is read in a format that it is not in.
+"""
+
+from collections import Counter
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from specacts.traces.formats import (
+    anthropic,
+    atif,
+    claude_code,
+    exchange,
+    langchain,
+    openai_variants,
+    prompt_completion,
+    responses,
+    sharegpt,
+    tau,
+)
+from specacts.traces.formats.openai_chat import Invalid, Problem
+from specacts.traces.formats.shape import Chat, is_message
+from specacts.traces.formats.unsupported import Unsupported, named
+
+FORMATS: tuple[ModuleType, ...] = (
+    claude_code,
+    tau,
+    atif,
+    langchain,
+    prompt_completion,
+    exchange,
+    responses,
+    anthropic,
+    sharegpt,
+)
+"""In the order in which they are asked. What none of them knows and has `messages` is OpenAI chat."""
+DEEPEST = 4
+"""Formats inside one another."""
+
+
+class Found(NamedTuple):
+    """A conversation in the OpenAI chat shape. format: what it was. noted: what was left out, or changed."""
+
+    format: str
+    chat: Chat
+    noted: Counter[str]
+
+
+def as_chat(value: Any) -> Found:
+    """Raises `Unsupported` for what is known and not read, and `Invalid` with its problems."""
+    noted: Counter[str] = Counter()
+    if isinstance(value, list) and value and all(map(is_message, value)):
+        value = {"messages": value}
+    if not isinstance(value, dict):
+        return Found("", value, noted)  # whose problem the strict reader tells
+    names: list[str] = []
+    for _ in range(DEEPEST):
+        if what := named(value):
+            raise Unsupported(what)
+        module = next((one for one in FORMATS if one.recognises(value)), None)
+        if module is None:
+            break
+        names.append(module.NAME)
+        value = _converted(module, value, noted)
+    chat = openai_variants.to_chat(value, noted)
+    if not names and "messages" in chat:
+        names.append(openai_variants.NAME)
+    return Found(" of ".join(names), chat, noted)
+
+
+def _converted(module: ModuleType, value: dict[str, Any], noted: Counter[str]) -> Chat:
+    try:
+        return module.to_chat(value, noted)
+    except (TypeError, KeyError, AttributeError, ValueError, IndexError) as error:
+        # No log makes the reader fail, however broken: each format looks at its fields with care, this is the rest.
+        raise Invalid([Problem("(line)", f"looks like {module.NAME}, and is broken ({error})")]) from error

@@ -1,0 +1,124 @@
+"""Rows of a request and its response, as proxies, gateways, observability tools and batches keep them.
+
+The answer is appended to the request's messages; what that gives is in one of the other formats, which reads on. The
+rows of one conversation repeat its beginning: `reader.py` keeps the longest of them. Names differ by product, and one
+side or both may be JSON text.
+"""
+
+from collections import Counter
+from typing import Any
+
+from specacts.traces.formats.shape import Chat, fields, from_text, is_message, items, kept
+from specacts.traces.formats.unsupported import Named, Unsupported
+
+NAME = "request and response"
+REQUESTS = ("request", "request_body", "requestBody", "body", "input", "inputs", "params", "kwargs", "prompt")
+RESPONSES = ("response", "response_body", "responseBody", "output", "outputs", "completion", "result")
+PIECES = Unsupported(Named("answers in streamed pieces", "log the final message of every call"))
+CHAINED = Unsupported(
+    Named("calls whose beginning is on the server (`previous_response_id`)", "log the whole input of every call")
+)
+NO_ANSWER = "requests that got an error or nothing"
+
+
+def recognises(value: dict[str, Any]) -> bool:
+    return _sides(value) is not None
+
+
+def _sides(value: dict[str, Any]) -> tuple[dict[str, Any], Any] | None:
+    """The request, as an object that holds messages, and the response."""
+    name = next((name for name in RESPONSES if value.get(name) is not None), None)
+    if name is None and isinstance(value.get("choices"), list):
+        name, answered = "choices", {"choices": value["choices"]}
+    elif name is not None:
+        answered = from_text(value[name])
+    else:
+        return None
+    if isinstance(value.get("messages"), list):
+        return {key: item for key, item in value.items() if key != name}, answered
+    for key in REQUESTS:
+        if (request := _request(from_text(value.get(key)))) is not None:
+            if key == "input" and "messages" not in request and name == "output" and isinstance(answered, list):
+                return None  # an object of the Responses interface
+            return request, answered
+    return None
+
+
+def _request(value: Any) -> dict[str, Any] | None:
+    if isinstance(value, list) and value and all(map(is_message, value)):
+        return {"messages": value}
+    if not isinstance(value, dict):
+        return None
+    if isinstance(value.get("body"), dict):
+        return _request(value["body"])
+    if isinstance(value.get("json"), dict):
+        return _request(value["json"])
+    if isinstance(value.get("messages"), list):
+        return value
+    return value if isinstance(value.get("input"), str | list) and "model" in value else None
+
+
+def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
+    request, response = _sides(value) or ({}, None)
+    if request.get("previous_response_id"):
+        raise CHAINED
+    answer, usage = _answer(response)
+    if not answer:
+        noted[NO_ANSWER] += 1
+    elif isinstance(answer[-1], dict) and usage:
+        answer = [*answer[:-1], {**answer[-1], "usage": usage}]
+    outside = {name: item for name, item in kept(value).items() if name in ("group", "reward", "success")}
+    whole = {**request, **outside}
+    if "messages" in request:
+        before = request["messages"]
+        # Some keep the whole conversation in the response, and not its last message.
+        whole["messages"] = answer if answer[: len(before)] == before and before else [*before, *answer]
+        return {**kept(whole, messages=whole["messages"]), **_system(whole)}
+    given = request["input"]
+    start = [{"role": "user", "content": given}] if isinstance(given, str) else given
+    return {**kept(whole, input=[*start, *answer]), **_system(whole)}
+
+
+def _system(value: dict[str, Any]) -> Chat:
+    return {name: value[name] for name in ("system", "instructions") if value.get(name)}
+
+
+def _is_piece(value: Any) -> bool:
+    """Whether it is one of the pieces in which an answer is streamed."""
+    found = fields(value)
+    return "delta" in found or any("delta" in fields(choice) for choice in items(found.get("choices")))
+
+
+def _answer(response: Any) -> tuple[list[Any], Any]:
+    """What a response adds to the conversation, and its usage."""
+    if isinstance(response, str):
+        if response.lstrip().startswith("data:"):
+            raise PIECES
+        return ([{"role": "assistant", "content": response}] if response.strip() else []), None
+    if isinstance(response, list):
+        if response and all(map(_is_piece, response)):
+            raise PIECES
+        return [one for one in response if is_message(one)], None
+    found = fields(response)
+    usage = found.get("usage")
+    if choices := items(found.get("choices")):
+        first = fields(choices[0])
+        message = first.get("message")
+        if message is None and isinstance(first.get("text"), str):
+            message = {"role": "assistant", "content": first["text"]}
+        if message is None and "delta" in first:
+            raise PIECES
+        return ([message] if isinstance(message, dict) else []), usage
+    if isinstance(found.get("output"), list):
+        return found["output"], usage
+    if found.get("role") == "assistant" or is_message(found):
+        if found.get("role"):
+            found = {key: item for key, item in found.items() if key not in ("id", "model", "type", "usage")}
+        return [found], usage
+    for name in ("body", "message", "response", "messages", "data"):
+        if isinstance(found.get(name), dict | list):
+            return _answer(found[name])
+    for name in ("content", "text", "output_text"):
+        if isinstance(found.get(name), str):
+            return [{"role": "assistant", "content": found[name]}], usage
+    return [], usage

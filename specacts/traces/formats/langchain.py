@@ -1,0 +1,92 @@
+"""LangChain messages, dumped in any of its ways, and the runs of language models that LangSmith exports.
+
+A message is `{"type": "ai", "content": ...}`, `{"type": "ai", "data": {...}}` or `{"lc": 1, "kwargs": {...}}`. A tool
+message with `status: error` is a failed result. Of a LangSmith run the `inputs` are the conversation, `outputs` its
+answer.
+"""
+
+from collections import Counter
+from typing import Any
+
+from specacts.traces.formats.shape import Chat, call, fields, is_langchain, items, kept, objects, result, said
+
+NAME = "LangChain messages"
+ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool", "function": "tool"}
+CLASSES = {"humanmessage": "human", "aimessage": "ai", "systemmessage": "system", "toolmessage": "tool"}
+
+
+def recognises(value: dict[str, Any]) -> bool:
+    if isinstance(value.get("messages"), list):
+        return any(is_langchain(message) for message in value["messages"])
+    return is_run(value)
+
+
+def is_run(value: dict[str, Any]) -> bool:
+    """Whether it is a LangSmith run that holds messages."""
+    inputs, outputs = fields(value.get("inputs")), fields(value.get("outputs"))
+    return bool(_batch(inputs.get("messages"))) and ("run_type" in value or bool(outputs))
+
+
+def _batch(messages: Any) -> list[Any]:
+    """LangSmith keeps lists of message lists, of which a run of a chat model has one."""
+    found = items(messages)
+    return found[0] if len(found) == 1 and isinstance(found[0], list) else found
+
+
+def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
+    if isinstance(value.get("messages"), list):
+        return kept(value, messages=[_message(message) for message in value["messages"]])
+    inputs, outputs = fields(value["inputs"]), fields(value.get("outputs"))
+    messages = list(_batch(inputs["messages"]))
+    if "messages" in outputs:
+        more = _batch(outputs["messages"])
+        messages = more if more[: len(messages)] == messages else [*messages, *more]
+    else:
+        messages += _answers(outputs)
+    settings = fields(fields(value.get("extra")).get("invocation_params"))
+    tools = inputs.get("tools") or settings.get("tools")
+    group = value.get("thread_id") or value.get("session_name") or value.get("trace_id")
+    found = kept({"tools": tools, "group": group if isinstance(group, str) else None})
+    return {**found, "messages": [_message(message) for message in messages]}
+
+
+def _answers(outputs: dict[str, Any]) -> list[Any]:
+    """What the model answered: of generations the first, or a message."""
+    generations = _batch(outputs.get("generations"))
+    found = [fields(one).get("message") for one in generations[:1]]
+    choices = [fields(one).get("message") for one in items(outputs.get("choices"))[:1]]
+    found += [*choices, outputs.get("message"), outputs.get("output")]
+    return objects(found)[:1]
+
+
+def _message(message: Any) -> Any:
+    if not is_langchain(message):
+        return message
+    if "lc" in message:
+        inner, kind = message["kwargs"], str((items(message.get("id")) or [""])[-1])
+        kind = inner.get("type") or CLASSES.get(kind.lower().removesuffix("chunk"), kind)
+    else:
+        inner, kind = message.get("data") if isinstance(message.get("data"), dict) else message, message["type"]
+    kind = CLASSES.get(str(kind).lower().removesuffix("chunk"), kind)
+    role = ROLES.get(kind, kind)
+    content = inner.get("content")
+    if role == "tool":
+        return result(inner.get("tool_call_id"), content, inner.get("status") == "error" or None, inner.get("name"))
+    if role != "assistant":
+        return {"role": role, "content": content}
+    return _ai(inner, content)
+
+
+def _ai(inner: dict[str, Any], content: Any) -> Chat:
+    calls = [call(one.get("id"), one.get("name"), one.get("args")) for one in objects(inner.get("tool_calls"))]
+    more = fields(inner.get("additional_kwargs"))
+    if not calls:
+        calls = objects(more.get("tool_calls"))
+    if calls and isinstance(content, list):  # the same calls stand in the blocks of some providers
+        content = [p for p in content if fields(p).get("type") not in ("tool_use", "function_call", "tool_call")]
+    found = said(content, calls)
+    if more.get("function_call") and not calls:
+        found["function_call"] = more["function_call"]
+    if inner.get("usage_metadata"):
+        found["usage"] = inner["usage_metadata"]
+    return found

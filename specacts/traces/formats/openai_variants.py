@@ -1,0 +1,132 @@
+"""The OpenAI chat shape as people really log it, made the one that `openai_chat.py` reads strictly.
+
+    to_chat(value, noted)       # the very same object where there is nothing to do
+
+Other names of roles (`human`, `ai`, `Assistant`); the older `functions`, `function_call` and role `function`; thinking
+before the answer (`<think>`, thinking parts); calls and results as text (`hermes.py`); transcripts of audio; calls of
+custom tools, which are context; and exports of tables, in which every object has every other's keys with null. A
+message stays at its number, so that a problem is told with the field that the user sees.
+"""
+
+import re
+from collections import Counter
+from typing import Any
+
+from specacts.traces.formats import hermes
+from specacts.traces.formats.openai_chat import Invalid, Problem
+from specacts.traces.formats.shape import ROLES, THINKING, TOOLS, Chat, call, fields, from_text, objects, said
+from specacts.traces.stream import without_fillers
+
+NAME = "OpenAI chat"
+THOUGHT = re.compile(r"\s*(?:<think(?:ing)?>)?(?:(?!<think(?:ing)?>).)*?</think(?:ing)?>\s*", re.DOTALL)
+UNCLOSED = re.compile(r"\s*<think(?:ing)?>", re.DOTALL)
+STRICT = ("user", "tool", "system", "developer")
+CALLS, RESULTS = ("tool_call", "function_call"), ("tool_response", "tool_result", "observation")
+"""Roles of one call and one result each, the call as JSON text."""
+
+
+def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
+    given = from_text(value.get("messages"))
+    if not isinstance(given, list):
+        return value
+    if any(_is_filled(message) for message in given):
+        value = without_fillers(value)
+        given = from_text(value["messages"])
+    messages: list[Any] = []
+    for number, message in enumerate(given):
+        try:
+            messages += _usual(message, noted) if isinstance(message, dict) else [message]
+        except ValueError as error:
+            raise Invalid([Problem(f"messages.{number}.content", str(error))]) from error
+    changed: Chat = {}
+    if messages != given or given is not value["messages"]:
+        changed["messages"] = messages
+    offered = next((value[name] for name in TOOLS if value.get(name) is not None), None)
+    if offered is None:
+        offered = _from_prompt(messages, changed)
+    if offered is not None and offered is not value.get("tools"):
+        changed["tools"] = offered
+    return {**value, **changed} if changed else value
+
+
+def _is_filled(message: Any) -> bool:
+    """Only a table gives a user's message a `tool_calls` of null."""
+    return isinstance(message, dict) and message.get("role") in STRICT and message.get("tool_calls", "") is None
+
+
+def _from_prompt(messages: list[Any], changed: Chat) -> list[Any] | None:
+    """Definitions of tools that stand in the system prompt."""
+    first = messages[0] if messages and isinstance(messages[0], dict) else {}
+    text = first.get("content")
+    if not isinstance(text, str) or "</tools>" not in text or first.get("role") not in ("system", "developer"):
+        return None
+    found = hermes.tools_in(text)
+    if found:
+        changed["messages"] = [{**first, "content": hermes.without_tools(text)}, *messages[1:]]
+    return found
+
+
+def _usual(message: dict[str, Any], noted: Counter[str]) -> list[Any]:
+    """One message as the strict reader takes it: itself, if there is nothing to do."""
+    role, content = message.get("role"), message.get("content")
+    if role in STRICT:
+        is_answer = isinstance(content, str) and "</tool_response>" in content and role in ("user", "tool")
+        return hermes.responses(message) if is_answer and hermes.has_responses(message) else [message]
+    if role != "assistant":
+        return _other_role(message, noted)
+    if isinstance(content, str):
+        if "</think" in content or content.lstrip().startswith("<think"):
+            message = {**message, "content": without_thought(content)}
+        if hermes.has_calls(message):
+            message = hermes.with_calls(message)
+            noted["calls that stood in the text"] += len(message["tool_calls"])
+    elif isinstance(content, list):
+        if any(isinstance(part, dict) and part.get("type") in THINKING for part in content):
+            kept = [part for part in content if not (isinstance(part, dict) and part.get("type") in THINKING)]
+            message = {**message, "content": kept}
+    elif content is None and isinstance(fields(message.get("audio")).get("transcript"), str):
+        message = {**message, "content": message["audio"]["transcript"]}
+    calls = message.get("tool_calls")
+    if message.get("function_call") and not calls:
+        message = {**message, "tool_calls": [_legacy(message["function_call"])]}
+    elif isinstance(calls, list) and any(isinstance(one, dict) and one.get("type") == "custom" for one in calls):
+        message = {**message, "tool_calls": [_custom(one, noted) for one in calls]}
+    return [message]
+
+
+def _legacy(given: Any) -> Any:
+    return {"function": given} if isinstance(given, dict) else given
+
+
+def _custom(one: Any, noted: Counter[str]) -> Any:
+    """A call of a custom tool has text in the place of arguments: context, since models here propose arguments."""
+    if not isinstance(one, dict) or one.get("type") != "custom":
+        return one
+    noted["calls of custom tools are context"] += 1
+    custom = fields(one.get("custom"))
+    return call(one.get("id"), custom.get("name"), {"input": custom.get("input")}, weight=0)
+
+
+def without_thought(text: str) -> str:
+    """What follows the thinking at the beginning of an answer."""
+    found = THOUGHT.match(text)
+    while found:
+        text = text[found.end() :]
+        found = THOUGHT.match(text)
+    return "" if UNCLOSED.match(text) else text
+
+
+def _other_role(message: dict[str, Any], noted: Counter[str]) -> list[Any]:
+    role = message.get("role")
+    if not isinstance(role, str):
+        return [message]
+    if usual := ROLES.get(role.lower()):
+        return _usual({**message, "role": usual}, noted)
+    if role in CALLS:
+        found = from_text(message.get("content"))
+        made = [one for one in objects(found if isinstance(found, list) else [found]) if "name" in one]
+        if made:
+            return [said(None, [call(one.get("id"), one["name"], one.get("arguments")) for one in made])]
+    if role in RESULTS:
+        return [{**message, "role": "tool"}]
+    return [message]

@@ -1,0 +1,134 @@
+"""What is recognised and not read: its name, and how it becomes something that is.
+
+    named(value)        # a `Named`, or None
+
+Each is refused rather than read by halves: results are missing, or the actions are not calls of tools.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from specacts.traces.formats.shape import fields, is_message, items, objects
+
+CHAT = "as OpenAI chat `messages` (docs/own-traces.md)"
+
+
+class Named(NamedTuple):
+    """What something is, and what to do in order to have it read."""
+
+    name: str
+    how: str
+
+
+class Unsupported(Exception):
+    """An object that is recognised and not read."""
+
+    def __init__(self, what: Named):
+        super().__init__(f"{what.name}: not read; {what.how}")
+        self.what = what
+
+
+def named(value: Any) -> Named | None:
+    """What an object is that no format reads."""
+    if not isinstance(value, dict):
+        return None
+    return next((found for recognises, found in KINDS if recognises(value)), None)
+
+
+def _has(*names: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda value: all(value.get(name) is not None for name in names)
+
+
+def _blocks(value: dict[str, Any]) -> list[dict[str, Any]]:
+    messages = objects(value.get("messages"))
+    return [block for m in messages if isinstance(m.get("content"), list) for block in objects(m["content"])]
+
+
+def _is_converse(value: dict[str, Any]) -> bool:
+    return any("toolUse" in block or "toolResult" in block for block in _blocks(value))
+
+
+def _is_ai_sdk(value: dict[str, Any]) -> bool:
+    if any(str(block.get("type")).startswith("tool-") for block in _blocks(value)):
+        return True
+    return any(isinstance(m.get("parts"), list) and "role" in m for m in objects(value.get("messages")))
+
+
+def _is_telemetry(value: dict[str, Any]) -> bool:
+    if "resourceSpans" in value or "scopeSpans" in value:
+        return True
+    attributes = value.get("attributes")
+    names = [str(name) for name in fields(attributes)] + [str(one.get("key")) for one in objects(attributes)]
+    is_span = bool({"spanId", "span_id", "traceId", "trace_id", "context"} & value.keys())
+    return any(name.startswith(("gen_ai.", "llm.", "openinference.")) for name in names) or (is_span and bool(names))
+
+
+def _is_preference(value: dict[str, Any]) -> bool:
+    return ("chosen" in value and "rejected" in value) or "preferred_output" in value
+
+
+def _is_request_alone(value: dict[str, Any]) -> bool:
+    return "custom_id" in value and isinstance(value.get("body"), dict) and not value.get("response")
+
+
+def _is_response_alone(value: dict[str, Any]) -> bool:
+    alone = "custom_id" in value and isinstance(value.get("response"), dict) and not value.get("request")
+    return (alone and not value.get("body")) or (
+        isinstance(value.get("choices"), list) and "messages" not in value and not fields(value.get("request"))
+    )
+
+
+def _is_smolagents(value: dict[str, Any]) -> bool:
+    steps = objects(value.get("steps"))
+    return bool(steps) and any({"observations", "code_action", "step_number", "model_output"} & s.keys() for s in steps)
+
+
+def _is_swe_agent(value: dict[str, Any]) -> bool:
+    return any("action" in step and "observation" in step for step in objects(value.get("trajectory"))[:2])
+
+
+def _is_events(value: dict[str, Any]) -> bool:
+    events = objects(value.get("history")) or objects(value.get("events")) or [value]
+    return any(
+        event.get("source") in ("agent", "user", "environment") and ({"action", "observation"} & event.keys())
+        for event in events[:3]
+    )
+
+
+def _is_template_text(value: dict[str, Any]) -> bool:
+    text = value.get("text")
+    return isinstance(text, str) and any(mark in text for mark in ("<|im_start|>", "[INST]", "<|start_header_id|>"))
+
+
+def _is_text_pair(value: dict[str, Any]) -> bool:
+    answers = [value.get(name) for name in ("completion", "response", "answer", "output")]
+    return isinstance(value.get("prompt"), str) and any(isinstance(answer, str) for answer in answers)
+
+
+def _is_lone_message(value: dict[str, Any]) -> bool:
+    return is_message(value) and not items(value.get("messages")) and "traj" not in value and "steps" not in value
+
+
+KINDS: tuple[tuple[Callable[[dict[str, Any]], bool], Named], ...] = (
+    (_is_preference, Named("preference pairs", f"give the chosen conversations {CHAT}")),
+    (_has("query", "answers"), Named("xLAM function calls without results", f"log whole conversations {CHAT}")),
+    (
+        _is_request_alone,
+        Named("OpenAI batch requests without answers", "join them by custom_id with the output: {request, response}"),
+    ),
+    (
+        _is_response_alone,
+        Named("answers without their requests", "join them with the requests: one {request, response} a line"),
+    ),
+    (_is_telemetry, Named("OpenTelemetry spans", f"export the conversations {CHAT}, or as ATIF with a converter")),
+    (_is_converse, Named("Amazon Bedrock Converse messages", f"write toolUse and toolResult blocks {CHAT}")),
+    (_is_ai_sdk, Named("Vercel AI SDK messages", f"log the requests that go to the model, or write the parts {CHAT}")),
+    (_has("contents"), Named("Gemini contents", f"write functionCall and functionResponse parts {CHAT}")),
+    (_is_smolagents, Named("smolagents steps", f"write the agent's calls of tools {CHAT}; Python code is no call")),
+    (_is_swe_agent, Named("SWE-agent trajectories", "give the `history` or the model's requests, with calls of tools")),
+    (_is_events, Named("OpenHands events", f"export the model's requests and responses, or {CHAT[3:]}")),
+    (_is_template_text, Named("texts in a model's chat template", f"give what was templated {CHAT}")),
+    (_has("instruction", "output"), Named("instructions and outputs (Alpaca)", f"log conversations {CHAT}")),
+    (_is_text_pair, Named("pairs of texts without messages", f"log conversations {CHAT}")),
+    (_is_lone_message, Named("one message a line", f"write one conversation a line {CHAT}")),
+)

@@ -1,0 +1,43 @@
+"""What a provider counted for a model call, under the names that providers give it.
+
+    usage_of({"prompt_tokens": 1200, "completion_tokens": 40, "prompt_tokens_details": {"cached_tokens": 1024}})
+
+OpenAI's two interfaces count what was cached as part of what was read; Anthropic's `input_tokens` leaves out what was
+read from the cache or written to it, so both are added here.
+"""
+
+from typing import Any
+
+from specacts.core.episodes import Usage
+
+READ = ("prompt_tokens", "input_tokens", "promptTokenCount", "prompt_token_count", "inputTokens")
+WRITTEN = ("completion_tokens", "output_tokens", "candidatesTokenCount", "candidates_token_count", "outputTokens")
+CACHED = ("cached_tokens", "cache_read", "cachedContentTokenCount", "cached_content_token_count")
+BESIDE = ("cache_read_input_tokens", "cache_creation_input_tokens")
+"""Anthropic's: tokens of the prompt that `input_tokens` does not count."""
+DETAILS = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
+
+
+def usage_of(value: Any) -> Usage | None:
+    """The counts of a call; None where what it read or wrote is not said, or is no count."""
+    if not isinstance(value, dict):
+        return None
+    read, written = _first(value, READ), _first(value, WRITTEN)
+    if read is None or written is None:
+        return None
+    within = next((value[name] for name in DETAILS if isinstance(value.get(name), dict)), value)
+    beside = [_count(value.get(name)) or 0 for name in BESIDE]
+    read += sum(beside)
+    cached = beside[0] or _first(within, CACHED) or 0
+    return Usage(prompt=read, cached=min(cached, read), completion=written)
+
+
+def _first(value: dict[str, Any], names: tuple[str, ...]) -> int | None:
+    return next((count for name in names if (count := _count(value.get(name))) is not None), None)
+
+
+def _count(value: Any) -> int | None:
+    """A whole number that is not negative; exports write some as 12.0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
+        return None
+    return int(value) if value == int(value) else None

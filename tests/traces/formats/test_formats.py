@@ -1,0 +1,610 @@
+"""Every format gives the conversation that a person would write down, and nothing that was logged makes one fail."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from places import ROOT
+
+from specacts.core.episodes import Act, Observation
+from specacts.traces.formats.detect import FORMATS, Found, Unsupported, as_chat
+from specacts.traces.formats.openai_chat import Conversation, Invalid, read_conversation
+from specacts.traces.reader import Continued, Reader, Reject, Source
+from specacts.traces.stream import Place
+from specacts.traces.tool_types import TypeMap
+
+NO_MAP = TypeMap({}, {})
+USER = {"role": "user", "content": "Is the boat free on Sunday?"}
+CALL = {"id": "c1", "type": "function", "function": {"name": "get_boat", "arguments": '{"day": "Sunday"}'}}
+CALLS = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+RESULT = {"role": "tool", "tool_call_id": "c1", "content": "free"}
+DONE = {"role": "assistant", "content": "Yes, it is."}
+
+
+def read(value: Any) -> Conversation:
+    return read_conversation(as_chat(value).chat, NO_MAP)
+
+
+def acts(found: Conversation) -> list[str]:
+    """What the agent did, with `~` before what is context."""
+    steps = [step for step in found.episode.steps if isinstance(step, Act)]
+    return [f"{'' if act.supervised else '~'}{act.action.type}" for act in steps]
+
+
+def results(found: Conversation) -> list[str]:
+    return [step.content for step in found.episode.steps if isinstance(step, Observation)]
+
+
+def outcomes(folder: Path, *values: Any) -> list[Any]:
+    """What the reader makes of a file with these lines."""
+    path = folder / "t.jsonl"
+    path.write_text("".join(json.dumps(value) + "\n" for value in values), encoding="utf-8")
+    return list(Reader(NO_MAP, keep_secrets=False).read(Place(str(path), ())))
+
+
+# -- the same conversations in other shapes --------------------------------------------------------------------
+
+HELPDESK = [json.loads(line) for line in (ROOT / "examples/helpdesk.jsonl").read_text(encoding="utf-8").splitlines()]
+KEPT = ("id", "group", "success", "reward")
+
+
+def as_anthropic(value: dict[str, Any]) -> dict[str, Any]:
+    """An OpenAI conversation as Anthropic Messages has it."""
+    system = [m["content"] for m in value["messages"] if m["role"] in ("system", "developer")]
+    messages: list[dict[str, Any]] = []
+    for message in value["messages"]:
+        content = message.get("content")
+        blocks = [{"type": "text", "text": content}] if isinstance(content, str) and content else list(content or [])
+        if message["role"] == "user":
+            messages.append({"role": "user", "content": blocks})
+        elif message["role"] == "tool":
+            block = {"type": "tool_result", "tool_use_id": message["tool_call_id"], "content": content}
+            if messages[-1]["role"] == "user" and messages[-1]["content"][-1]["type"] == "tool_result":
+                messages[-1]["content"].append(block)
+            else:
+                messages.append({"role": "user", "content": [block]})
+        elif message["role"] == "assistant":
+            for call in message.get("tool_calls") or []:
+                made = call["function"]
+                arguments = json.loads(made["arguments"] or "{}")
+                blocks.append({"type": "tool_use", "id": call["id"], "name": made["name"], "input": arguments})
+            if message.get("refusal"):
+                blocks.append({"type": "refusal", "refusal": message["refusal"]})
+            messages.append({"role": "assistant", "content": blocks})
+    tools = [
+        {"name": f["name"], "description": f.get("description", ""), "input_schema": f.get("parameters", {})}
+        for f in functions(value)
+    ]
+    kept = {name: value[name] for name in KEPT if name in value}
+    return {**kept, "system": "\n\n".join(system), "messages": messages, "tools": tools}
+
+
+def functions(value: dict[str, Any]) -> list[dict[str, Any]]:
+    tools = value.get("tools") or []
+    tools = json.loads(tools) if isinstance(tools, str) else tools
+    return [tool.get("function", tool) for tool in tools]
+
+
+def as_responses(value: dict[str, Any]) -> dict[str, Any]:
+    """The same as items of the Responses interface."""
+    items: list[dict[str, Any]] = []
+    for message in value["messages"]:
+        content = message.get("content")
+        if message["role"] == "tool":
+            items.append({"type": "function_call_output", "call_id": message["tool_call_id"], "output": content})
+            continue
+        if message.get("refusal"):
+            content = [{"type": "refusal", "refusal": message["refusal"]}]
+        if content:
+            items.append({"type": "message", "role": message["role"], "content": content})
+        for call in message.get("tool_calls") or []:
+            items.append({"type": "reasoning", "summary": []})
+            items.append({"type": "function_call", "call_id": call["id"], **call["function"]})
+    tools = [{"type": "function", **function} for function in functions(value)]
+    return {**{name: value[name] for name in KEPT if name in value}, "input": items, "tools": tools}
+
+
+def as_sharegpt(value: dict[str, Any]) -> dict[str, Any]:
+    """The same as turns of ShareGPT, whose results have no ids: they follow in the order of their calls."""
+    turns: list[dict[str, Any]] = []
+    messages = value["messages"]
+    for number, message in enumerate(messages):
+        content = message.get("content")
+        text = (
+            content
+            if isinstance(content, str)
+            else "\n".join(part.get("text", f"[{part['type']}]") for part in content or [])
+        )
+        calls = message.get("tool_calls") or []
+        if message["role"] == "tool":
+            continue
+        if message.get("refusal"):  # which this shape has no word for
+            turns.append({"from": "gpt", "value": message["refusal"], "action_type": "BLOCKED"})
+        if text or message["role"] == "user":
+            speaker = {"user": "human", "assistant": "gpt"}.get(message["role"], "system")
+            turns.append({"from": speaker, "value": text})
+        if calls:
+            made = [
+                {"name": c["function"]["name"], "arguments": json.loads(c["function"]["arguments"] or "{}")}
+                for c in calls
+            ]
+            turns.append({"from": "function_call", "value": json.dumps(made)})
+            behind = {m["tool_call_id"]: m["content"] for m in answers(messages[number + 1 :])}
+            found = [behind[call["id"]] for call in calls if call["id"] in behind]
+            turns += [{"from": "observation", "value": answer} for answer in found]
+    kept = {name: value[name] for name in KEPT if name in value}
+    return {**kept, "conversations": turns, "tools": json.dumps(functions(value))}
+
+
+def answers(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The results at the beginning of what follows a call."""
+    end = next((n for n, message in enumerate(messages) if message["role"] != "tool"), len(messages))
+    return messages[:end]
+
+
+@pytest.mark.parametrize("convert", [as_anthropic, as_responses, as_sharegpt])
+def test_the_same_conversations_in_another_shape_are_the_same_episodes(convert):
+    for value in HELPDESK:
+        expected = read(value)
+        found = read(convert(value))
+        assert as_chat(convert(value)).format != as_chat(value).format
+        assert found.episode == expected.episode, value["id"]
+        assert (found.group, found.success, found.first) == (expected.group, expected.success, expected.first)
+
+
+# -- kinds ------------------------------------------------------------------------------------------------------
+
+
+def test_a_result_that_its_log_calls_failed_makes_the_next_call_a_repair():
+    def use(number: int, day: str) -> dict[str, Any]:
+        block = {"type": "tool_use", "id": f"t{number}", "name": "get_boat", "input": {"day": day}}
+        return {"role": "assistant", "content": [block]}
+
+    def answer(number: int, text: str, **more: Any) -> dict[str, Any]:
+        return {
+            "role": "user",
+            "content": [{"type": "tool_result", "tool_use_id": f"t{number}", "content": text, **more}],
+        }
+
+    messages = [USER, use(1, "Sun"), answer(1, "unknown day", is_error=True), use(2, "Sunday"), answer(2, "free"), DONE]
+    assert acts(read({"messages": messages})) == ["~retrieval", "repair", "final_answer"]
+    messages[2] = answer(1, "unknown day")
+    assert acts(read({"messages": messages})) == ["retrieval", "retrieval", "final_answer"]
+
+
+@pytest.mark.parametrize("status", ["error", "success"])
+def test_langchains_status_says_that_a_call_failed(status):
+    def ai(day: str, key: str) -> dict[str, Any]:
+        return {"type": "ai", "content": "", "tool_calls": [{"name": "get_boat", "args": {"day": day}, "id": key}]}
+
+    messages = [{"type": "human", "content": "Free?"}, ai("Sun", "a")]
+    messages += [{"type": "tool", "content": "which?", "tool_call_id": "a", "status": status}, ai("Sunday", "b")]
+    assert acts(read({"messages": messages}))[1] == ("repair" if status == "error" else "retrieval")
+
+
+def test_langchain_messages_are_read_in_all_three_ways():
+    plain = [{"type": "human", "content": "Free?"}, {"type": "ai", "content": "Yes."}]
+    nested = [{"type": m["type"], "data": m} for m in plain]
+    classes = {"human": "HumanMessage", "ai": "AIMessageChunk"}
+    dumped = [
+        {
+            "lc": 1,
+            "type": "constructor",
+            "id": ["langchain", "schema", classes[m["type"]]],
+            "kwargs": {"content": m["content"]},
+        }
+        for m in plain
+    ]
+    run = {
+        "run_type": "llm",
+        "inputs": {"messages": [dumped[:1]]},
+        "outputs": {"generations": [[{"message": dumped[1]}]]},
+    }
+    expected = read({"messages": [{"role": "user", "content": "Free?"}, {"role": "assistant", "content": "Yes."}]})
+    for value in ({"messages": plain}, {"messages": nested}, {"messages": dumped}, run):
+        assert read(value).episode == expected.episode
+
+
+def test_what_is_thought_is_neither_context_nor_label():
+    said = [
+        "<think>Is it? Perhaps.</think>\n\nYes, it is.",
+        "Is it? Perhaps.\n</think>\nYes, it is.",
+        [{"type": "thinking", "thinking": "Is it?"}, {"type": "text", "text": "Yes, it is."}],
+        [{"type": "reasoning", "text": "Is it?"}, {"type": "text", "text": "Yes, it is."}],
+    ]
+    for content in said:
+        found = read({"messages": [USER, {"role": "assistant", "content": content, "reasoning": "Is it?"}]})
+        assert [step.action.content for step in found.episode.steps[1:]] == ["Yes, it is."]
+    found = read({"messages": [USER, {"role": "assistant", "content": "So: <think> opens."}]})
+    assert found.episode.steps[1].action.content == "So: <think> opens."
+
+
+def test_a_weight_of_zero_makes_context_of_words_and_of_calls():
+    messages = [USER, {**CALLS, "weight": 0}, RESULT, {**DONE, "weight": 0}, USER, {**DONE, "weight": 1}]
+    assert acts(read({"messages": messages})) == ["~retrieval", "~final_answer", "final_answer"]
+
+
+def test_what_atif_copied_or_no_model_decided_is_context():
+    def step(number: int, **more: Any) -> dict[str, Any]:
+        call = {"tool_call_id": f"c{number}", "function_name": "get_boat", "arguments": {"day": number}}
+        result = {"source_call_id": f"c{number}", "content": "free"}
+        return {
+            "step_id": number,
+            "source": "agent",
+            "message": "",
+            "tool_calls": [call],
+            "observation": {"results": [result]},
+            **more,
+        }
+
+    steps = [{"step_id": 1, "source": "user", "message": "Free?"}]
+    steps += [step(2, is_copied_context=True), step(3, llm_call_count=0), step(4)]
+    value = {"schema_version": "ATIF-v1.8", "session_id": "s", "agent": {"name": "a", "version": "1"}, "steps": steps}
+    atif = pytest.importorskip("atif")
+    assert atif.Trajectory.model_validate(value)
+    found = read(value)
+    assert acts(found) == ["~retrieval", "~retrieval", "retrieval"] and found.group == "s"
+
+
+def test_calls_as_text_are_calls_in_all_their_spellings():
+    for text in (
+        '<tool_call>\n{"name": "get_boat", "arguments": {"day": "Sunday"}}\n</tool_call>',
+        "<tool_call>{'name': 'get_boat', 'arguments': {'day': 'Sunday'}}</tool_call>",
+        '<think>Which?</think><tool_call>{"name": "get_boat", "arguments": {"day": "Sunday"}}',
+        "<tool_call>\n<function=get_boat>\n<parameter=day>\nSunday\n</parameter>\n</function>\n</tool_call>",
+    ):
+        for result in (
+            {"role": "tool", "content": "free"},
+            {"role": "user", "content": "<tool_response>free</tool_response>"},
+        ):
+            found = read({"messages": [USER, {"role": "assistant", "content": text}, result, DONE]})
+            assert found.episode.steps[1].action.arguments == {"day": "Sunday"} and results(found) == ["free"]
+    with pytest.raises(Invalid, match="messages.1.content: a <tool_call> that is no call"):
+        read({"messages": [USER, {"role": "assistant", "content": "<tool_call>get the boat</tool_call>"}]})
+
+
+def test_definitions_in_a_system_prompt_are_tools():
+    text = 'You call.\n<tools>\n{"type": "function", "function": {"name": "get_boat"}}\n</tools>'
+    found = read({"messages": [{"role": "system", "content": text}, USER, DONE]})
+    assert [tool.name for tool in found.episode.tools] == ["get_boat"] and found.episode.system == "You call."
+
+
+def test_results_belong_to_calls_by_name_then_by_order():
+    calls = [{"function": {"name": name, "arguments": "{}"}} for name in ("get_a", "get_b", "get_a")]
+    named = [{"role": "tool", "name": n, "content": c} for n, c in (("get_b", "B"), ("get_a", "A1"), ("get_a", "A2"))]
+    assert results(read({"messages": [USER, {"role": "assistant", "tool_calls": calls}, *named]})) == ["A1", "B", "A2"]
+    plain = [{"role": "tool", "content": c} for c in "xyz"]
+    assert results(read({"messages": [USER, {"role": "assistant", "tool_calls": calls}, *plain]})) == ["x", "y", "z"]
+    with pytest.raises(Invalid, match="missing, and 3 calls wait"):
+        read({"messages": [USER, {"role": "assistant", "tool_calls": calls}, *plain[:2], DONE]})
+
+
+def test_a_call_that_was_interrupted_is_context_and_all_else_is_used():
+    again = {**CALLS, "tool_calls": [{**CALL, "id": "c2"}]}
+    found = read({"messages": [USER, CALLS, USER, again, {**RESULT, "tool_call_id": "c2"}, DONE]})
+    assert acts(found) == ["~retrieval", "retrieval", "final_answer"]
+    late = read({"messages": [USER, CALLS, USER, RESULT, DONE]})
+    assert acts(late) == ["~retrieval", "final_answer"] and results(late) == ["free"]
+
+
+def test_a_task_in_the_system_prompt_is_what_the_user_asks():
+    rules = {"role": "system", "content": "Be brief."}
+    found = read({"messages": [rules, {"role": "system", "content": "Find a boat."}, CALLS, RESULT, DONE]})
+    assert acts(found) == ["retrieval", "final_answer"]
+    assert (found.episode.system, found.first) == ("Be brief.", "Find a boat.")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [[3, 17], [1.5], [[1], [2]], [{"type": "boat", "name": "Ida"}], [{"id": 1}], [None, 2], [True], {"type": "text"}],
+)
+def test_data_that_a_tool_returned_stays_its_json(content):
+    found = read({"messages": [USER, CALLS, {**RESULT, "content": content}, DONE]})
+    assert json.loads(results(found)[0]) == content
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        None,
+        [],
+        {},
+        '{"type": "object"}',
+        {"type": "object", "properties": None},
+        {"type": "object", "properties": []},
+        {"properties": {"day": None}, "required": None},
+    ],
+)
+def test_empty_parameters_are_none(empty):
+    tools = [{"type": "function", "function": {"name": "get_boat", "parameters": empty}}]
+    (tool,) = read({"messages": [USER, DONE], "tools": tools}).episode.tools
+    assert not tool.parameters.get("properties")
+
+
+@pytest.mark.parametrize("wrong", ["day", [{"name": "day"}], 3])
+def test_properties_that_are_no_object_are_told_with_their_field(wrong):
+    for parameters in ({"type": "object", "properties": wrong}, {"properties": {"a": {"properties": wrong}}}):
+        with pytest.raises(Invalid, match="tools.0.parameters: its `properties` are"):
+            read({"messages": [USER, DONE], "tools": [{"function": {"name": "get_boat", "parameters": parameters}}]})
+
+
+def test_tools_are_read_however_they_are_kept():
+    function = {"name": "get_boat", "parameters": {"type": "object"}}
+    whole = {"type": "function", "function": function}
+    for tools in (
+        [whole],
+        [function],
+        json.dumps([whole]),
+        {"get_boat": function},
+        [json.dumps(whole)],
+        whole,
+        ["get_boat"],
+    ):
+        assert [tool.name for tool in read({"messages": [USER, DONE], "tools": tools}).episode.tools] == ["get_boat"]
+    for tools in (None, [], "", "null", "[]", {}):
+        assert not read({"messages": [USER, DONE], "tools": tools}).episode.tools
+    elsewhere = [
+        {"type": "web_search"},
+        {"type": "custom", "custom": {"name": "sql"}},
+        {"type": "code_20250522", "name": "x"},
+    ]
+    found = read({"messages": [USER, DONE], "tools": [whole, *elsewhere]})
+    assert len(found.episode.tools) == 1 and found.normalised["tools that run elsewhere left out"] == 3
+
+
+def test_an_export_that_is_filled_with_nulls_is_the_same_without_them():
+    def filled(message: dict[str, Any]) -> dict[str, Any]:
+        return {**dict.fromkeys(("content", "tool_calls", "tool_call_id", "name")), **message}
+
+    call = {
+        "id": "c1",
+        "type": "function",
+        "function": {"name": "get_boat", "arguments": {"day": "Sunday", "hour": None}},
+    }
+    bare = {"id": "c1", "type": "function", "function": {"name": "get_boat", "arguments": {"day": "Sunday"}}}
+    full = [filled(m) for m in (USER, {"role": "assistant", "tool_calls": [call]}, RESULT, DONE)]
+    assert (
+        read({"messages": full}).episode
+        == read({"messages": [USER, {**CALLS, "tool_calls": [bare]}, RESULT, DONE]}).episode
+    )
+    kept = read({"messages": [USER, {**CALLS, "tool_calls": [call]}, RESULT, DONE]})  # null is what the agent gave here
+    assert kept.episode.steps[1].action.arguments == {"day": "Sunday", "hour": None}
+
+
+# -- requests and responses --------------------------------------------------------------------------------------
+
+
+def test_the_answer_of_a_request_is_the_last_action_whatever_the_sides_are_called():
+    request, answered = (
+        {"model": "m", "messages": [USER]},
+        {"choices": [{"message": CALLS}], "usage": {"total_tokens": 3}},
+    )
+    expected = read({"messages": [USER, CALLS]})
+    for value in (
+        {"request": request, "response": answered},
+        {"request": {"body": request}, "response": {"status_code": 200, "body": answered}},
+        {"request_body": json.dumps(request), "response_body": json.dumps(answered)},
+        {**request, "response": answered},
+        {"input": [USER], "output": CALLS},
+        {"inputs": request, "output": answered},
+        {"custom_id": "r", "body": request, "response": {"body": answered}},
+        {**request, "choices": answered["choices"]},
+    ):
+        assert read(value).episode == expected.episode, value
+
+
+def test_the_sides_may_be_of_any_interface():
+    block = {"type": "tool_use", "id": "c1", "name": "get_boat", "input": {"day": "Sunday"}}
+    anthropic = {
+        "request": {"model": "m", "system": "Be brief.", "messages": [USER], "max_tokens": 9},
+        "response": {"type": "message", "role": "assistant", "content": [block], "usage": {"input_tokens": 3}},
+    }
+    item = {"type": "function_call", "call_id": "c1", "name": "get_boat", "arguments": '{"day": "Sunday"}'}
+    responses = {
+        "request": {"model": "m", "instructions": "Be brief.", "input": "Is the boat free on Sunday?"},
+        "response": {"output": [{"type": "reasoning", "summary": []}, item]},
+    }
+    system = {"role": "system", "content": "Be brief."}
+    for value in (anthropic, responses):
+        assert read(value).episode == read({"messages": [system, USER, CALLS]}).episode
+
+
+@pytest.mark.parametrize(
+    "response",
+    ["data: {}\n", [{"choices": [{"delta": {"content": "x"}}]}], {"choices": [{"delta": {"content": "x"}}]}],
+)
+def test_an_answer_in_pieces_is_told(response):
+    with pytest.raises(Unsupported, match="answers in streamed pieces: not read; log the final message"):
+        read({"request": {"messages": [USER]}, "response": response})
+
+
+def test_a_call_whose_beginning_is_on_a_server_is_never_read_without_it():
+    output = [{"type": "message", "role": "assistant", "content": "Yes."}]
+    for value in (
+        {"input": "And on Monday?", "output": output, "previous_response_id": "r1"},
+        {
+            "request": {"model": "m", "input": "And on Monday?", "previous_response_id": "r1"},
+            "response": {"output": output},
+        },
+    ):
+        with pytest.raises(Unsupported, match="previous_response_id"):
+            read(value)
+
+
+def test_rows_that_grow_are_one_conversation(tmp_path):
+    rows = [[USER, CALLS], [USER, CALLS, RESULT, DONE], [USER, CALLS, RESULT, DONE, USER, DONE]]
+    other = {"messages": [{**USER, "content": "Hello"}, DONE]}
+    found = outcomes(tmp_path, {"messages": rows[0]}, other, *({"messages": row} for row in rows[1:]))
+    good = [one for one in found if isinstance(one, Conversation)]
+    assert sorted(len(acts(one)) for one in good) == [1, 3]
+    assert [one.where[-1] for one in found if isinstance(one, Continued)] == ["1", "3"]
+
+
+def test_conversations_with_ids_of_their_own_are_never_one(tmp_path):
+    found = outcomes(tmp_path, {"id": "a", "messages": [USER, DONE]}, {"id": "b", "messages": [USER, DONE, USER, DONE]})
+    assert len([one for one in found if isinstance(one, Conversation)]) == 2
+
+
+def test_rows_of_calls_grow_with_what_the_answer_was(tmp_path):
+    rows = [
+        {
+            "request": {"messages": [{"role": "system", "content": "Now: 12:00"}, USER]},
+            "response": {"choices": [{"message": CALLS}]},
+        },
+        {
+            "request": {"messages": [{"role": "system", "content": "Now: 12:01"}, USER, CALLS, RESULT]},
+            "response": {"choices": [{"message": {**DONE, "refusal": None}}]},
+        },
+    ]
+    (found,) = [one for one in outcomes(tmp_path, *rows) if isinstance(one, Conversation)]
+    assert acts(found) == ["retrieval", "final_answer"]
+
+
+# -- files of lines that belong together --------------------------------------------------------------------------
+
+
+def test_a_claude_code_session_is_one_conversation_and_a_subagents_another(tmp_path):
+    def line(kind: str, content: Any, key: str, **more: Any) -> dict[str, Any]:
+        message = {"role": kind, "content": content, **({"id": more.pop("message")} if "message" in more else {})}
+        return {"type": kind, "sessionId": "s", "uuid": key, "message": message, **more}
+
+    use = {"type": "tool_use", "id": "t", "name": "Read", "input": {"file_path": "a"}}
+    answer = {"type": "tool_result", "tool_use_id": "t", "content": "boats", "is_error": False}
+    found = outcomes(
+        tmp_path,
+        {"type": "summary", "summary": "Boats", "leafUuid": "x"},
+        line("user", "<command>init</command>", "0", isMeta=True),
+        line("user", "Which boats?", "1"),
+        line("assistant", [{"type": "thinking", "thinking": "Hm?"}], "2", message="m"),
+        line("assistant", [{"type": "text", "text": "I look."}], "3", message="m"),
+        line("assistant", [use], "4", message="m"),
+        line("user", [answer], "5"),
+        line("user", "Count them", "7", isSidechain=True, agentId="b"),
+        line("assistant", [{"type": "text", "text": "Two."}], "8", isSidechain=True, agentId="b"),
+        line("user", [answer], "5"),
+        line("assistant", [{"type": "text", "text": "Two boats."}], "6", message="n"),
+        {"type": "something-new", "sessionId": "s"},
+    )
+    assert found[0] == Source(str(tmp_path / "t.jsonl"), "Claude Code sessions")
+    good = [one for one in found if isinstance(one, Conversation)]
+    assert [acts(one) for one in good] == [["file_read", "final_answer"], ["final_answer"]]
+    assert good[0].episode.steps[1].action.content == "I look." and {one.group for one in good} == {"s"}
+
+
+def test_what_the_simulated_user_of_tau2_does_is_not_the_agents():
+    turn = {"turn_idx": 1, "timestamp": "t"}
+    messages = [
+        {"role": "user", "content": "My phone is off", **turn},
+        {"role": "assistant", "content": "Toggle it, please.", **turn},
+        {
+            "role": "user",
+            "content": None,
+            "tool_calls": [{"id": "u", "name": "toggle", "arguments": {}, "requestor": "user"}],
+        },
+        {"role": "tool", "id": "u", "content": "on", "requestor": "user", "error": False},
+        {"role": "user", "content": "It is on."},
+        {
+            "role": "assistant",
+            "tool_calls": [{"id": "a", "name": "get_line", "arguments": {}, "requestor": "assistant"}],
+        },
+        {"role": "tool", "id": "a", "content": "no such line", "requestor": "assistant", "error": True},
+        {"role": "assistant", "content": "Done."},
+    ]
+    value = {"id": "sim", "task_id": "7", "messages": messages, "reward_info": {"reward": 0.0}}
+    found = read({"info": {"environment_info": {"policy": "Be kind."}}, **value})
+    assert acts(found) == ["final_answer", "retrieval", "final_answer"]
+    assert (found.group, found.reward, found.episode.system) == ("task 7", 0.0, "Be kind.")
+
+
+# -- what is not read, and what is broken -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ({"query": "q", "answers": "[]", "tools": "[]"}, "xLAM"),
+        ({"prompt": [USER], "chosen": [DONE], "rejected": [DONE]}, "preference pairs"),
+        ({"custom_id": "r", "method": "POST", "body": {"messages": [USER]}}, "batch requests without answers"),
+        ({"custom_id": "r", "response": {"body": {"choices": []}}}, "answers without their requests"),
+        ({"resourceSpans": []}, "OpenTelemetry"),
+        ({"traceId": "t", "spanId": "s", "attributes": {"gen_ai.system": "x"}}, "OpenTelemetry"),
+        ({"contents": [{"role": "user", "parts": [{"text": "x"}]}]}, "Gemini"),
+        ({"messages": [{"role": "assistant", "content": [{"toolUse": {"name": "x"}}]}]}, "Bedrock"),
+        ({"messages": [{"role": "assistant", "content": [{"type": "tool-call", "toolName": "x"}]}]}, "Vercel"),
+        ({"messages": [{"role": "user", "parts": [{"type": "text", "text": "x"}]}]}, "Vercel"),
+        ({"steps": [{"step": 1, "tool_calls": [], "observations": "x"}]}, "smolagents"),
+        ({"trajectory": [{"action": "ls", "observation": "x"}], "history": []}, "SWE-agent"),
+        ({"id": 1, "source": "agent", "action": "run", "args": {}}, "OpenHands"),
+        ({"instruction": "x", "input": "", "output": "y"}, "Alpaca"),
+        ({"prompt": "x", "completion": "y"}, "pairs of texts"),
+        ({"text": "<|im_start|>user\nx<|im_end|>"}, "chat template"),
+        (USER, "one message a line"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_known_and_not_read_is_refused_by_its_name_once_a_file(tmp_path, value, name):
+    found = outcomes(tmp_path, *([value] * 8))
+    assert len(found) == 1 and isinstance(found[0], Reject)
+    (line,) = found[0].printed()
+    assert name in line and ": not read; " in line and line.startswith(f"{tmp_path}/t.jsonl: ")
+
+
+def test_of_a_kind_that_stands_among_others_only_the_first_is_told(tmp_path):
+    pair = {"prompt": [USER], "chosen": [DONE], "rejected": [DONE]}
+    found = outcomes(tmp_path, {"messages": [USER, DONE]}, pair, pair, pair)
+    rejects = [one for one in found if isinstance(one, Reject)]
+    assert len(rejects) == 3 and [len(one.printed()) for one in rejects] == [1, 0, 0]
+
+
+def test_an_action_in_a_part_that_nobody_knows_is_never_dropped_in_silence():
+    part = {"type": "functionCallPart", "name": "x"}
+    with pytest.raises(Invalid, match="is no kind of content that is known"):
+        read({"messages": [USER, {"role": "assistant", "content": [part]}]})
+
+
+def test_formats_further_down_are_said_at_the_end(tmp_path):
+    lines = [{"messages": [{**USER, "content": f"{n}"}, DONE]} for n in range(8)]
+    found = outcomes(
+        tmp_path, *lines, {"conversations": [{"from": "human", "value": "x"}, {"from": "gpt", "value": "y"}]}
+    )
+    assert found[0].what == "OpenAI chat" and Source(str(tmp_path / "t.jsonl"), "ShareGPT (1)", also=True) in found
+
+
+KEYS = st.sampled_from(
+    "messages role content tool_calls id function name arguments tool_call_id tools parameters type text from value "
+    "conversations steps source step_id message observation results schema_version traj task_id turn_idx requestor "
+    "data lc kwargs input output request response choices body prompt completion sessionId uuid inputs outputs "
+    "generations items".split()
+)
+WORDS = st.sampled_from(
+    "user assistant tool human ai gpt agent function_call function_call_output tool_use tool_result text reasoning "
+    "<tool_call>{} ATIF-v1.7 observation constructor {} [] null".split()
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=6),
+    max_leaves=30,
+)
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.dictionaries(KEYS, JSON, min_size=1, max_size=5))
+def test_no_object_makes_a_format_fail(value):
+    try:
+        found = as_chat(value)
+    except (Invalid, Unsupported):
+        return
+    assert isinstance(found, Found)
+    try:
+        read_conversation(found.chat, NO_MAP)
+    except Invalid as error:
+        assert error.problems
+
+
+def test_every_format_has_a_name_of_its_own():
+    names = Counter(module.NAME for module in FORMATS)
+    assert set(names.values()) == {1} and all(module.__doc__ for module in FORMATS)
