@@ -21,8 +21,7 @@ from typing import Any, NamedTuple
 from specacts.config import Config, load_config
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import rounded
-from specacts.evaluation.ablation import Ablation, Base, effects, load_ablation, read_outcomes
-from specacts.evaluation.ablation import Experiment as Undone
+from specacts.evaluation.ablation import Ablation, Base, Undone, effects, load_ablation, read_outcomes
 from specacts.evaluation.results import Evaluation
 
 RECIPE = "configs/recipe/v3.yaml"
@@ -151,7 +150,8 @@ def _base(ablation: Ablation) -> Any:
 
 def aurocs(evaluation: Evaluation) -> dict[str, float]:
     """How well the judges' scores order right and wrong proposals, by policy that goes by them."""
-    return {"C": evaluation.verifier.strong_auroc.value, "D": evaluation.verifier.auroc.value}
+    found = {"C": evaluation.verifier.strong_auroc, "D": evaluation.verifier.auroc}
+    return {letter: auroc.value for letter, auroc in found.items() if auroc}
 
 
 def run_dvc(*arguments: str, capture: bool = False) -> str:
