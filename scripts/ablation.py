@@ -21,8 +21,7 @@ from typing import Any, NamedTuple
 from specacts.config import Config, load_config
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import rounded
-from specacts.evaluation.ablation import Ablation, Base, effects, load_ablation, read_outcomes
-from specacts.evaluation.ablation import Experiment as Undone
+from specacts.evaluation.ablation import Ablation, Base, Undone, effects, load_ablation, read_outcomes
 from specacts.evaluation.results import Evaluation
 
 RECIPE = "configs/recipe/v3.yaml"
