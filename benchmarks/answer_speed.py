@@ -16,9 +16,9 @@ compared and the share of equal ones is printed: they may differ only by floatin
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import PreTrainedModel
 
 from specacts.answering.ask import read
 from specacts.answering.roles import Asking, Voice, asking, judgements, load_voice, proposals
@@ -28,8 +28,8 @@ from specacts.core.words import ROLES, Role
 from specacts.traces.split import spread
 from specacts.transcripts.render import Renderer, Window
 
-# `generate` calls a decision: B, C, D, 3 for E; A, C, D, E
 CALLS: dict[Role, int] = {"cheap": 1 + 1 + 1 + 3, "strong": 1 + 1 + 1 + 1}
+"""`generate` calls a decision: B, C, D, 3 for E; A, C, D, E."""
 
 
 def main() -> None:
@@ -63,7 +63,7 @@ def main() -> None:
     print(f"ratio: {scratch / shared:.1f}")
 
 
-def ours(voices: dict[Role, Voice], how: Asking, windows: list[Window]) -> dict[str, list[str]]:
+def ours(voices: dict[Role, Voice], how: Asking, windows: list[Window]) -> dict[Role, list[str]]:
     """What the answer stage does with a batch of windows; returns the greedy texts of the two proposers."""
     seeds = [0] * sum(len(window.points) for window in windows)
     cheap = proposals(voices["cheap"], read(voices["cheap"].model, windows), how, how.candidates, seeds)
@@ -75,7 +75,7 @@ def ours(voices: dict[Role, Voice], how: Asking, windows: list[Window]) -> dict[
 
 
 @torch.inference_mode()
-def from_scratch(model: PreTrainedModel, renderer: Renderer, context: list[int]) -> str:
+def from_scratch(model: Any, renderer: Renderer, context: list[int]) -> str:
     """One stock `generate` call."""
     ids = torch.tensor([context], device=next(model.parameters()).device)
     out = model.generate(
