@@ -24,7 +24,7 @@ from specacts.traces.formats import (
 )
 from specacts.traces.formats.openai_chat import Invalid, Problem
 from specacts.traces.formats.shape import Chat, is_message
-from specacts.traces.formats.unsupported import Unsupported, named
+from specacts.traces.formats.unsupported import Unsupported, named, unknown
 
 FORMATS: tuple[ModuleType, ...] = (
     claude_code,
@@ -88,6 +88,8 @@ def as_chat(value: Any) -> Found:
     noted: Counter[str] = Counter()
     if isinstance(value, list) and value and all(map(is_message, value)):
         value = {"messages": value}
+    if isinstance(value, list) and any(isinstance(one, list | dict) for one in value):
+        raise Unsupported(unknown(value))
     if not isinstance(value, dict):
         return Found("", value, noted)  # whose problem the strict reader tells
     if _is_plain(value):
@@ -98,6 +100,8 @@ def as_chat(value: Any) -> Found:
             raise Unsupported(what)
         module = next((one for one in FORMATS if one.recognises(value)), None)
         if module is None:
+            if "messages" not in value:
+                raise Unsupported(unknown(value))
             break
         names.append(module.NAME)
         value = _converted(module, value, noted)

@@ -613,8 +613,8 @@ class _Reader:
                 self._wrong(field if problem.field == "(line)" else f"{field}.{problem.field}", problem.what)
             return ""
         text = part.refusal if part.text is None else part.text
-        if text is None and re.search("tool|function|call", part.type):  # an action that would be lost
-            self._wrong(f"{field}.type", f"{part.type!r} is no kind of content that is known here")
+        if text is None and re.search("tool|function|call|text", part.type):  # what would be lost matters
+            self._wrong(f"{field}.type", f"{part.type!r} without `text` is no kind of content that is known here")
         if text is None:
             self.normalised["parts that are no text"] += 1
             return f"[{part.type}]"
@@ -766,7 +766,7 @@ class _Reader:
             result = self.steps[failed + 1] if failed + 1 < len(self.steps) else None
             if not isinstance(result, Observation):
                 continue
-            if failed + 1 not in self.failed and not is_error(result.content):
+            if failed + 1 not in self.failed and not (_may_fail(result.content) and is_error(result.content)):
                 continue
             later = next((n for n in self._next_calls(failed) if self._puts_right(failed, n)), None)
             if later is None:
@@ -823,6 +823,12 @@ def _is_refusal(content: Any) -> bool:
         and bool(content)
         and all(isinstance(part, dict) and part.get("type") == "refusal" for part in content)
     )
+
+
+def _may_fail(result: str) -> bool:
+    """Whether a result could be one that reports a failure: looking into each is slow, and an object without the word
+    is none."""
+    return not result.startswith("{") or "rror" in result or "\\u" in result
 
 
 def _is_zero(weight: Any) -> bool:
