@@ -183,7 +183,7 @@ CASES = [
         "an unknown role", lambda: line(USER | {"role": "robot"}, DONE), 0, "'system', 'developer', 'user', 'assistant'"
     ),
     Case("no messages", lambda: line(*[], messages=[]), 0, "messages: empty: there is no action"),
-    Case("no field `messages`", lambda: b'{"id": "a"}\n', 0, "messages: is missing"),
+    Case("no field `messages`", lambda: b'{"id": "a"}\n', 0, "objects without `messages`: not read; they hold `id`"),
     Case("no assistant message", lambda: line(USER), 0, "no assistant message"),
     Case("a message that is no object", lambda: line(USER, "hello", DONE), 0, "messages.1"),
     Case("a text that is a number", lambda: line(USER | {"content": 7}, DONE), 0, "a number, not a string or an array"),

@@ -20,13 +20,13 @@ from typing import Any, NamedTuple, TextIO
 import numpy as np
 
 from specacts.config import Own, Sources
-from specacts.core.episodes import Act, Action, Episode, Observation, Step
+from specacts.core.episodes import Act, Action, Episode, Observation, Step, Tool
 from specacts.core.errors import UserError
 from specacts.core.files import compact_json
 from specacts.core.seeds import draw
 from specacts.core.words import ACTION_TYPES
 from specacts.traces.duplicates import Clusters, signed
-from specacts.traces.formats.openai_chat import Conversation
+from specacts.traces.formats.openai_chat import MOST_TOOLSETS, Conversation
 from specacts.traces.reader import SHOWN, Continued, Duplicate, Prepared, Reader, Reject, Source
 from specacts.traces.results import IngestMetrics
 from specacts.traces.stream import Place, Progress
@@ -52,16 +52,28 @@ def shortened(action: Action, most: int) -> Action | None:
     """
     assert action.tool is not None
     room = most - len(action.tool)
-    if len(compact_json(action.arguments)) <= room:
+    if _is_surely_short(action.arguments, room):
+        return action
+    if len(ENCODE(action.arguments)) <= room:
         return action
     low, high = SHORTEST, max(SHORTEST, room)  # the longest texts that fit, all arguments alike
-    if len(compact_json(_capped(action.arguments, low))) > room:
+    if len(ENCODE(_capped(action.arguments, low))) > room:
         return None
     while low < high:
         middle = (low + high + 1) // 2
-        fits = len(compact_json(_capped(action.arguments, middle))) <= room
+        fits = len(ENCODE(_capped(action.arguments, middle))) <= room
         low, high = (middle, high) if fits else (low, middle - 1)
     return action.model_copy(update={"arguments": _capped(action.arguments, low)})
+
+
+def _is_surely_short(arguments: dict[str, Any], room: int) -> bool:
+    """Whether a look at the lengths of texts is enough: JSON spells a character with six at most."""
+    total = 2
+    for key, value in arguments.items():
+        if not isinstance(value, str):
+            return False
+        total += 6 * (len(key) + len(value) + 1)
+    return total <= room
 
 
 def _capped(value: Any, most: int) -> Any:
@@ -89,11 +101,15 @@ def fitted(episode: Episode, own: Own, seed: int) -> tuple[Episode, Counter[str]
         if not isinstance(step, Act):
             steps.append(step)
         elif step.action.tool is None:
-            steps.append(step.model_copy(update={"action": Action(type=step.action.type)}))
+            silent = Action(type=step.action.type)
+            steps.append(Act(action=silent, supervised=step.supervised, parallel=step.parallel))
             steps += [Observation(content=step.action.content)] if step.action.content else []
         else:
             action = shortened(step.action, own.characters)
-            counts["shortened"] += action is not None and action is not step.action
+            if action is step.action:  # most are short enough
+                steps.append(step)
+                continue
+            counts["shortened"] += action is not None
             counts["too_long"] += action is None and step.supervised
             supervised = step.supervised and action is not None
             steps.append(step.model_copy(update={"action": action or step.action, "supervised": supervised}))
@@ -135,7 +151,7 @@ def prepare(found: Conversation, sources: Sources, own: Own, seed: int) -> Fitte
     return Fitted(
         id=episode.id,
         group=found.group,
-        line=compact_json(episode.model_dump(mode="json")),
+        line=_line(episode),
         types=(*(by_type[name] for name in ACTION_TYPES), len(acts) - by_type.total()),
         first=signed(found.first) if sources.near_duplicates else None,
         rules=found.rules,
@@ -143,6 +159,28 @@ def prepare(found: Conversation, sources: Sources, own: Own, seed: int) -> Fitte
         normalised=+found.normalised,
         changed=changed,
     )
+
+
+ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+"""What `compact_json` does, set up once: it is called for every conversation."""
+_offered: dict[int, tuple[tuple[Tool, ...], str]] = {}
+"""The JSON of tools that were written before, by the identity of their tuple, which it keeps alive."""
+
+
+def _line(episode: Episode) -> str:
+    """The episode as `compact_json(episode.model_dump(mode="json"))` writes it.
+
+    Most of it are the tools, of which most conversations of a file have the same.
+    """
+    tools = episode.tools
+    if id(tools) not in _offered:
+        if len(_offered) >= MOST_TOOLSETS:
+            _offered.clear()
+        _offered[id(tools)] = (tools, ENCODE([tool.model_dump(mode="json") for tool in tools]))
+    _, written = _offered[id(tools)]
+    rest = episode.model_dump(mode="json", exclude={"tools"})
+    first = {name: rest[name] for name in ("id", "group", "source", "system")}
+    return f'{ENCODE(first)[:-1]},"tools":{written},{ENCODE({name: rest[name] for name in ("withheld", "steps")})[1:]}'
 
 
 # -- the whole ------------------------------------------------------------------------------------------------

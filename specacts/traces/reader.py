@@ -8,6 +8,7 @@ Files are opened and cut into records by `stream.py`, a record is understood by 
 used: batches of records go to worker processes and come back in their order, never more than a few at a time.
 """
 
+import gc
 import hashlib
 import json
 import multiprocessing
@@ -250,7 +251,7 @@ class Reader:
                 yield Reject(name, [Problem("(file)", refused)], text)
                 continue
             rows = chain(first, rows)
-            if any(format.startswith(claude_code.NAME) for format in formats):
+            if any(_is_part(record) for record in first):
                 yield Source(name, claude_code.NAME)
                 yield from _joined(rows)
                 continue
@@ -328,6 +329,14 @@ def _formats(first: list[Record]) -> tuple[list[str], str]:
     return named, "" if formats else refused
 
 
+def _is_part(record: Record) -> bool:
+    """Whether a record is a line of a conversation, and not one."""
+    try:
+        return claude_code.is_line(value_of(record))
+    except Invalid:
+        return False
+
+
 def _joined(rows: Iterable[Record]) -> Iterator[Record]:
     """Lines that are parts of conversations as the conversations; what is no such line as it is."""
     lines: list[tuple[int, dict[str, Any]]] = []
@@ -361,6 +370,8 @@ _worker: _Understanding | None = None
 def _start(types: TypeMap, keep_secrets: bool, root: Path, prepare: Prepare | None) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # this process's parent ends it
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)  # conversations hold no cycles: looking for some takes a twentieth of the time
     _die_with_parent()
     _worker = _Understanding(types, keep_secrets, root, prepare)
 
@@ -374,7 +385,9 @@ def _understood(batch: list[Record]) -> tuple[list[_Outcome], Counter[str]]:
 
 def _elsewhere(items: Iterable[Any], settings: Any, workers: int, secrets: Counter[str]) -> Iterator[Any]:
     """The outcomes of records in their order, and between them what is no record; a few batches are on their way."""
-    context = multiprocessing.get_context("spawn")
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    context.set_forkserver_preload(["specacts.traces.ingest"])  # imported once for all
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=settings)
     pending: deque[Any] = deque()
     try:

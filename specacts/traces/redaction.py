@@ -16,6 +16,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from detect_secrets.plugins.artifactory import ArtifactoryDetector
@@ -34,6 +35,7 @@ from detect_secrets.plugins.twilio import TwilioKeyDetector
 SHORTEST = 8  # characters: no shorter text holds a name, a sign and a value worth hiding
 ROUNDS = 10  # a redaction can bring two halves of another finding together, hardly ever twice
 PROPAGATED = 100  # distinct values looked for elsewhere in the same text: bounds the time on hostile text
+REMEMBERED = 256  # characters of the longest text whose findings are remembered: memory stays flat
 EXTENDED = 256  # characters by which a match of detect-secrets may grow to the end of its word
 
 TOKEN = "[A-Za-z0-9_-]"
@@ -293,6 +295,8 @@ MARKER = re.compile(r"\[REDACTED:[a-z0-9-]{1,40}\]")
 
 def redact(value: Any) -> Redacted:
     """`value` without secrets, in its dictionary keys too; the very same object where nothing was found."""
+    if isinstance(value, str):
+        return redact_text(value)
     found: Counter[str] = Counter()
     return Redacted(_redacted(value, found), found)
 
@@ -301,7 +305,8 @@ def _redacted(value: Any, found: Counter[str]) -> Any:
     """`redact`, which adds what it finds to `found`."""
     if isinstance(value, str):
         text = redact_text(value)
-        found.update(text.found)
+        if text.found:
+            found.update(text.found)
         return text.value
     before = found.total()
     if isinstance(value, dict):
@@ -328,7 +333,8 @@ def _redacted_item(name: Any, item: Any, siblings: dict[Any, Any], found: Counte
     inner = redact_text(item)
     kind = named_kind(name)
     if kind is None or (kind == "token" and "logprob" in siblings) or not item.strip() or is_placeholder(item):
-        found.update(inner.found)
+        if inner.found:
+            found.update(inner.found)
         return inner.value
     kind = next(iter(inner.found), kind)
     found[kind] += 1
@@ -344,6 +350,16 @@ def redact_text(text: str) -> Redacted:
 
     JSON text in which escapes hide a secret is written again, with other escapes and spaces than it had.
     """
+    return _redact_short(text) if len(text) <= REMEMBERED else _redact_text(text)
+
+
+@lru_cache(maxsize=2**14)
+def _redact_short(text: str) -> Redacted:
+    """Names, keys of objects and short answers come again and again."""
+    return _redact_text(text)
+
+
+def _redact_text(text: str) -> Redacted:
     value, found = _redact_plain(text)
     if ("\\u" not in text and "\\/" not in text) or text.lstrip()[:1] not in ("{", "["):
         return Redacted(value, found)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from specacts.traces.formats.shape import Chat, fields, items
+from specacts.traces.formats.shape import Chat, fields, items, objects
 
 NAME = "Claude Code sessions"
 KINDS = ("user", "assistant", "system", "summary", "attachment", "progress", "file-history-snapshot", "queue-operation")
@@ -19,7 +19,7 @@ def is_line(value: Any) -> bool:
     if not isinstance(value, dict) or "messages" in value:
         return False
     if value.get("type") in ("user", "assistant") and isinstance(value.get("message"), dict):
-        return "sessionId" in value or "uuid" in value
+        return "role" in value["message"]
     return value.get("type") in KINDS and bool({"sessionId", "leafUuid", "messageId", "uuid"} & value.keys())
 
 
@@ -63,9 +63,12 @@ def _blocks(content: Any) -> list[Any]:
 
 
 def recognises(value: dict[str, Any]) -> bool:
-    return is_line(value)
+    return is_line(value) or any(map(is_line, items(value.get("loglines"))[:9]))
 
 
 def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
-    """A line that stands alone: a conversation of one message."""
-    return next((chat for _, chat in joined([(1, value)])), {"messages": []})
+    """The lines of an exported session; or one line that stands alone, a conversation of one message."""
+    lines = objects(value.get("loglines")) or [value]
+    found = [chat for _, chat in joined(enumerate(lines, 1))]
+    noted["side chains left out"] += max(0, len(found) - 1)
+    return found[0] if found else {"messages": []}

@@ -24,7 +24,7 @@ from specacts.traces.formats import (
 )
 from specacts.traces.formats.openai_chat import Invalid, Problem
 from specacts.traces.formats.shape import Chat, is_message
-from specacts.traces.formats.unsupported import Unsupported, named
+from specacts.traces.formats.unsupported import Unsupported, named, unknown
 
 FORMATS: tuple[ModuleType, ...] = (
     claude_code,
@@ -38,6 +38,39 @@ FORMATS: tuple[ModuleType, ...] = (
     sharegpt,
 )
 """In the order in which they are asked. What none of them knows and has `messages` is OpenAI chat."""
+PLAIN_ROLES = ("system", "developer", "user", "assistant", "tool")
+PLAIN_PARTS = ("text", "image_url", "input_audio", "file")
+TELLING = (
+    *(
+        "system",
+        "task_id",
+        "traj",
+        "steps",
+        "trajectory",
+        "history",
+        "events",
+        "contents",
+        "text",
+        "type",
+        "role",
+        "source",
+    ),
+    *("request", "request_body", "requestBody", "body", "input", "inputs", "params", "kwargs", "prompt", "choices"),
+    *("response", "response_body", "responseBody", "output", "outputs", "completion", "result", "previous_response_id"),
+    *(
+        "chosen",
+        "rejected",
+        "preferred_output",
+        "query",
+        "answers",
+        "custom_id",
+        "instruction",
+        "instructions",
+        "items",
+    ),
+    *("conversations", "conversation", "attributes", "resourceSpans", "scopeSpans", "sessionId", "uuid"),
+)
+"""Fields beside `messages` by which an object may be in another format."""
 DEEPEST = 4
 """Formats inside one another."""
 
@@ -55,14 +88,20 @@ def as_chat(value: Any) -> Found:
     noted: Counter[str] = Counter()
     if isinstance(value, list) and value and all(map(is_message, value)):
         value = {"messages": value}
+    if isinstance(value, list) and any(isinstance(one, list | dict) for one in value):
+        raise Unsupported(unknown(value))
     if not isinstance(value, dict):
         return Found("", value, noted)  # whose problem the strict reader tells
+    if _is_plain(value):
+        return Found(openai_variants.NAME, openai_variants.to_chat(value, noted), noted)
     names: list[str] = []
     for _ in range(DEEPEST):
         if what := named(value):
             raise Unsupported(what)
         module = next((one for one in FORMATS if one.recognises(value)), None)
         if module is None:
+            if "messages" not in value:
+                raise Unsupported(unknown(value))
             break
         names.append(module.NAME)
         value = _converted(module, value, noted)
@@ -70,6 +109,29 @@ def as_chat(value: Any) -> Found:
     if not names and "messages" in chat:
         names.append(openai_variants.NAME)
     return Found(" of ".join(names), chat, noted)
+
+
+def _is_plain(value: dict[str, Any]) -> bool:
+    """Whether an object can be nothing but OpenAI chat: most are, and need not be shown to every format."""
+    messages = value.get("messages")
+    return (
+        isinstance(messages, list)
+        and not any(name in value for name in TELLING)
+        and all(
+            isinstance(message, dict)
+            and message.get("role") in PLAIN_ROLES
+            and _is_text(message.get("content"))
+            and "type" not in message
+            and "parts" not in message
+            for message in messages
+        )
+    )
+
+
+def _is_text(content: Any) -> bool:
+    if content is None or isinstance(content, str):
+        return True
+    return isinstance(content, list) and all(isinstance(p, dict) and p.get("type") in PLAIN_PARTS for p in content)
 
 
 def _converted(module: ModuleType, value: dict[str, Any], noted: Counter[str]) -> Chat:

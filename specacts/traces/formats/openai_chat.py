@@ -335,6 +335,7 @@ class Toolset(NamedTuple):
     problems: list[Problem]
     typed: dict[str, tuple[str, ActionType, str]]
     elsewhere: int = 0
+    offered: tuple[Tool, ...] = ()
 
 
 Toolsets = dict[bytes, Toolset]
@@ -390,6 +391,7 @@ def _toolset(value: Any, scrub: Scrub, known: Toolsets) -> Toolset:
         if found.tools.setdefault(tool.name, tool) != tool:
             what = f"{given.name!r} is defined twice, in different ways"
             found.problems.append(Problem(f"tools.{number}.name", what))
+    found = found._replace(offered=tuple(found.tools.values()))
     if key and not found.problems:
         if len(known) >= MOST_TOOLSETS:
             known.clear()
@@ -478,6 +480,7 @@ class _Reader:
     def __init__(self, given: _Conversation, toolset: Toolset, types: TypeMap, scrub: Scrub):
         self.given, self.types, self.scrub = given, types, scrub
         self.tools, self.typed, self.elsewhere = toolset.tools, toolset.typed, toolset.elsewhere
+        self.offered = toolset.offered
         self.problems: list[Problem] = []
         self.normalised: Counter[str] = Counter()
         self.undecided: list[str] = []
@@ -513,12 +516,13 @@ class _Reader:
         if self.problems:
             raise Invalid(self.problems)
         self._mark_repairs()
-        episode = Episode(
+        episode = Episode.model_construct(  # of valid parts; and the tools stay the same tuple for all who share them
             id=self.scrub(self.given.id or ""),
             group="",
             source=SOURCE,
             system=self._text("\n\n".join(self.system)),
-            tools=tuple(self.tools.values()),
+            tools=self.offered,
+            withheld=(),
             steps=tuple(self.steps),
         )
         labels = [n for n, step in enumerate(self.steps) if isinstance(step, Act) and step.supervised]
@@ -543,10 +547,11 @@ class _Reader:
             leading += 1
         return leading - 1 if 0 < leading < len(said) else None
 
-    def _remember(self, role: str, *what: Any) -> None:
+    def _remember(self, role: str, text: str, calls: tuple[_Call, ...]) -> None:
         """Go on with the digest of all that was said and done; standing instructions may change from call to call."""
-        content = json.dumps(what, sort_keys=True, ensure_ascii=True, default=str)
-        self.digest = hashlib.blake2b(self.digest + f"{role} {content}".encode(), digest_size=8).digest()
+        made = repr([(call.function.name, call.function.arguments) for call in calls]) if calls else ""
+        content = f"{role} {len(text)} {text}{made}".encode("utf-8", "replace")
+        self.digest = hashlib.blake2b(self.digest + content, digest_size=8).digest()
         self.history.append(int.from_bytes(self.digest, "big") >> 1)
 
     def _wrong(self, field: str, what: str) -> None:
@@ -569,8 +574,7 @@ class _Reader:
         if message.role == "assistant" and not message.refusal and _is_refusal(message.content):
             message = message.model_copy(update={"refusal": text})
         if message.role in ("user", "assistant", "tool"):
-            made = [(call.function.name, call.function.arguments) for call in message.tool_calls or ()]
-            self._remember(message.role, text or message.refusal, made)
+            self._remember(message.role, text or message.refusal or "", message.tool_calls or ())
         if message.role == "tool":
             self._result(field, message, _Answer(text, message.is_error is True, f"{field}.tool_call_id"))
             return
@@ -612,8 +616,8 @@ class _Reader:
                 self._wrong(field if problem.field == "(line)" else f"{field}.{problem.field}", problem.what)
             return ""
         text = part.refusal if part.text is None else part.text
-        if text is None and re.search("tool|function|call", part.type):  # an action that would be lost
-            self._wrong(f"{field}.type", f"{part.type!r} is no kind of content that is known here")
+        if text is None and re.search("tool|function|call|text", part.type):  # what would be lost matters
+            self._wrong(f"{field}.type", f"{part.type!r} without `text` is no kind of content that is known here")
         if text is None:
             self.normalised["parts that are no text"] += 1
             return f"[{part.type}]"
@@ -665,7 +669,7 @@ class _Reader:
     def _calls(self, field: str, calls: tuple[_Call, ...], text: str, is_context: bool) -> None:
         self.has_called = True
         self.normalised["messages of weight 0, which are context"] += is_context
-        keys = Counter(call.id for call in calls if call.id is not None)
+        keys = Counter(call.id for call in calls if call.id is not None) if len(calls) > 1 else NO_KEYS
         for number, call in enumerate(calls):
             place = f"{field}.tool_calls.{number}"
             if call.id is not None and keys[call.id] > 1:
@@ -768,7 +772,7 @@ class _Reader:
             result = self.steps[failed + 1] if failed + 1 < len(self.steps) else None
             if not isinstance(result, Observation):
                 continue
-            if failed + 1 not in self.failed and not is_error(result.content):
+            if failed + 1 not in self.failed and not (_may_fail(result.content) and is_error(result.content)):
                 continue
             later = next((n for n in self._next_calls(failed) if self._puts_right(failed, n)), None)
             if later is None:
@@ -803,6 +807,7 @@ class _Reader:
         return unknown or (wrong.tool == right.tool and wrong.arguments != right.arguments)
 
 
+NO_KEYS: Counter[str] = Counter()
 PARTS = re.compile(r"(input_|output_)?(text|image|audio|file|video)(_url)?|refusal|document|resource(_link)?")
 """Kinds of parts of a message."""
 
@@ -824,6 +829,12 @@ def _is_refusal(content: Any) -> bool:
         and bool(content)
         and all(isinstance(part, dict) and part.get("type") == "refusal" for part in content)
     )
+
+
+def _may_fail(result: str) -> bool:
+    """Whether a result could be one that reports a failure: looking into each is slow, and an object without the word
+    is none."""
+    return not result.startswith("{") or "rror" in result or "\\u" in result
 
 
 def _is_zero(weight: Any) -> bool:

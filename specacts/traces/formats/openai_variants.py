@@ -29,6 +29,8 @@ def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
     given = from_text(value.get("messages"))
     if not isinstance(given, list):
         return value
+    if given is value["messages"] and isinstance(value.get("tools"), list) and all(map(_is_usual, given)):
+        return value
     if any(_is_filled(message) for message in given):
         value = without_fillers(value)
         given = from_text(value["messages"])
@@ -47,6 +49,26 @@ def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
     if offered is not None and offered is not value.get("tools"):
         changed["tools"] = offered
     return {**value, **changed} if changed else value
+
+
+def _is_usual(message: Any) -> bool:
+    """Whether a message certainly is as the strict reader takes it, at a glance: most are."""
+    if not isinstance(message, dict):
+        return False
+    role, content = message.get("role"), message.get("content")
+    if content.__class__ is not str:
+        if content is not None or role != "assistant" or "audio" in message:
+            return False
+    elif "<" in content:
+        return False
+    if role != "assistant":
+        return role in STRICT and "tool_calls" not in message
+    if message.get("function_call"):
+        return False
+    calls = message.get("tool_calls")
+    return calls is None or (
+        isinstance(calls, list) and not any(c.get("type") == "custom" for c in calls if c.__class__ is dict)
+    )
 
 
 def _is_filled(message: Any) -> bool:
@@ -70,6 +92,8 @@ def _usual(message: dict[str, Any], noted: Counter[str]) -> list[Any]:
     """One message as the strict reader takes it: itself, if there is nothing to do."""
     role, content = message.get("role"), message.get("content")
     if role in STRICT:
+        if isinstance(content, list) and any(isinstance(p, dict) and "value" in p and "text" not in p for p in content):
+            return [_of_values(message)] if role != "tool" or _is_text_alone(content) else [message]
         is_answer = isinstance(content, str) and "</tool_response>" in content and role in ("user", "tool")
         return hermes.responses(message) if is_answer and hermes.has_responses(message) else [message]
     if role != "assistant":
@@ -81,6 +105,9 @@ def _usual(message: dict[str, Any], noted: Counter[str]) -> list[Any]:
             message = hermes.with_calls(message)
             noted["calls that stood in the text"] += len(message["tool_calls"])
     elif isinstance(content, list):
+        if any(isinstance(part, dict) and "value" in part and "text" not in part for part in content):
+            message = _of_values(message)
+            content = message["content"]
         if any(isinstance(part, dict) and part.get("type") in THINKING for part in content):
             kept = [part for part in content if not (isinstance(part, dict) and part.get("type") in THINKING)]
             message = {**message, "content": kept}
@@ -92,6 +119,24 @@ def _usual(message: dict[str, Any], noted: Counter[str]) -> list[Any]:
     elif isinstance(calls, list) and any(isinstance(one, dict) and one.get("type") == "custom" for one in calls):
         message = {**message, "tool_calls": [_custom(one, noted) for one in calls]}
     return [message]
+
+
+def _of_values(message: dict[str, Any]) -> Chat:
+    """A message whose parts hold their content under `value`, as LLaMA-Factory has it, its calls as JSON text."""
+    content: list[Any] = []
+    calls = list(message.get("tool_calls") or [])
+    for part in message["content"]:
+        kind, value = (part.get("type"), part.get("value")) if isinstance(part, dict) else (None, None)
+        if kind == "tool_call" and "name" in fields(value):
+            calls.append(call(None, fields(value)["name"], fields(value).get("arguments")))
+        else:
+            content.append({"type": "text", "text": value} if kind == "text" else part)
+    made = {**message, "content": content, **({"tool_calls": calls} if calls else {})}
+    return {**made, "weight": made.get("loss_weight", made.get("weight"))}
+
+
+def _is_text_alone(content: list[Any]) -> bool:
+    return all(isinstance(part, dict) and part.get("type") == "text" for part in content)
 
 
 def _legacy(given: Any) -> Any:

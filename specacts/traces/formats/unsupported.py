@@ -35,6 +35,14 @@ def named(value: Any) -> Named | None:
     return next((found for recognises, found in KINDS if recognises(value)), None)
 
 
+def unknown(value: dict[str, Any] | list[Any]) -> Named:
+    """What is in no format at all."""
+    if isinstance(value, list):
+        return Named("arrays that are no messages", f"write every conversation {CHAT}")
+    names = ", ".join(f"`{name}`" for name in list(value)[:6])
+    return Named("objects without `messages`", f"they hold {names or 'nothing'}; write every conversation {CHAT}")
+
+
 def _has(*names: str) -> Callable[[dict[str, Any]], bool]:
     return lambda value: all(value.get(name) is not None for name in names)
 
