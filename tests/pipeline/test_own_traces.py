@@ -82,7 +82,7 @@ def test_the_report_tells_of_them(workspace):
     report = (workspace.path / "reports/report.md").read_text(encoding="utf-8")
     assert "### Your own traces" in report and "Of 72 conversations" in report and "secrets were redacted" in report
     assert "At work on the simulators" not in report and "What each change of the recipe does" not in report
-    assert "your agent" in report and "FLOP" not in report
+    assert "your agent" in report and "FLOPs and seconds are not compared" in report
 
 
 def test_a_budget_in_flops_or_a_promise_for_c_is_refused_in_one_line_and_nothing_is_lost(workspace):
