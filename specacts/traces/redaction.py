@@ -350,7 +350,10 @@ def redact_text(text: str) -> Redacted:
 
     JSON text in which escapes hide a secret is written again, with other escapes and spaces than it had.
     """
-    return _redact_short(text) if len(text) <= REMEMBERED else _redact_text(text)
+    if len(text) > REMEMBERED:
+        return _redact_text(text)
+    known = _redact_short(text)
+    return known if known.found else Redacted(text, NOTHING)
 
 
 @lru_cache(maxsize=2**14)
