@@ -128,7 +128,7 @@ def _has_value(part: Any) -> bool:
 
 
 def _of_values(message: dict[str, Any]) -> Chat:
-    """A message whose parts hold their content under another name: `value` in LLaMA-Factory, with calls as JSON text."""
+    """A message whose parts hold their content under another name, such as `value`, and calls as JSON text."""
     content: list[Any] = []
     calls = list(message.get("tool_calls") or [])
     for part in message["content"]:
