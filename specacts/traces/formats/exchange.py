@@ -71,12 +71,21 @@ def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
     whole = {**request, **outside}
     if "messages" in request:
         before = request["messages"]
-        # Some keep the whole conversation in the response, and not its last message.
+        # Some keep the whole conversation in the response, and not its last message; or the answer on both sides.
         whole["messages"] = answer if answer[: len(before)] == before and before else [*before, *answer]
+        if before and len(answer) == 1 and _same(before[-1], answer[0]):
+            whole["messages"] = before
         return {**kept(whole, messages=whole["messages"]), **_system(whole)}
     given = request["input"]
     start = [{"role": "user", "content": given}] if isinstance(given, str) else given
     return {**kept(whole, input=[*start, *answer]), **_system(whole)}
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two assistant messages say and do the same, whatever else is noted of them."""
+    a, b = fields(a), fields(b)
+    shared = ("role", "content", "tool_calls", "function_call")
+    return a.get("role") == "assistant" and all((a.get(key) or None) == (b.get(key) or None) for key in shared)
 
 
 def _system(value: dict[str, Any]) -> Chat:

@@ -16,7 +16,7 @@ A conversation is an object with `messages` (roles system or developer, user, as
                                 holds no question mark: final_answer
                                 else it cannot be told: context, and listed
     tool                        the result of the call with its `tool_call_id`; without one, of the call of its `name`,
-                                or of the calls in their order. `is_error` says that the call failed
+                                or of the calls in their order. `is_error`, or an `error`, says that the call failed
 
 `action_type` on an assistant message without calls, or on a tool call, overrules all of this. A call whose result
 reports an error and whose successor, decided later in the same turn, calls the same tool in another way (or the tool
@@ -306,6 +306,7 @@ class _Message(_Lenient):
     weight: Any = None
     is_error: Any = None
     usage: Any = None
+    error: Any = None
 
 
 class _Definition(_Lenient):
@@ -576,7 +577,9 @@ class _Reader:
         if message.role in ("user", "assistant", "tool"):
             self._remember(message.role, text or message.refusal or "", message.tool_calls or ())
         if message.role == "tool":
-            self._result(field, message, _Answer(text, message.is_error is True, f"{field}.tool_call_id"))
+            self._result(
+                field, message, _Answer(text, message.is_error is True or bool(message.error), f"{field}.tool_call_id")
+            )
             return
         self._settle()
         if message.role == "assistant":

@@ -66,9 +66,7 @@ def _is_usual(message: Any) -> bool:
     if message.get("function_call"):
         return False
     calls = message.get("tool_calls")
-    return calls is None or (
-        isinstance(calls, list) and not any(c.get("type") == "custom" for c in calls if c.__class__ is dict)
-    )
+    return calls is None or (isinstance(calls, list) and all(map(_is_strict_call, calls)))
 
 
 def _is_filled(message: Any) -> bool:
@@ -92,7 +90,7 @@ def _usual(message: dict[str, Any], noted: Counter[str]) -> list[Any]:
     """One message as the strict reader takes it: itself, if there is nothing to do."""
     role, content = message.get("role"), message.get("content")
     if role in STRICT:
-        if isinstance(content, list) and any(isinstance(p, dict) and "value" in p and "text" not in p for p in content):
+        if isinstance(content, list) and any(map(_has_value, content)):
             return [_of_values(message)] if role != "tool" or _is_text_alone(content) else [message]
         is_answer = isinstance(content, str) and "</tool_response>" in content and role in ("user", "tool")
         return hermes.responses(message) if is_answer and hermes.has_responses(message) else [message]
@@ -105,7 +103,7 @@ def _usual(message: dict[str, Any], noted: Counter[str]) -> list[Any]:
             message = hermes.with_calls(message)
             noted["calls that stood in the text"] += len(message["tool_calls"])
     elif isinstance(content, list):
-        if any(isinstance(part, dict) and "value" in part and "text" not in part for part in content):
+        if any(map(_has_value, content)):
             message = _of_values(message)
             content = message["content"]
         if any(isinstance(part, dict) and part.get("type") in THINKING for part in content):
@@ -116,17 +114,25 @@ def _usual(message: dict[str, Any], noted: Counter[str]) -> list[Any]:
     calls = message.get("tool_calls")
     if message.get("function_call") and not calls:
         message = {**message, "tool_calls": [_legacy(message["function_call"])]}
-    elif isinstance(calls, list) and any(isinstance(one, dict) and one.get("type") == "custom" for one in calls):
-        message = {**message, "tool_calls": [_custom(one, noted) for one in calls]}
+    elif isinstance(calls, list) and not all(map(_is_strict_call, calls)):
+        message = {**message, "tool_calls": [_call(one, noted) for one in calls]}
     return [message]
 
 
+def _is_strict_call(one: Any) -> bool:
+    return isinstance(one, dict) and isinstance(one.get("function"), dict) and one.get("type") != "custom"
+
+
+def _has_value(part: Any) -> bool:
+    return isinstance(part, dict) and "text" not in part and ("value" in part or isinstance(part.get("content"), str))
+
+
 def _of_values(message: dict[str, Any]) -> Chat:
-    """A message whose parts hold their content under `value`, as LLaMA-Factory has it, its calls as JSON text."""
+    """A message whose parts hold their content under another name, such as `value`, and calls as JSON text."""
     content: list[Any] = []
     calls = list(message.get("tool_calls") or [])
     for part in message["content"]:
-        kind, value = (part.get("type"), part.get("value")) if isinstance(part, dict) else (None, None)
+        kind, value = (part.get("type"), part.get("value", part.get("content"))) if isinstance(part, dict) else ("", "")
         if kind == "tool_call" and "name" in fields(value):
             calls.append(call(None, fields(value)["name"], fields(value).get("arguments")))
         else:
@@ -143,10 +149,18 @@ def _legacy(given: Any) -> Any:
     return {"function": given} if isinstance(given, dict) else given
 
 
-def _custom(one: Any, noted: Counter[str]) -> Any:
-    """A call of a custom tool has text in the place of arguments: context, since models here propose arguments."""
-    if not isinstance(one, dict) or one.get("type") != "custom":
+def _call(one: Any, noted: Counter[str]) -> Any:
+    """A call in another shape: its name under `function` or `name`, its arguments beside it.
+
+    A call of a custom tool has text in the place of arguments: context, since models here propose arguments.
+    """
+    if not isinstance(one, dict) or isinstance(one.get("function"), dict):
         return one
+    if one.get("type") != "custom":
+        name = one.get("function", one.get("name"))
+        given = next((one[key] for key in ("arguments", "args", "input", "parameters") if key in one), None)
+        more = {key: one[key] for key in ("action_type", "weight") if one.get(key) is not None}
+        return call(one.get("id"), name, given, **more) if isinstance(name, str) else one
     noted["calls of custom tools are context"] += 1
     custom = fields(one.get("custom"))
     return call(one.get("id"), custom.get("name"), {"input": custom.get("input")}, weight=0)

@@ -65,10 +65,20 @@ def _is_ai_sdk(value: dict[str, Any]) -> bool:
 def _is_telemetry(value: dict[str, Any]) -> bool:
     if "resourceSpans" in value or "scopeSpans" in value:
         return True
+    if any(
+        "resource" in one and ("scopeSpans" in one or "instrumentationLibrarySpans" in one) for one in _batches(value)
+    ):
+        return True
+    if any("traceID" in one and "spans" in one for one in objects(value.get("data"))):  # as Jaeger exports them
+        return True
     attributes = value.get("attributes")
     names = [str(name) for name in fields(attributes)] + [str(one.get("key")) for one in objects(attributes)]
     is_span = bool({"spanId", "span_id", "traceId", "trace_id", "context"} & value.keys())
     return any(name.startswith(("gen_ai.", "llm.", "openinference.")) for name in names) or (is_span and bool(names))
+
+
+def _batches(value: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*objects(value.get("batches")), value]
 
 
 def _is_preference(value: dict[str, Any]) -> bool:

@@ -273,6 +273,59 @@ def test_definitions_in_a_system_prompt_are_tools():
     assert [tool.name for tool in found.episode.tools] == ["get_boat"] and found.episode.system == "You call."
 
 
+def test_calls_are_read_however_their_name_and_arguments_stand():
+    for one in (
+        {"id": "c1", "function": "get_boat", "arguments": {"day": "Sunday"}, "type": "function"},
+        {"id": "c1", "function": "get_boat", "args": {"day": "Sunday"}},
+        {"id": "c1", "name": "get_boat", "arguments": '{"day": "Sunday"}'},
+        {"id": "c1", "name": "get_boat", "args": {"day": "Sunday"}, "type": "tool_call"},
+    ):
+        found = read({"messages": [USER, {**CALLS, "tool_calls": [one]}, RESULT, DONE]})
+        assert found.episode == read({"messages": [USER, CALLS, RESULT, DONE]}).episode, one
+
+
+def test_an_error_beside_a_result_says_that_the_call_failed():
+    second = {**CALLS, "tool_calls": [{**CALL, "id": "c2", "function": {"name": "get_boat", "arguments": "{}"}}]}
+    for error in ("no such day", {"type": "timeout"}, True):
+        found = read({"messages": [USER, CALLS, {**RESULT, "content": "", "error": error}, second]})
+        assert acts(found) == ["~retrieval", "repair"]
+    assert acts(read({"messages": [USER, CALLS, {**RESULT, "error": None}, second]})) == ["retrieval", "retrieval"]
+
+
+def test_parts_that_hold_a_value_are_read():
+    parts = [
+        {"type": "reasoning", "value": "Hm."},
+        {"type": "text", "value": "I look."},
+        {"type": "tool_call", "value": '{"name": "get_boat", "arguments": {"day": "Sunday"}}'},
+    ]
+    messages = [
+        {"role": "user", "content": [{"type": "text", "value": "Free?"}]},
+        {"role": "assistant", "content": parts, "loss_weight": 1.0},
+        {"role": "tool", "content": [{"type": "text", "value": "free"}]},
+        {"role": "assistant", "content": [{"type": "text", "value": "Yes."}], "loss_weight": 0.0},
+    ]
+    found = read({"messages": messages})
+    assert acts(found) == ["retrieval", "~final_answer"] and results(found) == ["free"] and found.first == "Free?"
+    assert found.episode.steps[1].action.content == "I look."
+    with pytest.raises(Invalid, match="'text' without `text`"):
+        read({"messages": [USER, {"role": "assistant", "content": [{"type": "text", "body": "Yes."}]}]})
+
+
+def test_an_answer_that_stands_on_both_sides_counts_once():
+    value = {"messages": [USER, {**DONE, "source": "generate"}], "output": {"choices": [{"message": DONE}]}}
+    assert (
+        acts(read(value)) == ["final_answer"] and not read(value).normalised["texts joined to what the agent did next"]
+    )
+
+
+def test_a_session_that_was_exported_whole_is_one_conversation():
+    lines = [
+        {"type": "user", "message": USER},
+        {"type": "assistant", "message": {**DONE, "content": [{"type": "text", "text": "Yes."}]}},
+    ]
+    assert acts(read({"loglines": lines, "sessionContext": {}})) == ["final_answer"]
+
+
 def test_results_belong_to_calls_by_name_then_by_order():
     calls = [{"function": {"name": name, "arguments": "{}"}} for name in ("get_a", "get_b", "get_a")]
     named = [{"role": "tool", "name": n, "content": c} for n, c in (("get_b", "B"), ("get_a", "A1"), ("get_a", "A2"))]
