@@ -121,7 +121,7 @@ def test_a_second_run_does_nothing_and_a_new_line_is_noticed(workspace):
         before = workspace.hashes()
         done = workspace.dvc("repro")
         assert done.returncode != 0 and workspace.ran(done.stdout) == ["ingest"]
-        assert "examples/helpdesk.jsonl:73: messages.0.role: Input should be 'system'" in done.stdout
+        assert "examples/helpdesk.jsonl:73: messages.0.role: 'robot' is not one of 'system'" in done.stdout
         assert "error: examples/helpdesk.jsonl: 1 problem in 1 of 73 conversations" in done.stdout
         assert "Traceback" not in done.stdout and workspace.hashes() == before
         skipping = shell(workspace, "specacts use examples/helpdesk.jsonl --skip-invalid")
