@@ -60,7 +60,7 @@ WHOLE_FILE = {
     "UTF-8 with a byte-order mark",
     "a gzip file under a plain name",
     "a file of no bytes",
-    "a conversation of 20,000 messages",
+    "a conversation of 100,000 messages",
     "a line of 40 MB",
     "a line of 10 MB",
 }
