@@ -17,10 +17,12 @@ import signal
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from specacts.core.errors import UserError
 from specacts.core.process import _die_with_parent
 from specacts.traces.formats import claude_code
 from specacts.traces.formats.detect import Unsupported, as_chat
@@ -397,6 +399,8 @@ def _elsewhere(items: Iterable[Any], settings: Any, workers: int, secrets: Count
                 yield from _done(pending.popleft(), secrets)
         while pending:
             yield from _done(pending.popleft(), secrets)
+    except BrokenProcessPool as error:
+        raise UserError("a process that read conversations was killed; is there too little memory?") from error
     finally:
         pool.shutdown(cancel_futures=True)
 
