@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -23,7 +24,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from specacts.core.errors import UserError
-from specacts.core.process import _die_with_parent
 from specacts.traces.formats import claude_code
 from specacts.traces.formats.detect import Unsupported, as_chat
 from specacts.traces.formats.openai_chat import (
@@ -371,11 +371,19 @@ _worker: _Understanding | None = None
 
 def _start(types: TypeMap, keep_secrets: bool, root: Path, prepare: Prepare | None) -> None:
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # this process's parent ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that gives out batches ends this one
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)  # conversations hold no cycles: looking for some takes a twentieth of the time
-    _die_with_parent()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker = _Understanding(types, keep_secrets, root, prepare)
+
+
+def _end_with_parent() -> None:
+    """Wait until the process that gives out batches is gone. The fork server lives as long as a worker does."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _understood(batch: list[Record]) -> tuple[list[_Outcome], Counter[str]]:
