@@ -145,7 +145,7 @@ def collected(config: Config, names: list[str]) -> Ablation:
 
 def _base(ablation: Ablation) -> Any:
     """All but the experiments, as the file has it."""
-    return rounded(ablation.model_dump(mode="json", exclude={"experiments"}))
+    return rounded(ablation.model_copy(update={"experiments": {}}).model_dump(mode="json"))
 
 
 def aurocs(evaluation: Evaluation) -> dict[str, float]:

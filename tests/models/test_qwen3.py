@@ -151,7 +151,7 @@ def workspace(base, tmp_path, monkeypatch) -> Path:
     config = load_config(Path("."))
     folder, record = fetch_base(config.scale.bases["toy"], "toy.yaml: bases.toy")
     assert record.kind == "folder"
-    make_roles(config.scale, {"toy": folder}, "toy.yaml")
+    make_roles(config.scale, ROLES, {"toy": folder}, "toy.yaml")
     return root
 
 
