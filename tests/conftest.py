@@ -80,7 +80,8 @@ def undone(smoke: Workspace) -> Iterator[Workspace]:
     """The finished run; after the test, code and configuration are put back."""
     params = smoke.text("params.yaml")  # the experiment's
     yield smoke
-    smoke.run("git", "checkout", "--quiet", "HEAD", "--", "specacts", "stages", "configs")
+    done = smoke.run("git", "checkout", "--quiet", "HEAD", "--", "specacts", "stages", "configs")
+    assert done.returncode == 0, done.stdout
     (smoke.path / "params.yaml").write_text(params)
 
 
