@@ -102,7 +102,7 @@ def fitted(episode: Episode, own: Own, seed: int) -> tuple[Episode, Counter[str]
             steps.append(step)
         elif step.action.tool is None:
             silent = Action(type=step.action.type)
-            steps.append(Act(action=silent, supervised=step.supervised, parallel=step.parallel))
+            steps.append(step.model_copy(update={"action": silent}))
             steps += [Observation(content=step.action.content)] if step.action.content else []
         else:
             action = shortened(step.action, own.characters)
