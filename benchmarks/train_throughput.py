@@ -51,7 +51,13 @@ def main() -> None:
         seed=0,
         lora=Lora(r=16, alpha=32, dropout=0.0, target_modules="all-linear"),
         train=Train(
-            batch_size=1, warmup_steps=2, final_lr_ratio=0.1, weight_decay=0.0, max_grad_norm=1.0, type_weight=1.0
+            batch_size=1,
+            warmup_steps=2,
+            final_lr_ratio=0.1,
+            weight_decay=0.0,
+            max_grad_norm=1.0,
+            type_weight=1.0,
+            words_weight=0.1,
         ),
         learning_rate=1e-4,
         epochs=1.0,

@@ -88,6 +88,7 @@ class Train(_Strict):
     weight_decay: float = Field(ge=0)
     max_grad_norm: float = Field(gt=0)
     type_weight: float = Field(gt=0, description="loss weight of the token that says an action's type; 1 is plain SFT")
+    words_weight: float = Field(ge=0, description="loss weight of a token of what the agent says; 0: not learnt")
 
 
 class Acceptance(_Strict):

@@ -64,7 +64,7 @@ def ask_all(voice: "Voice", episodes: list[Episode], rows: Rows, how: "Asking", 
     """Add one role's answers to `rows`."""
     from tqdm import tqdm
 
-    from specacts.answering.ask import batches, read
+    from specacts.answering.ask import batches, hear, read
 
     role, total = voice.role, sum(len(decisions(episode)) for episode in episodes)
     with tqdm(total=total, desc=doing, unit="decision") as progress:
@@ -73,9 +73,12 @@ def ask_all(voice: "Voice", episodes: list[Episode], rows: Rows, how: "Asking", 
             asked = [a for window in batch for a in window]
             answers = ask(voice, reading, asked, rows, how)
             pace = [s for window, s in zip(batch, reading.seconds_per_token, strict=True) for _ in window]
-            for a, answer, seconds in zip(asked, answers, pace, strict=True):
+            heard = hear(reading, [window[0].window for window in batch]) if role != "verifier" else [None] * len(asked)
+            for a, answer, words, seconds in zip(asked, answers, heard, pace, strict=True):
                 row = rows.setdefault((a.episode.id, a.point.decision), facts(a))
                 row |= answer
+                if words:
+                    row.setdefault("heard", {})[role] = words.model_dump()
                 row["window"][role], row["context"][role] = a.window_number, a.point.start
                 row["seconds_per_token"][role] = seconds
             progress.update(len(asked))

@@ -35,7 +35,7 @@ def main() -> None:
         for batch in batches(voice.renderer, episodes, config.seed):
             asked = [a for window in batch for a in window]
             reading = read(voice.model, [window[0].window for window in batch])
-            found = proposals(voice, reading, how, how.proposals, [a.seed for a in asked])
+            found = proposals(voice, reading, how, how.proposals, [a.seed for a in asked], speaks=False)
             rows += [
                 Proposed(episode=a.episode.id, decision=a.point.decision, gold=a.gold, candidates=tuple(candidates))
                 for a, candidates in zip(asked, found, strict=True)

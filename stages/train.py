@@ -21,7 +21,7 @@ from specacts.recipe import freezes, local_roles, training_form
 from specacts.training.results import FROZEN, TrainMetrics, VerdictCounts
 
 if TYPE_CHECKING:
-    from specacts.training.rows import Row
+    from specacts.training.rows import Row, Weights
     from specacts.training.train import TrainResult
     from specacts.transcripts.render import Renderer
 
@@ -67,7 +67,14 @@ def proposer_lesson(config: Config, renderer: "Renderer") -> Lesson:
     from specacts.training.rows import proposer_rows
 
     episodes = training_order(load_episodes(DATA / "split" / "train.jsonl"), config.seed)
-    return Lesson(proposer_rows(renderer, episodes, config.train.type_weight), len(episodes))
+    return Lesson(proposer_rows(renderer, episodes, weights(config)), len(episodes))
+
+
+def weights(config: Config) -> "Weights":
+    """What types and words weigh in a training."""
+    from specacts.training.rows import Weights
+
+    return Weights(config.train.type_weight, config.train.words_weight)
 
 
 def renderer_of(role: Role, config: Config) -> "Renderer":

@@ -15,7 +15,7 @@ from specacts.core.errors import one_line_errors
 from specacts.core.process import stage
 from specacts.recipe import shows_confidence
 from specacts.training.results import VerdictCounts
-from stages.train import DATA, MODELS, Lesson, fit, measured, record, renderer_of
+from stages.train import DATA, MODELS, Lesson, fit, measured, record, renderer_of, weights
 
 if TYPE_CHECKING:
     from specacts.transcripts.render import Renderer
@@ -46,8 +46,7 @@ def verifier_lesson(config: Config, renderer: "Renderer") -> Lesson:
         rows, verdicts = reward_rows(renderer, episodes, judged)
     else:
         shown = shows_confidence(config.recipe)
-        weights = recipe.verdict_weight, config.train.type_weight
-        rows, verdicts = verifier_rows(renderer, episodes, judged, *weights, shown)
+        rows, verdicts = verifier_rows(renderer, episodes, judged, recipe.verdict_weight, weights(config), shown)
     return Lesson(rows, len(episodes), VerdictCounts(**verdicts._asdict()))
 
 

@@ -8,11 +8,11 @@ from typing import Literal, NamedTuple
 import torch
 
 from specacts.answering.decode import Generated, Prefix, generate
-from specacts.answering.records import Candidate, Verdict
+from specacts.answering.records import Candidate, Heard, Verdict, Words
 from specacts.answering.session import Session
 from specacts.core.episodes import Action, Episode, decisions
 from specacts.core.seeds import decision_seed
-from specacts.core.words import ACTION_TYPES, Level
+from specacts.core.words import ACTION_TYPES, SPEAKING, Level
 from specacts.transcripts.render import Point, Renderer, Window
 
 
@@ -46,9 +46,14 @@ def read(model: torch.nn.Module, windows: list[Window]) -> Reading:
 
 
 def propose(
-    reading: Reading, renderer: Renderer, count: int, temperature: float, seeds: list[int]
+    reading: Reading, renderer: Renderer, count: int, temperature: float, seeds: list[int], speaks: bool = True
 ) -> list[list[Candidate]]:
-    """`count` candidates at each decision: one greedy, the others sampled, each from its decision's own seed."""
+    """`count` candidates at each decision: one greedy, the others sampled, each from its decision's own seed.
+
+    speaks: whether speaking actions are generated with their words, for whoever may take them; else their types are
+    enough.
+    """
+    types = [tuple(renderer.type_ids(action_type)) for action_type in SPEAKING] if renderer.form == "words" else []
     temperatures = ([0.0] + [temperature] * (count - 1)) * len(seeds)
     generators = [g for seed in seeds for g in _generators(seed, count, reading.first.device)]
     started = time.perf_counter()
@@ -60,6 +65,7 @@ def propose(
         renderer.limits.action_tokens,
         temperatures,
         generators,
+        () if speaks else types,
     )
     share = (time.perf_counter() - started) / sum(len(g.ids) for g in generated)
     candidates = [_candidate(g, renderer, share) for g in generated]
@@ -72,16 +78,36 @@ def _generators(seed: int, count: int, device: torch.device) -> list[torch.Gener
 
 
 def _candidate(generated: Generated, renderer: Renderer, seconds_per_token: float) -> Candidate:
-    text = renderer.text(generated.ids)
-    action = renderer.parse(text, whole=generated.ids[-1] == renderer.stop_id)
+    """A proposal, and in the form `words`, if it speaks, what is said behind it once it is taken."""
+    ids, whole = generated.ids, generated.ids[-1] == renderer.stop_id
+    speaking = _type_said(renderer, ids)
+    text = renderer.text(ids)
+    action = renderer.parse(text, whole=whole or speaking > 0)
+    proposal, words = len(ids), None
+    if speaking and action and action.content:
+        proposal = speaking + 1  # the last token shows that words follow: it is the first of them
+        text, action = renderer.text(ids[:speaking]), action.model_copy(update={"content": ""})
+        if len(ids) > proposal:
+            rest = len(ids) - proposal
+            said = renderer.text(ids[speaking:]).removeprefix(" ")
+            words = Words(text=said, whole=whole, tokens=rest, seconds=seconds_per_token * rest)
     return Candidate(
         text=text,
         action=action,
         confidence=confidence(generated, renderer, action) if action else 0.0,
-        logprob=sum(generated.logprobs),
-        tokens=len(generated.ids),
-        seconds=seconds_per_token * len(generated.ids),
+        logprob=sum(generated.logprobs[:proposal]),
+        tokens=proposal,
+        seconds=seconds_per_token * proposal,
+        words=words,
     )
+
+
+def _type_said(renderer: Renderer, ids: list[int]) -> int:
+    """How many tokens say the type, where the form `words` begins with one that speaks; else 0."""
+    if renderer.form != "words":
+        return 0
+    types = [renderer.type_ids(action_type) for action_type in SPEAKING]
+    return next((len(said) for said in types if ids[: len(said)] == said), 0)
 
 
 def confidence(generated: Generated, renderer: Renderer, action: Action) -> float:
@@ -99,7 +125,7 @@ def confidence(generated: Generated, renderer: Renderer, action: Action) -> floa
 
 def type_probability(logprobs: torch.Tensor, renderer: Renderer, action_type: str) -> float:
     """Probability [0, 1] of an action type among the nine, from the first token's log-probabilities [V]."""
-    nine = logprobs[renderer.type_ids].softmax(dim=0)
+    nine = logprobs[renderer.first_ids].softmax(dim=0)
     return nine[ACTION_TYPES.index(action_type)].item()
 
 
@@ -110,7 +136,7 @@ def judge(
     accept, reject = (renderer.verdict_ids(right)[0] for right in (True, False))
 
     def ids(action: Action, confidence: float) -> list[int]:
-        return renderer.action_ids(action) + renderer.verdict_query_ids(confidence if shows_confidence else None)
+        return renderer.proposal_ids(action) + renderer.verdict_query_ids(confidence if shows_confidence else None)
 
     branches = _branches(reading, candidates, ids)
     scores, share = _asked(reading, branches, lambda session, own: session.score(own, ends_only=True))
@@ -125,7 +151,7 @@ def reward(reading: Reading, renderer: Renderer, candidates: list[list[Candidate
     """A reward model's verdicts: the sigmoid of what it gives each candidate, so that a reward of 0 scores 0.5."""
 
     def ids(action: Action, _: float) -> list[int]:
-        return renderer.action_ids(action)
+        return renderer.proposal_ids(action)
 
     branches = _branches(reading, candidates, ids)
     rewards, share = _asked(reading, branches, lambda session, own: session.rewards(own))
@@ -139,10 +165,14 @@ def reward(reading: Reading, renderer: Renderer, candidates: list[list[Candidate
 def likelihood(
     reading: Reading, renderer: Renderer, candidates: list[list[Candidate]], level: Level
 ) -> list[list[Verdict]]:
-    """A proposer as judge: the probability it gives each candidate's type, or (level tool, call) the whole action."""
+    """A proposer as judge: the probability it gives each candidate's type, or (level tool, call) the whole call.
+
+    What speaks is judged by its type at every level.
+    """
 
     def ids(action: Action, _: float) -> list[int]:
-        return renderer.opening_ids(action) if level == "type" else renderer.action_ids(action)
+        speaks = renderer.form == "words" and action.tool is None
+        return renderer.opening_ids(action) if level == "type" or speaks else renderer.proposal_ids(action)
 
     branches = _branches(reading, candidates, ids)
     row = {prefix: n for n, prefix in enumerate(reading.prefixes)}
@@ -156,6 +186,23 @@ def likelihood(
         rest = sum(s[n, token].item() for n, token in enumerate(branch.ids[1:]))
         found[branch] = _Found(math.exp(first[branch] + rest), len(branch.ids), len(branch.ids))
     return _verdicts(reading, candidates, ids, found, share)
+
+
+def hear(reading: Reading, windows: list[Window]) -> list[Heard | None]:
+    """How likely a proposer finds what the agent said, at each decision of the windows; None where it said nothing."""
+    pairs = zip(reading.sessions, windows, strict=True)
+    return [_heard(session, window, point) for session, window in pairs for point in window.points]
+
+
+def _heard(session: Session, window: Window, point: Point) -> Heard | None:
+    end = point.end if point.whole else point.end - 1  # nobody has to expect the end of words that were cut
+    places = range(max(point.said, point.start + 1), end)
+    if not places:
+        return None
+    # One decision at a time: the log-probabilities behind every token of all would be gigabytes.
+    (scores,) = session.score([(point.start, window.ids[point.start : end - 1])])  # [tokens, V]
+    found = [scores[n - point.start - 1, window.ids[n]].item() for n in places]
+    return Heard(tokens=len(found), nll=max(0.0, -sum(found)))
 
 
 class _Branch(NamedTuple):

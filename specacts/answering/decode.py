@@ -9,7 +9,7 @@ softmax: over the trunk that a row shares with others, where its keys lie, uncop
 `AttentionInterface`, which Llama and Qwen3 do.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -53,8 +53,11 @@ def generate(
     limit: int,
     temperatures: list[float] | None = None,
     generators: list[torch.Generator | None] | None = None,
+    brief: Sequence[tuple[int, ...]] = (),
 ) -> list[Generated]:
     """Decode a continuation of each prefix until `stop` or `limit` tokens.
+
+    brief: beginnings that say all that is wanted; one token more, which shows whether anything follows, is the last.
 
     first: [len(prefixes), V] log-probabilities of the first tokens (from `Session.extend`). A row whose temperature
     is 0 is greedy; the others draw from their own generator, so that no sample depends on its neighbours. Rows that
@@ -79,7 +82,7 @@ def generate(
                 token = _sample(latest[n], temperatures[row], generators[row]) if hot else greedy[n]
                 tokens[row].append(token)
                 logprobs[row].append(latest[n, token].item())
-                if token != stop:
+                if token != stop and tuple(tokens[row][:-1]) not in brief:
                     parents.setdefault(_Node(prefixes[row], tuple(tokens[row])), n)
                     following.append(row)
             active = following

@@ -7,11 +7,11 @@ one token costs each model. Policies are replayed over these rows in seconds, wi
     sizes = load_sizes(Path("data/answers/models.json"))
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
 from specacts.core.episodes import Action
 from specacts.core.errors import UserError
@@ -24,11 +24,25 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Words(_Strict):
+    """What a speaking action says, generated where it is taken: what comes behind the proposal's own tokens.
+
+    whole: whether the model ended it itself. tokens: the stop token included. seconds: as a candidate's.
+    """
+
+    text: str
+    whole: bool
+    tokens: int = Field(ge=1)
+    seconds: float = Field(ge=0)
+
+
 class Candidate(_Strict):
     """An action a model generated. `action` is None where its text was malformed.
 
-    confidence: the model's probability of this action's type among the nine. logprob: of the whole text.
-    tokens: generated, the stop token included. seconds: its share of the decoding it took part in.
+    confidence: the model's probability of this action's type among the nine. logprob: of the proposal. tokens:
+    generated, the stop token included; of an action with words, its type and the first token behind it, which shows
+    that words follow. seconds: its share of the decoding it took part in. words: what it says if it is taken, where it
+    says anything; not known where nobody takes it.
     """
 
     text: str
@@ -37,6 +51,28 @@ class Candidate(_Strict):
     logprob: float
     tokens: int = Field(ge=1)
     seconds: float = Field(ge=0)
+    words: Words | None = None
+
+    @property
+    def taken_tokens(self) -> int:
+        """Tokens that it takes to act so, words included."""
+        return self.tokens + (self.words.tokens if self.words else 0)
+
+    @property
+    def taken_seconds(self) -> float:
+        """Seconds that it takes to act so, words included."""
+        return self.seconds + (self.words.seconds if self.words else 0.0)
+
+    @model_serializer(mode="wrap")
+    def _without_words(self, dump: Callable[["Candidate"], dict[str, Any]]) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if name != "words" or value is not None}
+
+
+class Heard(_Strict):
+    """How likely a model finds what the agent said: tokens, and the negative log-likelihood of all of them in nats."""
+
+    tokens: int = Field(ge=1)
+    nll: float = Field(ge=0)
 
 
 class Verdict(_Strict):
@@ -67,6 +103,7 @@ class Answers(_Strict):
     window, context: by role, as each reads transcripts of its own form: the number of the window the decision is in,
     and the tokens before it there; a model that answered earlier in the same window has part of them cached.
     seconds_per_token: what reading one context token took each model that runs here.
+    heard: what the proposers that run here think of the agent's words, where it said any.
     """
 
     episode: str
@@ -83,6 +120,7 @@ class Answers(_Strict):
     verifier_likelihood: tuple[Verdict, ...]
     strong_verdict: tuple[Verdict, ...]
     seconds_per_token: dict[Role, float]
+    heard: dict[Role, Heard] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _complete(self) -> "Answers":
@@ -126,7 +164,7 @@ class Judged(Result):
 
 
 class Generated(Result):
-    """Tokens that the proposers generated."""
+    """Tokens that the proposers generated, words included."""
 
     cheap: int
     strong: int
@@ -148,6 +186,11 @@ class AnswerMetrics(Result):
     with_usage: int | None = None
 
 
+def _generated(candidate: Mapping[str, Any]) -> int:
+    """Tokens of a candidate, as it is written, and of its words."""
+    return candidate["tokens"] + candidate.get("words", {"tokens": 0})["tokens"]
+
+
 def metrics(
     recorded: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]], seconds: float, with_usage: int | None = None
 ) -> AnswerMetrics:
@@ -163,8 +206,8 @@ def metrics(
         decisions_per_second=len(everything) / seconds,
         context_tokens={role: sum(row["context"][role] for row in everything) for role in ROLES},
         generated_tokens=Generated(
-            cheap=sum(c["tokens"] for row in everything for c in row["cheap"]),
-            strong=sum(row["strong"]["tokens"] for row in everything),
+            cheap=sum(_generated(c) for row in everything for c in row["cheap"]),
+            strong=sum(_generated(row["strong"]) for row in everything),
         ),
         judged_tokens=Judged(verifier=judged("verifier"), strong=judged("strong_verdict")),
         with_usage=with_usage,

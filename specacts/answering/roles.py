@@ -82,9 +82,14 @@ def load_voice(models: Path, role: Role, scale: Scale, recipe: Recipe) -> Voice:
     return Voice(role, load_model(base, adapter, scale.device, scale.dtype, gives_rewards(recipe, role)), renderer)
 
 
-def proposals(voice: Voice, reading: Reading, how: Asking, count: int, seeds: list[int]) -> list[list[Candidate]]:
-    """`count` candidates at each decision that was read: one greedy, the others sampled."""
-    return propose(reading, voice.renderer, count, how.temperature, seeds)
+def proposals(
+    voice: Voice, reading: Reading, how: Asking, count: int, seeds: list[int], speaks: bool = True
+) -> list[list[Candidate]]:
+    """`count` candidates at each decision that was read: one greedy, the others sampled.
+
+    speaks: with the words of speaking actions, which somebody may take.
+    """
+    return propose(reading, voice.renderer, count, how.temperature, seeds, speaks)
 
 
 def judgements(

@@ -1,6 +1,6 @@
 """How long a decision takes when models work side by side, and what that costs: from the recorded seconds.
 
-    parallel(Seconds(strong, cheap, verdict), accepted, tools).seconds / serial(strong, tools).seconds
+    parallel(Seconds(strong, cheap, verdict, words), accepted, tools).seconds / serial(strong, tools).seconds
 
 Three ways to act, on the same recorded answers:
 
@@ -37,11 +37,15 @@ class Timed(NamedTuple):
 
 
 class Seconds(NamedTuple):
-    """Seconds of each model's call at every decision, [rows], were it called at each: two actions, and a verdict."""
+    """Seconds of each model's call at every decision, [rows], were it called at each: two actions, and a verdict.
+
+    cheap: until its proposal is there. words: what the cheap model goes on to say where it is taken and speaks.
+    """
 
     strong: np.ndarray
     cheap: np.ndarray
     verdict: np.ndarray
+    words: np.ndarray
 
 
 def serial(spent: np.ndarray, tools: np.ndarray) -> Timed:
@@ -52,8 +56,8 @@ def serial(spent: np.ndarray, tools: np.ndarray) -> Timed:
 def parallel(spent: Seconds, accepted: np.ndarray, tools: np.ndarray) -> Timed:
     """A judging policy with the strong model started together with the cheap one: it reads every context in time."""
     judged = spent.cheap + spent.verdict
-    waited = np.where(accepted, judged, np.maximum(judged, spent.strong))
-    ran = np.where(accepted, np.minimum(spent.strong, judged), spent.strong)
+    waited = np.where(accepted, judged + spent.words, np.maximum(judged, spent.strong))
+    ran = np.where(accepted, np.minimum(spent.strong, judged) + spent.words, spent.strong)
     return Timed(waited + tools, judged + ran)
 
 

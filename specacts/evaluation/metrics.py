@@ -46,6 +46,7 @@ from specacts.evaluation.results import (
     Summary,
     WithTools,
 )
+from specacts.evaluation.speech import speech
 from specacts.evaluation.stats import estimate, mean, ratio
 from specacts.policies.cases import Case, Side, compared, judging
 from specacts.policies.choose import correct, right_sides
@@ -60,7 +61,7 @@ from specacts.policies.cost import (
     total,
     without_fallback,
 )
-from specacts.policies.decide import NEVER, Outcome, Threshold, act
+from specacts.policies.decide import NEVER, Outcome, Threshold, act, taking
 from specacts.policies.probability import Calibration
 from specacts.policies.table import BASELINES, POLICIES, coin_of
 
@@ -112,7 +113,7 @@ def run(
     for name in judges:
         tracks[coin_of(name)] = random_accept(judged, sides[name], kept_share(tracks[name]), level, tariff)
     tracks["oracle"] = oracle(judged, sides["D"], level, tariff)
-    picks = [pick_right(case.row, side, level) for case, side in zip(cases, sides["E"], strict=True)]
+    picks = [pick_right(case, level) for case in cases]
     tracks["oracle_picks"] = oracle(judged, picks, level, tariff)
     tracks["oracle_routes"] = oracle(judged, sides["G"], level, tariff)
     return tracks
@@ -216,12 +217,12 @@ def oracle(judged: Judged, sides: list[Side], level: Level, tariff: Tariff) -> T
     return track(judged, outcomes, tariff, proposed)
 
 
-def pick_right(row: Answers, side: Side, level: Level) -> Side:
+def pick_right(case: Case, level: Level) -> Side:
     """Policy E's side with the first right one of its N proposals put forward, where there is one."""
-    right = next((c for c in row.cheap if agrees(c.action, row.gold, level)), None)
-    if right is None:
-        return side
-    return side._replace(accept=side.accept._replace(action=right.action, tokens=right.tokens))
+    side, row = case.sides["E"], case.row
+    right = (n for n, number in enumerate(row.picks) if agrees(row.cheap[number].action, row.gold, level))
+    number = next(right, None)
+    return side if number is None else side._replace(accept=taking("E", case, number))
 
 
 # -- metrics ------------------------------------------------------------------------------------------------
@@ -269,6 +270,7 @@ def evaluate(
         latency=latency(judged, tracks, tariff, weights) if "seconds" in counted(strong.charges) else None,
         cost_per_decision={name: per_decision(tracks[name]) for name in letters},
         cost_per_episode={name: per_episode(judged.rows, tracks[name]) for name in letters},
+        speech=speech(judged.rows, weights) or None,
         upstream_without_fallback={name: float(asked(tracks[name].unpaid).mean()) for name in judging(cases)},
     )
 
@@ -391,7 +393,9 @@ def latency(judged: Judged, tracks: Mapping[str, Track], tariff: Tariff, weights
     strong, cheap = (spent(tracks[name], "seconds") for name in ("A", "B"))
     asking = charges(rows, [case.sides["D"].accept for case in judged.cases], tariff)
     judging = np.array([charge.seconds for charge in asking]) - cheap
-    verified, unverified = Seconds(strong, cheap, judging), Seconds(strong, cheap, np.zeros(len(rows)))
+    words = np.array([row.cheap[0].taken_seconds - row.cheap[0].seconds for row in rows])
+    unverified = Seconds(strong, cheap - words, np.zeros(len(rows)), words)
+    verified = unverified._replace(verdict=judging)
     by_tool, work = {}, {}
     for name, given in TOOL_SECONDS.items():
         tools = tool_seconds(rows, judged.same, given)

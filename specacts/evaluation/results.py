@@ -1,7 +1,7 @@
 """What `metrics/eval.json` holds, as types: an `Evaluation`, written by the evaluate stage and read by the report."""
 
 from specacts.core.results import Estimate, Result
-from specacts.core.words import Level
+from specacts.core.words import Level, Role
 
 
 class Accuracies(Result):
@@ -128,6 +128,22 @@ class Latency(Result):
     hit_rate_first_all: Estimate
 
 
+class Speech(Result):
+    """What a proposer thinks of the agent's words, and how much it says itself where it proposes to speak.
+
+    decisions: at which the agent said something. nll: of its words, in nats a token. Lengths in the proposer's tokens,
+    the stop token included; recorded words are read as far as a model may generate. said, cut: how often the greedy
+    proposal says something, and how often it was not done where its tokens ended.
+    """
+
+    decisions: int
+    nll: Estimate
+    recorded_tokens: Estimate
+    said: int
+    said_tokens: Estimate
+    cut: int
+
+
 class MeanCharge(Result):
     """A mean `cost.Charge`: FLOPs in whole numbers, money in millionths. None: not known of a recorded model."""
 
@@ -148,6 +164,7 @@ class Evaluation(Result):
     """Everything; by policy, where it is not said otherwise.
 
     paired: differences in accuracy on the same decisions, by `D_minus_A` and the like. guaranteed: by policy and risk.
+    speech: by proposer, where the traces hold words.
     upstream_without_fallback: upstream's price of a decision as its own table has it.
     """
 
@@ -164,4 +181,5 @@ class Evaluation(Result):
     latency: Latency | None = None
     cost_per_decision: dict[str, MeanCharge]
     cost_per_episode: dict[str, MeanCharge]
+    speech: dict[Role, Speech] | None = None
     upstream_without_fallback: dict[str, float]

@@ -259,7 +259,7 @@ class Agent:
             told = f"{EXECUTION_ERROR} the reply was no well-formed action: {written(self.row, outcome)[:QUOTED]!r}"
             self.steps.append(Observation(content=told))
             return
-        self.steps.append(Act(action=action))
+        self.steps.append(Act(action=action.model_copy(update={"content": outcome.words or action.content})))
         if action.tool is None:
             self._end_turn()
         else:

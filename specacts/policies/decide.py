@@ -67,7 +67,7 @@ class Outcome(NamedTuple):
     """What a policy did at one decision.
 
     accepted: whether a judge let a proposal through; None for policies that never judge. actor, tokens: the model
-    whose action was taken, and that action's length.
+    whose action was taken, and that action's length, words included. words: what it said, where the action speaks.
     """
 
     action: Action | None
@@ -75,6 +75,7 @@ class Outcome(NamedTuple):
     calls: tuple[Call, ...]
     actor: Role
     tokens: int
+    words: str = ""
 
 
 Threshold = float | Mapping[str, float]
@@ -110,12 +111,12 @@ def act(letter: str, view: View, threshold: Threshold | None = None) -> Outcome:
 
 def always_strong(view: View) -> Outcome:
     """A."""
-    return _took(view.strong, "strong", None, (_generated("strong", (view.strong,)),))
+    return _took(view.strong, "strong", None, (_generated("strong", (view.strong,), taken=0),))
 
 
 def cheap_only(view: View) -> Outcome:
     """B."""
-    return _took(view.cheap[0], "cheap", None, (_generated("cheap", view.cheap[:1]),))
+    return _took(view.cheap[0], "cheap", None, (_generated("cheap", view.cheap[:1], taken=0),))
 
 
 def score(letter: str, view: View) -> float:
@@ -132,25 +133,28 @@ def score(letter: str, view: View) -> float:
 
 def accepting(letter: str, view: View) -> Outcome:
     """What a judging policy does where it accepts: the cheap model's action is taken, of several the best one."""
-    calls, candidates = _proposing(letter, view), _candidates(letter, view)
-    best = 0
-    if POLICIES[letter].picks:
-        scores = [verdict.score for verdict in _verdicts(letter, view)]
-        best = scores.index(max(scores))  # the first of equals
-    return _took(candidates[best], "cheap", True, calls)
+    if not POLICIES[letter].picks:
+        return taking(letter, view, 0)
+    scores = [verdict.score for verdict in _verdicts(letter, view)]
+    return taking(letter, view, scores.index(max(scores)))  # the first of equals
+
+
+def taking(letter: str, view: View, number: int) -> Outcome:
+    """What a judging policy does where it takes this one of its candidates."""
+    return _took(_candidates(letter, view)[number], "cheap", True, _proposing(letter, view, number))
 
 
 def rejecting(letter: str, view: View) -> Outcome:
     """What a judging policy does where it rejects: the strong model acts; what was asked before is paid for."""
     calls = () if POLICIES[letter].foresees else _proposing(letter, view)
-    return _took(view.strong, "strong", False, (*calls, _generated("strong", (view.strong,))))
+    return _took(view.strong, "strong", False, (*calls, _generated("strong", (view.strong,), taken=0)))
 
 
-def _proposing(letter: str, view: View) -> tuple[Call, ...]:
-    """The calls that a judging policy makes before it decides, or where it accepts."""
+def _proposing(letter: str, view: View, taken: int | None = None) -> tuple[Call, ...]:
+    """The calls that a judging policy makes before it decides, or where it takes a candidate."""
     candidates, judge = _candidates(letter, view), POLICIES[letter].judge
     judging = _judging(judge, candidates, _verdicts(letter, view)) if judge else ()
-    return (_generated("cheap", candidates), *judging)
+    return (_generated("cheap", candidates, taken), *judging)
 
 
 def _numbers(letter: str, view: View) -> tuple[int, ...]:
@@ -179,10 +183,13 @@ def _judging(judge: Role, candidates: tuple[Candidate, ...], verdicts: tuple[Ver
     return (Call(judge, branches, heads, 0, judged, seconds),)
 
 
-def _generated(role: Role, candidates: tuple[Candidate, ...]) -> Call:
-    branches = tuple(c.tokens for c in candidates)
-    return Call(role, branches, sum(branches), len(candidates), 0, sum(c.seconds for c in candidates))
+def _generated(role: Role, candidates: tuple[Candidate, ...], taken: int | None) -> Call:
+    """A proposer's call. It goes on to the words of the candidate that is taken, and of no other."""
+    branches = tuple(c.taken_tokens if n == taken else c.tokens for n, c in enumerate(candidates))
+    seconds = sum(c.taken_seconds if n == taken else c.seconds for n, c in enumerate(candidates))
+    return Call(role, branches, sum(branches), len(candidates), 0, seconds)
 
 
 def _took(candidate: Candidate, actor: Role, accepted: bool | None, calls: tuple[Call, ...]) -> Outcome:
-    return Outcome(candidate.action, accepted, calls, actor, candidate.tokens)
+    words = candidate.words.text if candidate.words else ""
+    return Outcome(candidate.action, accepted, calls, actor, candidate.taken_tokens, words)

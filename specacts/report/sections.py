@@ -1,5 +1,6 @@
 """The report's sections one by one: what each takes from the facts, as values and rows for its template."""
 
+import math
 from collections.abc import Callable, Mapping
 
 from specacts.core.results import Estimate
@@ -266,6 +267,27 @@ def scores_text(facts: Facts) -> str:
         probability = (found.brier, found.brier_calibrated, found.ece, found.ece_calibrated)
         rows.append([name, *map(interval, (*ranking, *probability))])
     return render("scores", level=facts.level, names=list(facts.evaluation.scores), rows=rows)
+
+
+def speech_text(facts: Facts) -> str:
+    """How likely the proposers find what the agent said, and how much they say; nothing where the traces hold none."""
+    found = facts.evaluation.speech
+    if not found:
+        return ""
+    rows = [
+        [
+            role,
+            f"{one.decisions:,}",
+            interval(one.nll),
+            f"{math.exp(there(one.nll).value):.1f}",
+            interval(one.recorded_tokens, ".1f"),
+            f"{one.said:,}",
+            interval(one.said_tokens, ".1f") if one.said else "–",
+            f"{one.cut:,}",
+        ]
+        for role, one in found.items()
+    ]
+    return render("speech", rows=rows, recorded=facts.recorded)
 
 
 # -- at work, and what it costs ---------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TextIO
 import numpy as np
 
 from specacts.config import Own, Sources
-from specacts.core.episodes import Act, Action, Episode, Observation, Step, Tool
+from specacts.core.episodes import Act, Action, Episode, Step, Tool
 from specacts.core.errors import UserError
 from specacts.core.files import compact_json
 from specacts.core.seeds import draw
@@ -91,19 +91,13 @@ def _cut(text: str, most: int) -> str:
 def fitted(episode: Episode, own: Own, seed: int) -> tuple[Episode, Counter[str]]:
     """The episode with actions that models can propose, and a run of at most `own.decisions` decisions.
 
-    What the agent says stands behind its action, as a result stands behind a call: models decide that the agent
-    speaks, and in which way; how it words that is not judged, so they need not learn it.
     Also how many calls were shortened, were too long to be labels, and were left out behind the run.
     """
     counts: Counter[str] = Counter()
     steps: list[Step] = []
     for step in episode.steps:
-        if not isinstance(step, Act):
+        if not isinstance(step, Act) or step.action.tool is None:
             steps.append(step)
-        elif step.action.tool is None:
-            silent = Action(type=step.action.type)
-            steps.append(step.model_copy(update={"action": silent}))
-            steps += [Observation(content=step.action.content)] if step.action.content else []
         else:
             action = shortened(step.action, own.characters)
             if action is step.action:  # most are short enough

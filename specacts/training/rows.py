@@ -30,18 +30,31 @@ class Verdicts(NamedTuple):
     reject: int
 
 
-def proposer_rows(renderer: Renderer, episodes: list[Episode], type_weight: float) -> list[Row]:
-    """One row a window: loss on the actions alone, the tokens that say a type weighing `type_weight`."""
+class Weights(NamedTuple):
+    """What an action's tokens weigh in the loss beside the 1 of a call: those that say its type, and words."""
+
+    type: float
+    words: float
+
+
+def proposer_rows(renderer: Renderer, episodes: list[Episode], weigh: Weights) -> list[Row]:
+    """One row a window: loss on the actions alone."""
     windows = (window for episode in episodes for window in renderer.windows(episode))
-    return [Row(window.ids, action_weights(window, type_weight), []) for window in windows]
+    return [Row(window.ids, action_weights(window, weigh), []) for window in windows]
 
 
-def action_weights(window: Window, type_weight: float) -> list[float]:
-    """A loss weight a token: 0 for context, 1 for an action's tokens, `type_weight` for those that say its type."""
+def action_weights(window: Window, weigh: Weights) -> list[float]:
+    """A loss weight a token: 0 for context, 1 for an action's tokens, others for its type and for words (`Weights`).
+
+    Where words were cut, the stop token behind them weighs nothing: the agent had more to say.
+    """
     weights = [0.0] * len(window.ids)
     for point in window.points:
-        weights[point.start : point.end] = [1.0] * (point.end - point.start)
-        weights[point.start : point.typed] = [type_weight] * (point.typed - point.start)
+        weights[point.start : point.said] = [1.0] * (point.said - point.start)
+        weights[point.said : point.end] = [weigh.words] * (point.end - point.said)
+        weights[point.start : point.typed] = [weigh.type] * (point.typed - point.start)
+        if not point.whole:
+            weights[point.end - 1] = 0.0
     return weights
 
 
@@ -50,7 +63,7 @@ def verifier_rows(
     episodes: list[Episode],
     judged: dict[DecisionKey, list[Judged]],
     verdict_weight: float,
-    type_weight: float,
+    weigh: Weights,
     shows_confidence: bool,
 ) -> tuple[list[Row], Verdicts]:
     """Trunk rows with a branch for every judged action: loss on the trunk's actions and on the verdicts.
@@ -63,11 +76,11 @@ def verifier_rows(
     rows = []
     for episode in episodes:
         for window in renderer.windows(episode):
-            ids, weights, branches = list(window.ids), action_weights(window, type_weight), []
+            ids, weights, branches = list(window.ids), action_weights(window, weigh), []
             for point in window.points:
                 for one in judged.get((episode.id, point.decision), []):
                     confidence = one.confidence if shows_confidence else None
-                    question = renderer.action_ids(one.action) + renderer.verdict_query_ids(confidence)
+                    question = renderer.proposal_ids(one.action) + renderer.verdict_query_ids(confidence)
                     verdict = renderer.verdict_ids(one.right)[:1]  # the first token decides; the rest is spelling
                     branches.append((len(ids), len(ids) + len(question) + 1, point.start))
                     ids += question + verdict
@@ -92,8 +105,8 @@ def reward_rows(
                 found = [one.action for one in judged.get((episode.id, point.decision), []) if not one.right]
                 ends = []
                 for action in [gold[point.decision], *found] if found else []:
-                    branches.append((len(ids), len(ids) + len(renderer.action_ids(action)), point.start))
-                    ids += renderer.action_ids(action)
+                    branches.append((len(ids), len(ids) + len(renderer.proposal_ids(action)), point.start))
+                    ids += renderer.proposal_ids(action)
                     ends.append(len(ids) - 1)
                 pairs += [(ends[0], end) for end in ends[1:]]
                 chosen, rejected = chosen + bool(found), rejected + len(found)

@@ -40,7 +40,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from specacts.config import Render
 from specacts.core.episodes import Act, Action, Episode, Tool, User
 from specacts.core.errors import UserError
-from specacts.core.words import ACTION_TYPES, Form
+from specacts.core.words import ACTION_TYPES, ActionType, Form
 from specacts.transcripts.frames import INSTRUCTIONS, LINE_INSTRUCTIONS, Frames, chat_frames, compact_frames
 from specacts.transcripts.parse import SPOKEN, VERBS, dump_arguments, read_line, read_reply, read_words
 
@@ -50,13 +50,17 @@ VERDICTS = {True: "ACCEPT", False: "REJECT"}
 class Point(NamedTuple):
     """A decision in a window: `ids[:start]` is its context, `ids[start:end]` its gold action with the stop token.
 
-    `ids[start:typed]` says the action's type (meaningless in the form `natural`, which nobody is trained on).
+    `ids[start:typed]` says the action's type (meaningless in the form `natural`, which nobody is trained on), and of a
+    speaking action `ids[said:end]` is what the agent said, the stop token included; elsewhere `said` is `end`. whole:
+    whether all of it is there; words that were cut are no reason to stop, so then nobody learns the stop token.
     """
 
     decision: int
     start: int
     typed: int
+    said: int
     end: int
+    whole: bool
 
 
 class Window(NamedTuple):
@@ -70,7 +74,8 @@ class Window(NamedTuple):
 class _Block(NamedTuple):
     """A step's tokens; a supervised action has a `decision`, its label stands at `ids[label_at:label_end]`.
 
-    `opening`: how many of the label's tokens say its type.
+    `opening`: how many of the label's tokens say its type. `spoken`: how many at its end are words and their stop
+    token. `whole`: whether no word was cut.
     """
 
     ids: list[int]
@@ -79,6 +84,8 @@ class _Block(NamedTuple):
     label_at: int = 0
     label_end: int = 0
     opening: int = 0
+    spoken: int = 0
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -127,9 +134,13 @@ class Renderer:
         return self.frame(self.frames.stop)[0]
 
     @property
-    def type_ids(self) -> list[int]:
+    def first_ids(self) -> list[int]:
         """First token of each action type, in the order of ACTION_TYPES."""
         return [self.content(VERBS[action_type])[0] for action_type in ACTION_TYPES]
+
+    def type_ids(self, action_type: ActionType) -> list[int]:
+        """All tokens that say an action's type where it is proposed."""
+        return self.content(VERBS[action_type] if self.form == "words" else f"Action: {action_type}\n")
 
     # -- parts ----------------------------------------------------------------------------------------------
 
@@ -154,35 +165,47 @@ class Renderer:
         return self.framed(self.frames.observation, cut_middle(self.content(text), self.limits.observation_tokens))
 
     def action_ids(self, action: Action) -> list[int]:
-        """A proposal's or label's tokens as a model has to produce them, the stop token included."""
+        """A label's tokens as a model has to produce them, the stop token included; words cut to `action_tokens`."""
+        if action.tool is None:
+            return self.type_ids(action.type) + self._spoken(action)[: self._room(action)] + [self.stop_id]
         if self.form == "words":
-            return self._worded(action) + [self.stop_id]
-        rest = action.content or SPOKEN.get(action.type, "")
-        if action.tool is not None:
-            rest = f"{_name(action.tool)} {dump_arguments(action.arguments)}"
+            return self._called(action) + [self.stop_id]
+        rest = f"{_name(action.tool)} {dump_arguments(action.arguments)}"
         return self.opening_ids(action) + self.content(rest) + [self.stop_id]
+
+    def proposal_ids(self, action: Action) -> list[int]:
+        """A proposal's tokens as a judge reads it: in the form `words` without words, which follow if it is taken."""
+        silent = self.form == "words" and action.tool is None
+        return self.action_ids(action.model_copy(update={"content": ""}) if silent else action)
 
     def executed_ids(self, action: Action) -> list[int]:
         """An action's tokens where it was executed and is context to what follows, the stop token included."""
         if self.form != "natural":
             return self.action_ids(action)
         if action.tool is None:
-            return self.content(action.content or SPOKEN[action.type]) + [self.stop_id]
+            return self._spoken(action)[: self._room(action)] + [self.stop_id]
         before, between, after = self.frames.call
         parts = [self.frame(before.lstrip()), self.content(_name(action.tool)), self.frame(between)]
         return sum([*parts, self.content(dump_arguments(action.arguments)), self.frame(after)], []) + [self.stop_id]
 
     def opening_ids(self, action: Action) -> list[int]:
         """The tokens an action begins with that say its type; of a word the first, which no other word begins with."""
-        if self.form == "words":
-            return self.content(VERBS[action.type])[:1]
-        return self.content(f"Action: {action.type}\n")
+        said = self.type_ids(action.type)
+        return said[:1] if self.form == "words" else said
 
-    def _worded(self, action: Action) -> list[int]:
-        verb = VERBS[action.type]
-        if action.tool is None:
-            return self.content(f"{verb} {action.content}" if action.content else verb)
-        name, arguments = _name(action.tool), dump_arguments(action.arguments)
+    def _spoken(self, action: Action) -> list[int]:
+        """All that a speaking action says behind its type."""
+        if self.form == "words":
+            return self.content(f" {action.content}" if action.content else "")
+        return self.content(action.content or SPOKEN[action.type])
+
+    def _room(self, action: Action) -> int:
+        """So many of its words a model may generate."""
+        return self.limits.action_tokens - len(self.type_ids(action.type)) - 1
+
+    def _called(self, action: Action) -> list[int]:
+        assert action.tool is not None
+        verb, name, arguments = VERBS[action.type], _name(action.tool), dump_arguments(action.arguments)
         before, between, after = self.frames.call
         if self.limits.template == "compact":  # no special tokens inside: one natural piece of text
             return self.content(f"{verb}{before}{name}{between}{arguments}{after}")
@@ -267,7 +290,8 @@ class Renderer:
                 label = self.executed_ids(step.action)
                 if step.supervised:
                     start, opening = len(before), len(self.opening_ids(step.action))
-                    blocks.append(_Block(before + label, False, decision, start, start + len(label), opening))
+                    block = _Block(before + label, False, decision, start, start + len(label), opening)
+                    blocks.append(block._replace(**self._words(step.action)))
                     decision += 1
                 else:
                     blocks.append(_Block(before + label))
@@ -275,13 +299,20 @@ class Renderer:
                 blocks.append(_Block(self.observation_ids(step.content)))
         return blocks
 
+    def _words(self, action: Action) -> dict[str, Any]:
+        """Fields of a label's block that tell of its words."""
+        if action.tool is not None or not action.content:
+            return {}
+        spoken, room = len(self._spoken(action)), self._room(action)
+        return {"spoken": min(spoken, room) + 1, "whole": spoken <= room}
+
 
 def _window(episode: str, system: list[int], blocks: list[_Block]) -> Window:
     ids, points = list(system), []
     for block in blocks:
         if block.decision is not None:
-            start = len(ids) + block.label_at
-            points.append(Point(block.decision, start, start + block.opening, len(ids) + block.label_end))
+            start, end = len(ids) + block.label_at, len(ids) + block.label_end
+            points.append(Point(block.decision, start, start + block.opening, end - block.spoken, end, block.whole))
         ids += block.ids
     # What follows the last label teaches nothing and is never needed as context.
     return Window(episode, ids[: points[-1].end] if points else ids, points)

@@ -4,11 +4,25 @@ import math
 
 import pytest
 import torch
-from toys import CHAT, compact_tokenizer, episode, fresh, llama, qwen3, qwen3_tokenizer, renderer, reward_model, say
+from toys import (
+    CHAT,
+    call,
+    compact_tokenizer,
+    episode,
+    fresh,
+    llama,
+    qwen3,
+    qwen3_tokenizer,
+    renderer,
+    reward_model,
+    say,
+)
 
-from specacts.answering.ask import confidence, judge, likelihood, propose, read, reward, type_probability
+from specacts.answering.ask import _candidate as candidate_of
+from specacts.answering.ask import confidence, hear, judge, likelihood, propose, read, reward, type_probability
 from specacts.answering.decode import Generated
-from specacts.answering.records import Candidate
+from specacts.answering.records import Candidate, Words
+from specacts.core.episodes import Episode, User
 from specacts.core.words import ACTION_TYPES
 from specacts.policies.decide import TIE
 from specacts.transcripts.render import Renderer, Window
@@ -33,7 +47,7 @@ def made(action, text: str = "") -> Candidate:
 
 
 CHOICES = [
-    [made(say("BLOCKED", "no").action), made(say("final_answer").action), made(say("BLOCKED", "no").action)]
+    [made(say("BLOCKED", "no").action), made(call("f", "repair", x=1).action), made(say("BLOCKED", "no").action)]
     for _ in WINDOW.points
 ]
 CHOICES[0][1] = made(None, "neither this <|im_end|> nor that")
@@ -78,6 +92,71 @@ def test_text_that_never_stops_is_no_action(model):
                 assert RENDERER.parse(candidate.text) == candidate.action and 0 < candidate.confidence <= 1
 
 
+# -- words ----------------------------------------------------------------------------------------------------
+
+
+def spoken(ids: list[int], renderer: Renderer = RENDERER) -> Candidate:
+    """What becomes of these generated tokens, each of probability 1/e and taking a second."""
+    return candidate_of(
+        Generated(ids, [-1.0] * len(ids), torch.zeros(renderer.tokenizer.vocab_size + 64)), renderer, 1.0
+    )
+
+
+SAYS = RENDERER.type_ids("final_answer")
+WORDS = RENDERER.content(" it was sent")
+
+
+def test_a_speaking_proposal_is_its_type_and_its_words_stand_apart():
+    found = spoken([*SAYS, *WORDS, RENDERER.stop_id])
+    assert (found.text, found.action) == (RENDERER.text(SAYS), say("final_answer").action)
+    assert found.tokens == found.seconds == -found.logprob == len(SAYS) + 1
+    assert found.words == Words(text="it was sent", whole=True, tokens=len(WORDS), seconds=len(WORDS))
+    assert found.taken_tokens == found.taken_seconds == len(SAYS) + len(WORDS) + 1
+
+
+def test_words_that_do_not_end_are_no_malformed_action():
+    found = spoken([*SAYS, *WORDS])
+    assert found.action == say("final_answer").action and found.words and not found.words.whole
+
+
+def test_what_says_nothing_is_what_it_was_before_there_were_words():
+    found = spoken([*SAYS, RENDERER.stop_id])
+    assert (found.action, found.tokens, found.words) == (say("final_answer").action, len(SAYS) + 1, None)
+    assert "words" not in found.model_dump()
+
+
+def test_a_type_that_runs_on_into_another_word_is_malformed():
+    assert spoken([*SAYS, *RENDERER.content("ness"), RENDERER.stop_id]).action is None
+
+
+def test_where_nobody_takes_a_proposal_its_words_are_not_generated(model, monkeypatch):
+    """The model is made to go on for ever, and the types cost as much as they do elsewhere."""
+    never = Renderer.load(RENDERER.tokenizer, RENDERER.limits)
+    monkeypatch.setattr(Renderer, "type_ids", lambda self, kind: [])  # every first token speaks
+    for row in propose(read(model, [WINDOW]), never, 3, 2.0, seeds(0), speaks=False):
+        assert all(candidate.tokens == 1 for candidate in row)
+
+
+def test_the_likelihood_of_words_is_that_of_each_token_behind_the_type(model):
+    told = Episode(
+        id="s",
+        group="s",
+        source="toy",
+        tools=(),
+        steps=(User(content="a"), say("final_answer", "it is"), User(content="b"), call("f"), User(content="c"))
+        + (say("ask_clarification", "so " * 40),),
+    )
+    (window,) = RENDERER.windows(told)
+    heard = hear(read(model, [window]), [window])
+    assert heard[1] is None
+    for point, one in ((window.points[0], heard[0]), (window.points[2], heard[2])):
+        after = fresh(model, window.ids)
+        end = point.end if point.whole else point.end - 1
+        expected = -sum(after[n - 1, window.ids[n]].item() for n in range(point.said, end))
+        assert one.nll == pytest.approx(expected, rel=1e-4) and one.tokens == end - point.said
+    assert window.points[0].whole and not window.points[2].whole
+
+
 def well_formed(choices: list[Candidate], row: list) -> list[tuple]:
     return [(c, v) for c, v in zip(choices, row, strict=True) if c.action is not None]
 
@@ -89,21 +168,22 @@ def test_a_verdict_is_the_verifiers_answer_to_the_question_alone(model, shows_co
     for point, choices, row in zip(WINDOW.points, CHOICES, verdicts, strict=True):
         for candidate, verdict in well_formed(choices, row):
             question = RENDERER.verdict_query_ids(0.7 if shows_confidence else None)
-            asked = RENDERER.action_ids(candidate.action) + question
+            asked = RENDERER.proposal_ids(candidate.action) + question
             after = fresh(model, WINDOW.ids[: point.start] + asked)[-1]
             expected = 1 / (1 + math.exp(after[reject].item() - after[accept].item()))
             assert verdict.score == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("level", ["type", "tool", "call"])
-def test_a_likelihood_is_the_probability_of_the_first_word_or_of_the_whole_action(model, level):
+def test_a_likelihood_is_the_probability_of_the_first_word_or_of_a_whole_call(model, level):
     verdicts = likelihood(read(model, [WINDOW]), RENDERER, CHOICES, level)
     for point, choices, row in zip(WINDOW.points, CHOICES, verdicts, strict=True):
         for candidate, verdict in well_formed(choices, row):
             ids = RENDERER.action_ids(candidate.action)
             after = fresh(model, WINDOW.ids[: point.start] + ids)[point.start - 1 : -1]
             each = [after[n, token].item() for n, token in enumerate(ids)]
-            assert verdict.score == pytest.approx(math.exp(each[0] if level == "type" else sum(each)), rel=1e-3)
+            typed = level == "type" or candidate.action.tool is None
+            assert verdict.score == pytest.approx(math.exp(each[0] if typed else sum(each)), rel=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +222,7 @@ def test_a_reward_is_that_of_the_action_at_the_end_of_its_context(model):
     verdicts = reward(read(rewards, [WINDOW]), RENDERER, CHOICES)
     for point, choices, row in zip(WINDOW.points, CHOICES, verdicts, strict=True):
         for candidate, verdict in well_formed(choices, row):
-            ids = WINDOW.ids[: point.start] + RENDERER.action_ids(candidate.action)
+            ids = WINDOW.ids[: point.start] + RENDERER.proposal_ids(candidate.action)
             with torch.no_grad():
                 expected = torch.sigmoid(rewards(torch.tensor([ids])).logits).item()
             assert verdict.score == pytest.approx(expected, abs=1e-5) and verdict.heads == 1

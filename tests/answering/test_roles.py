@@ -97,7 +97,7 @@ def asked(monkeypatch) -> list[tuple]:
         def answer(reading: Any, form: str, *how: Any) -> list:
             found.append((what, form, *how))
             if what == "propose":
-                count, _, seeds = how
+                count, _, seeds, _ = how
                 return [[candidate(say("BLOCKED", f"{seed} {n}").action) for n in range(count)] for seed in seeds]
             score = {"judge": 0.2, "likelihood": 0.4, "reward": 0.6}[what]
             return [[verdict(score, n) for n, _ in enumerate(proposed)] for proposed in how[0]]
@@ -138,7 +138,7 @@ def test_only_the_verifier_reads_how_sure_the_proposer_was_and_only_where_the_re
 def test_all_but_the_greedy_proposal_are_sampled_at_the_settings_temperature(config, asked):
     how = how_of(config)
     proposals(VOICES["cheap"], None, how, 2, [7, 8])
-    assert asked == [("propose", "cheap's form", 2, config.scale.answer.temperature, [7, 8])]
+    assert asked == [("propose", "cheap's form", 2, config.scale.answer.temperature, [7, 8], True)]
 
 
 # -- by the answer stage and live ------------------------------------------------------------------------------

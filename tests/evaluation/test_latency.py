@@ -21,7 +21,9 @@ from specacts.evaluation.latency import (
     tool_seconds,
 )
 
-SPENT = Seconds(strong=np.array([1.0, 1.0]), cheap=np.array([0.2, 0.2]), verdict=np.array([0.1, 0.1]))
+SPENT = Seconds(
+    strong=np.array([1.0, 1.0]), cheap=np.array([0.2, 0.2]), verdict=np.array([0.1, 0.1]), words=np.zeros(2)
+)
 ACCEPTED = np.array([True, False])
 TOOLS = np.array([0.5, 0.0])
 

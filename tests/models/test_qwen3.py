@@ -24,7 +24,7 @@ from specacts.config import load_config
 from specacts.core.episodes import Act, Action, Episode, Observation, User, decisions, save_episodes
 from specacts.core.words import ACTION_TYPES, ROLES, SPEAKING
 from specacts.models.load import load_model
-from specacts.training.rows import proposer_rows, verifier_rows
+from specacts.training.rows import Weights, proposer_rows, verifier_rows
 from specacts.training.train import train
 from specacts.transcripts.render import load_renderer
 
@@ -68,9 +68,9 @@ def rows(renderer):
     found = {key: row for e in EPISODES for key, row in proposed(renderer, e).items()}
     gold = {(e.id, d.index): d.gold for e in EPISODES for d in decisions(e)}
     rows = [Proposed(episode=e, decision=d, gold=gold[e, d], candidates=tuple(c)) for (e, d), c in found.items()]
-    judged, balance = verifier_rows(renderer, EPISODES, on_policy(rows, "type"), 1.0, 3.0, True)
+    judged, balance = verifier_rows(renderer, EPISODES, on_policy(rows, "type"), 1.0, Weights(3.0, 1.0), True)
     assert balance.accept and balance.reject
-    return [*proposer_rows(renderer, EPISODES, 3.0), *judged]
+    return [*proposer_rows(renderer, EPISODES, Weights(3.0, 1.0)), *judged]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
 """What each policy does with recorded answers, and which calls it makes."""
 
-import pytest
-from factories import edited, make_case, make_cases
+from dataclasses import replace
 
+import pytest
+from factories import candidate, edited, make_case, make_cases
+
+from specacts.answering.records import Words
 from specacts.policies.decide import ALWAYS, NEVER, TIE, act, score
 from specacts.policies.table import JUDGING
 
@@ -169,3 +172,47 @@ def test_noise_of_batching_decides_nothing_at_the_threshold(name):
         case = edited(case, cheap=sure)
         assert act(name, case, 0.5).accepted
         assert not act(name, case, 0.5 * (1 + 4 * TIE)).accepted
+
+
+# -- words ----------------------------------------------------------------------------------------------------
+
+
+def speaking(tokens: int) -> dict:
+    return {"tokens": 2, "seconds": 0.5, "words": Words(text="it was sent", whole=True, tokens=tokens, seconds=1.5)}
+
+
+TOLD = make_case(
+    gold="final_answer", cheap=("final_answer", "final_answer"), strong="final_answer", verifier=(0.3, 0.6)
+)
+TOLD = replace(
+    TOLD,
+    row=TOLD.row.model_copy(
+        update={
+            "cheap": tuple(candidate(c.action, **speaking(n)) for n, c in zip((10, 20), TOLD.cheap, strict=True)),
+            "strong": candidate(TOLD.strong.action, **speaking(40)),
+        }
+    ),
+)
+
+
+def generated(outcome, role: str) -> list[tuple[int, ...]]:
+    return [call.branches for call in outcome.calls if call.role == role and call.answers]
+
+
+def test_whoever_speaks_pays_for_the_words_and_nobody_else():
+    assert generated(act("A", TOLD), "strong") == [(42,)]
+    assert generated(act("B", TOLD), "cheap") == [(12,)]
+    accepted, rejected = act("D", TOLD, ALWAYS), act("D", TOLD, NEVER)
+    assert generated(accepted, "cheap") == [(12,)] and not generated(accepted, "strong")
+    assert generated(rejected, "cheap") == [(2,)] and generated(rejected, "strong") == [(42,)]
+    assert accepted.tokens == 12 and accepted.words == "it was sent"
+
+
+def test_of_several_proposals_the_one_that_is_taken_goes_on_to_speak():
+    assert generated(act("E", TOLD, ALWAYS), "cheap") == [(2, 22)]
+    assert generated(act("E", TOLD, NEVER), "cheap") == [(2, 2)]
+
+
+def test_words_take_the_seconds_of_whoever_speaks():
+    assert act("B", TOLD).calls[0].seconds == 2.0
+    assert act("D", TOLD, NEVER).calls[0].seconds == 0.5

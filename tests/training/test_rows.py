@@ -8,8 +8,9 @@ from specacts.answering.ask import Reading, judge
 from specacts.answering.decode import Prefix
 from specacts.answering.proposals import Proposed, on_policy
 from specacts.answering.records import Candidate
-from specacts.core.episodes import decisions
-from specacts.training.rows import proposer_rows, reward_rows, verifier_rows
+from specacts.core.episodes import Episode, User, decisions
+from specacts.training.judged import Judged
+from specacts.training.rows import Weights, proposer_rows, reward_rows, verifier_rows
 
 RENDERER = renderer(compact_tokenizer())
 EPISODES = [episode("a", 1), episode("b", 3)]
@@ -26,7 +27,9 @@ def proposals(*wrong: Candidate) -> dict:
 
 
 def rows_for(found: dict, level: str = "type", verdict_weight: float = 1.0, shows_confidence: bool = True):
-    return verifier_rows(RENDERER, EPISODES, labelled(found, level), verdict_weight, 3.0, shows_confidence)
+    return verifier_rows(
+        RENDERER, EPISODES, labelled(found, level), verdict_weight, Weights(3.0, 1.0), shows_confidence
+    )
 
 
 def labelled(found: dict, level: str = "type") -> dict:
@@ -36,7 +39,7 @@ def labelled(found: dict, level: str = "type") -> dict:
 
 
 def test_a_proposer_learns_every_action_and_nothing_else():
-    rows = proposer_rows(RENDERER, EPISODES, type_weight=3.0)
+    rows = proposer_rows(RENDERER, EPISODES, Weights(3.0, 1.0))
     windows = [w for e in EPISODES for w in RENDERER.windows(e)]
     assert [row.ids for row in rows] == [w.ids for w in windows]
     for row, window in zip(rows, windows, strict=True):
@@ -44,6 +47,45 @@ def test_a_proposer_learns_every_action_and_nothing_else():
         for point in window.points:
             expected[point.start : point.end] = [3.0] + [1.0] * (point.end - point.start - 1)
         assert row.weights == expected and row.branches == []
+
+
+def spoken(words: str, kind: str = "final_answer") -> Episode:
+    return Episode(id="s", group="s", source="toy", tools=(), steps=(User(content="please"), say(kind, words)))
+
+
+def test_words_are_learnt_with_a_weight_of_their_own():
+    (row,) = proposer_rows(RENDERER, [spoken("all of it")], Weights(3.0, 0.25))
+    silent, said = RENDERER.type_ids("final_answer"), RENDERER.content(" all of it")
+    assert row.ids[-len(silent) - len(said) - 1 :] == [*silent, *said, RENDERER.stop_id]
+    labels = [3.0] + [1.0] * (len(silent) - 1) + [0.25] * (len(said) + 1)
+    assert row.weights == [0.0] * (len(row.ids) - len(labels)) + labels
+
+
+def test_words_that_are_cut_teach_nobody_to_stop_there():
+    (row,) = proposer_rows(RENDERER, [spoken("so much " * 40)], Weights(3.0, 0.25))
+    most = RENDERER.limits.action_tokens
+    assert row.ids[-1] == RENDERER.stop_id and row.weights[-1] == 0.0
+    assert len([weight for weight in row.weights if weight]) == most - 1
+    (window,) = RENDERER.windows(spoken("so much " * 40))
+    assert RENDERER.parse(RENDERER.text(window.ids[window.points[0].start :])).type == "final_answer"
+
+
+def test_without_a_weight_for_words_the_type_alone_is_learnt():
+    (row,) = proposer_rows(RENDERER, [spoken("all of it")], Weights(3.0, 0.0))
+    assert sum(row.weights) == 3.0 + len(RENDERER.type_ids("final_answer")) - 1
+
+
+@pytest.mark.parametrize("judged", [verifier_rows, reward_rows])
+def test_a_judge_learns_from_speaking_actions_without_their_words(judged):
+    told = spoken("all of it")
+    wrong = {("s", 0): [Judged(say("BLOCKED", "cannot").action, 0.5, False)]}
+    more = (1.0, Weights(3.0, 0.25), True) if judged is verifier_rows else ()
+    (row,), _ = judged(RENDERER, [told], wrong, *more)
+    branch = RENDERER.type_ids("BLOCKED") + [RENDERER.stop_id]
+    start = row.branches[-1][0]
+    assert row.ids[start : start + len(branch)] == branch
+    (window,) = RENDERER.windows(told)
+    assert row.ids[: len(window.ids)] == window.ids  # what was said is there for what comes after it
 
 
 def test_every_different_proposal_is_judged_once_on_a_branch_of_its_own():
@@ -100,7 +142,7 @@ def test_right_and_wrong_verdicts_weigh_the_same_in_all():
 def test_nobody_learns_to_judge_malformed_proposals():
     rows, balance = rows_for({key: [candidate(None, "call {")] for key in proposals()})
     assert (balance.accept, balance.reject) == (0, 0)
-    assert rows == proposer_rows(RENDERER, EPISODES, 3.0)
+    assert rows == proposer_rows(RENDERER, EPISODES, Weights(3.0, 1.0))
 
 
 def test_what_is_right_depends_on_the_level():
@@ -113,7 +155,7 @@ def test_what_is_right_depends_on_the_level():
 def test_a_decision_without_proposals_still_teaches_its_action():
     rows, balance = rows_for({})
     assert (balance.accept, balance.reject) == (0, 0)
-    assert rows == proposer_rows(RENDERER, EPISODES, 3.0)
+    assert rows == proposer_rows(RENDERER, EPISODES, Weights(3.0, 1.0))
 
 
 def test_the_verifier_reads_the_confidence_as_one_digit():
@@ -134,8 +176,8 @@ def test_a_reward_model_learns_from_pairs_of_the_gold_action_and_a_wrong_one_at_
         for chosen, rejected in row.pairs:
             (start, end, prefix), (other, other_end, same) = ends[chosen], ends[rejected]
             (point,) = [p for p in window.points if p.start == prefix == same]
-            assert row.ids[start:end] == RENDERER.action_ids(gold[window.episode][point.decision])
-            assert row.ids[other:other_end] == RENDERER.action_ids(wrong.action)
+            assert row.ids[start:end] == RENDERER.proposal_ids(gold[window.episode][point.decision])
+            assert row.ids[other:other_end] == RENDERER.proposal_ids(wrong.action)
             pairs += 1
     assert (
         pairs

@@ -20,7 +20,7 @@ from specacts.config import load_config
 from specacts.core.errors import UserError
 from specacts.models.load import load_base, load_model
 from specacts.training import train as training
-from specacts.training.rows import Row, proposer_rows
+from specacts.training.rows import Row, Weights, proposer_rows
 from specacts.training.train import (
     MOST_EPOCHS,
     ActionTrainer,
@@ -48,7 +48,9 @@ def base(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def rows() -> list[Row]:
     """A handful of transcripts, plain weights."""
-    return proposer_rows(renderer(compact_tokenizer()), [episode("a", 2), episode("b", 1), episode("c", 3)], 1.0)
+    return proposer_rows(
+        renderer(compact_tokenizer()), [episode("a", 2), episode("b", 1), episode("c", 3)], Weights(1.0, 1.0)
+    )
 
 
 @pytest.fixture

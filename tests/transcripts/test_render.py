@@ -249,8 +249,8 @@ def test_an_action_begins_with_what_says_its_type(renderer):
 
 def test_each_action_type_begins_with_a_token_of_its_own():
     renderer = Renderer.load(compact_tokenizer(), COMPACT)
-    assert len(set(renderer.type_ids)) == 9
-    for action_type, first in zip(VERBS, renderer.type_ids, strict=True):
+    assert len(set(renderer.first_ids)) == 9
+    for action_type, first in zip(VERBS, renderer.first_ids, strict=True):
         action = Action(type=action_type, tool=None if action_type in SPEAKING else "f", arguments={})
         assert renderer.action_ids(action)[0] == first
 
