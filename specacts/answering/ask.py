@@ -1,7 +1,6 @@
 """Asking models: proposals and verdicts at every decision of several windows, from one reading of their trunks."""
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
@@ -13,6 +12,7 @@ from specacts.answering.session import Session
 from specacts.core.episodes import Action, Episode, decisions
 from specacts.core.seeds import decision_seed
 from specacts.core.words import ACTION_TYPES, SPEAKING, Level
+from specacts.models.measure import clock
 from specacts.transcripts.render import Point, Renderer, Window
 
 
@@ -34,12 +34,12 @@ def read(model: torch.nn.Module, windows: list[Window]) -> Reading:
     sessions, prefixes, first, seconds = [], [], [], []
     for number, window in enumerate(windows):
         session = Session(model)
-        started = time.perf_counter()
+        started = clock(session.device)
         # The last label is never context; neither policy nor cost should see it read.
         ids = window.ids[: window.points[-1].start]
         points = [] if session.gives_rewards else window.points
         first.append(session.extend(ids, [point.start - 1 for point in points]))
-        seconds.append((time.perf_counter() - started) / len(ids))
+        seconds.append((clock(session.device) - started) / len(ids))
         prefixes += [Prefix(number, point.start) for point in window.points]
         sessions.append(session)
     return Reading(sessions, prefixes, torch.cat(first), seconds)
@@ -56,7 +56,7 @@ def propose(
     types = [tuple(renderer.type_ids(action_type)) for action_type in SPEAKING] if renderer.form == "words" else []
     temperatures = ([0.0] + [temperature] * (count - 1)) * len(seeds)
     generators = [g for seed in seeds for g in _generators(seed, count, reading.first.device)]
-    started = time.perf_counter()
+    started = clock(reading.first.device)
     generated = generate(
         reading.sessions,
         [prefix for prefix in reading.prefixes for _ in range(count)],
@@ -67,7 +67,7 @@ def propose(
         generators,
         () if speaks else types,
     )
-    share = (time.perf_counter() - started) / sum(len(g.ids) for g in generated)
+    share = (clock(reading.first.device) - started) / sum(len(g.ids) for g in generated)
     candidates = [_candidate(g, renderer, share) for g in generated]
     return [candidates[n : n + count] for n in range(0, len(candidates), count)]
 
@@ -236,12 +236,13 @@ def _branch(prefix: Prefix, candidate: Candidate, ids: Ids) -> _Branch | None:
 
 def _asked(reading: Reading, branches: list[_Branch], ask: Callable[[Session, list], list]) -> tuple[list, float]:
     """What each trunk's session says of its branches, in their order, and the seconds that one of their tokens took."""
-    started = time.perf_counter()
+    device = reading.first.device
+    started = clock(device)
     said = []
     for number, session in enumerate(reading.sessions):  # branches come in the order of their trunks
         own = [(branch.prefix.end, list(branch.ids)) for branch in branches if branch.prefix.trunk == number]
         said += ask(session, own) if own else []
-    return said, (time.perf_counter() - started) / max(1, sum(len(branch.ids) for branch in branches))
+    return said, (clock(device) - started) / max(1, sum(len(branch.ids) for branch in branches))
 
 
 def _verdicts(

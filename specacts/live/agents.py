@@ -16,7 +16,6 @@ well-formed action is told so and may try again.
 """
 
 import json
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +37,7 @@ from specacts.core.observations import EXECUTION_ERROR, is_error
 from specacts.core.seeds import decision_seed
 from specacts.core.words import Role
 from specacts.live.tasks import Assignment, succeeds
+from specacts.models.measure import clock
 from specacts.policies.combine import Combination, Signals, probability
 from specacts.policies.cost import Cached, Charge, Tariff, step
 from specacts.policies.decide import GREEDY, Outcome
@@ -335,11 +335,11 @@ class Trunk:
     def read(self, ids: list[int]) -> float:
         """Go back to what `ids` has in common with the last context and read on; returns seconds a token read."""
         shared = min(_common(self.ids, ids), len(ids) - 1)  # one is always read, for what comes after it
-        started = time.perf_counter()
+        started = clock(self.session.device)
         self.session.cut(shared)
         self.first = self.session.extend(ids[shared:], [len(ids) - 1])
         self.ids = ids
-        return (time.perf_counter() - started) / (len(ids) - shared)
+        return (clock(self.session.device) - started) / (len(ids) - shared)
 
 
 def _common(a: list[int], b: list[int]) -> int:

@@ -1,9 +1,12 @@
-"""How large a loaded model is, in what decides the FLOPs of a token.
+"""How large a loaded model is, in what decides the FLOPs of a token; and how long what it is asked takes.
 
     model_size(model).body
+    started = clock(device); ...; seconds = clock(device) - started
 
 Apart from `load.py`, so that no training depends on how sizes are recorded (`sizes.py`).
 """
+
+import time
 
 import torch
 
@@ -19,3 +22,10 @@ def model_size(model: torch.nn.Module) -> ModelSize:
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     width = config.num_attention_heads * head_dim
     return ModelSize(body=body, head=head_of(model).weight.numel(), layers=config.num_hidden_layers, attention=width)
+
+
+def clock(device: torch.device) -> float:
+    """Seconds on a clock that is read when the device has done all that it was asked to: a GPU works on unwatched."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from math import nan
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from toy_facts import (
     CHEAPER,
     DEARER,
     EVEN,
+    RATE,
     RECIPES,
     SAME,
     WORSE,
@@ -29,7 +31,7 @@ from specacts.core.errors import UserError
 from specacts.core.files import write_text
 from specacts.core.results import Estimate
 from specacts.evaluation.ablation import Ablation, Base, Effect, Undone
-from specacts.evaluation.results import Evaluation
+from specacts.evaluation.results import Evaluation, Speech
 from specacts.live.results import LiveMetrics
 from specacts.policies.decide import NEVER
 from specacts.policies.results import Asked, OnCalibrate, Promise, Thresholds
@@ -220,6 +222,14 @@ def test_a_promise_that_was_asked_for_is_told_with_its_thresholds_by_type(facts:
     assert "The cheapest that keeps this is **D**" in text
     rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
     assert ["", "file_write", "strong acts", ""] in rows and ["", "retrieval", "0.4", ""] in rows
+
+
+def test_how_likely_the_models_find_what_the_agent_said_is_told_where_it_said_anything(facts: Facts):
+    assert "## Words" not in report(facts)
+    told = Speech(decisions=30, nll=RATE, recorded_tokens=RATE, said=0, said_tokens=Estimate(nan, nan, nan), cut=0)
+    text = report(changed(facts, "evaluation/speech", {"cheap": told}))
+    (row,) = [line for line in text.splitlines() if line.startswith("| cheap ") and " 30 " in line]
+    assert "## Words" in text and [cell.strip() for cell in row.split("|")][3:5] == ["0.500 (0.300 to 0.700)", "1.6"]
 
 
 def test_live_runs_stand_beside_the_stepwise_figures(facts: Facts):
