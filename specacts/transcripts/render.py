@@ -175,8 +175,10 @@ class Renderer:
 
     def proposal_ids(self, action: Action) -> list[int]:
         """A proposal's tokens as a judge reads it: in the form `words` without words, which follow if it is taken."""
-        silent = self.form == "words" and action.tool is None
-        return self.action_ids(action.model_copy(update={"content": ""}) if silent else action)
+        if action.tool is not None:
+            return self.action_ids(action)
+        said = [] if self.form == "words" else self._spoken(action)
+        return self.type_ids(action.type) + said + [self.stop_id]
 
     def executed_ids(self, action: Action) -> list[int]:
         """An action's tokens where it was executed and is context to what follows, the stop token included."""
@@ -200,7 +202,9 @@ class Renderer:
         return self.content(action.content or SPOKEN[action.type])
 
     def _room(self, action: Action) -> int:
-        """So many of its words a model may generate."""
+        """So many tokens of words a model may generate; a free reply may be cut before its stop token."""
+        if self.form == "natural":
+            return self.limits.action_tokens
         return self.limits.action_tokens - len(self.type_ids(action.type)) - 1
 
     def _called(self, action: Action) -> list[int]:
