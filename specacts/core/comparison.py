@@ -73,21 +73,9 @@ def canonical(value: Any) -> Any:
     return value
 
 
-def kinds_in(arguments: Any, rules: Mapping[str, Rule]) -> set[RuleKind]:
+def kinds_in(arguments: Mapping[str, Any], rules: Mapping[str, Rule]) -> set[RuleKind]:
     """The kinds of rules that a call's arguments fall under."""
-    return {rule.kind for rule in _rules_in(arguments, rules, "")}
-
-
-def _rules_in(value: Any, rules: Mapping[str, Rule], path: str) -> Iterator[Rule]:
-    rule = rules.get(path, EXACT)
-    if rule.kind != "ignore" and isinstance(value, dict):
-        for key, item in value.items():
-            yield from _rules_in(item, rules, inside(path, key))
-    elif rule.kind != "ignore" and isinstance(value, list) and value:
-        for item in value:
-            yield from _rules_in(item, rules, path)
-    else:
-        yield rule
+    return {one.kind for one in compared(arguments, arguments, rules)}
 
 
 def inside(path: str, key: str) -> str:

@@ -137,7 +137,7 @@ def leaves(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, An
 
 
 def _rule(path: str, seen: _Values, action_type: ActionType) -> Drafted | None:
-    name = {word.lower() for word in name_words(path.rpartition(".")[2])}
+    name = set(name_words(path.rpartition(".")[2]))
     share = len(seen.different) / seen.count
     if seen.count >= FEWEST_IGNORED and share == 1 and not seen.copied:
         of_generator = seen.generated if name & GENERATED_NAMES else seen.random
