@@ -171,9 +171,9 @@ def specacts(*arguments: str) -> str:
 
 
 def draft(traces: str) -> str:
-    """The lines of tools that `specacts types suggest` drafts."""
+    """The lines of tools, and of rules for their arguments, that `specacts types suggest` drafts."""
     everything = specacts("types", "suggest", traces).splitlines()
-    return fenced("\n".join(line for line in everything if ": " in line and line[0] not in "#`"))
+    return fenced("\n".join(line for line in everything if line and line[0] not in "#`"))
 
 
 def fenced(text: str) -> str:

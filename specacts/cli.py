@@ -26,11 +26,12 @@ from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import write_text
 from specacts.core.words import ACTION_TYPES
 from specacts.recipe import asking_form, is_recorded
+from specacts.traces.argument_rules import Seen
 from specacts.traces.formats.openai_chat import Conversation
 from specacts.traces.ingest import fitted
 from specacts.traces.reader import Duplicate, Prepared, Read, Reader, Reject, Source
 from specacts.traces.stream import Place, find_files, locate, size
-from specacts.traces.tool_types import TypeMap, draft, load_type_map
+from specacts.traces.tool_types import TypeMap, draft, load_type_map, type_of
 
 if TYPE_CHECKING:  # imported where it is needed: it takes seconds
     from specacts.transcripts.render import Renderer
@@ -339,8 +340,9 @@ def edit_params(values: dict[str, Any]) -> None:
 
 
 def _draft(place: Place, mapping: TypeMap, skip_invalid: bool) -> str:
-    """Every tool that is offered or called, with how often it is called."""
+    """Every tool that is offered or called, with how often it is called and how its arguments may be compared."""
     calls: Counter[str] = Counter()
+    seen = Seen()
     tools: dict[str, Tool] = {}
     invalid = 0
     for found in _read(place, Reader(mapping, keep_secrets=False)):
@@ -351,10 +353,12 @@ def _draft(place: Place, mapping: TypeMap, skip_invalid: bool) -> str:
             for tool in found.episode.tools:
                 tools.setdefault(tool.name, tool)
             calls.update(step.action.tool for step in found.episode.steps if isinstance(step, Act) and step.action.tool)
+            seen.add(found.episode)
     if invalid and not skip_invalid:
         raise UserError(f"{place.path}: {invalid} conversations are invalid; --skip-invalid goes on without them")
     known = [(tools.get(name) or Tool(name=name), calls[name]) for name in {**tools, **calls}]
-    return draft(known, mapping, Path(place.path).name)
+    rules = {tool.name: seen.drafted(tool, type_of(tool, mapping).type) for tool, _ in known}
+    return draft(known, mapping, Path(place.path).name, rules)
 
 
 def _type_map(path: Path | None) -> TypeMap:

@@ -7,6 +7,7 @@ Reads `data/episodes.jsonl` (from collect), `data/own/episodes.jsonl` (from inge
 test's text occurs in train. Episodes go from file to file one by one, however many there are.
 """
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 from specacts.config import load_config
 from specacts.core.episodes import Episode
 from specacts.core.errors import UserError, one_line_errors
-from specacts.core.files import line_starts, published_dir, read_models
+from specacts.core.files import compact_json, line_starts, published_dir, read_models
 from specacts.core.process import stage
 from specacts.traces.contamination import overlaps
 from specacts.traces.results import DataMetrics, counted
@@ -30,7 +31,7 @@ def main() -> None:
     parts = split_groups(list(outlines(SOURCES)), config.scale.split, config.seed)
     with published_dir(SPLIT) as out:
         for name, part in parts.items():
-            copy(part, out / f"{name}.jsonl")
+            copy(part, out / f"{name}.jsonl", with_rules=name != "train")
         shared = overlaps(episodes(out / "test.jsonl"), episodes(out / "train.jsonl"))
     DataMetrics(
         train=counted(parts["train"]),
@@ -56,18 +57,31 @@ def outlines(paths: Sequence[Path]) -> Iterator[Outline]:
             yield outline(episode, (path, starts[number - 1]))
 
 
-def copy(part: Sequence[Outline], target: Path) -> None:
-    """Write the lines of the episodes, in the order of the part."""
+def copy(part: Sequence[Outline], target: Path, with_rules: bool = True) -> None:
+    """Write the lines of the episodes, in the order of the part.
+
+    with_rules: whether with those for comparing arguments. Proposers do not learn by them, and another rule is not to
+    train them again.
+    """
     sources = {path: path.open("rb") for path in {found.place[0] for found in part}}
     try:
         with target.open("wb") as file:
             for found in part:
                 path, start = found.place
                 sources[path].seek(start)
-                file.write(sources[path].readline())
+                line = sources[path].readline()
+                file.write(line if with_rules or b'"compare":' not in line else without_rules(line))
     finally:
         for source in sources.values():
             source.close()
+
+
+def without_rules(line: bytes) -> bytes:
+    """The line of an episode, without how its arguments are compared."""
+    values = json.loads(line)
+    for step in values["steps"]:
+        step.get("action", {}).pop("compare", None)
+    return (compact_json(values) + "\n").encode()
 
 
 def episodes(path: Path) -> Iterator[Episode]:

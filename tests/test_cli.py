@@ -13,6 +13,7 @@ from toys import compact_tokenizer, llama, save_base
 
 from specacts.cli import main, printable
 from specacts.config import load_config
+from specacts.core.comparison import Rule
 from specacts.traces.tool_types import load_type_map
 
 EXAMPLE = ROOT / "examples/helpdesk.jsonl"
@@ -118,7 +119,9 @@ def test_a_draft_of_types_can_be_read_back_and_is_never_overwritten(here, run):
     assert code == 0 and "get_order: retrieval   # 36 calls; " in out
     assert run("types", "suggest", "examples/helpdesk.jsonl", "-o", "types.yaml")[0] == 0
     assert (here / "types.yaml").read_text(encoding="utf-8") == out
-    assert len(load_type_map(here / "types.yaml").names) == 15
+    types = load_type_map(here / "types.yaml")
+    assert len(types.names) == 15 and types.compare == {"write_note": {"text": Rule("text", 0.6)}}
+    assert "    text: {text: 0.6}   # 48 of 58 texts differ, " in out
     code, _, err = run("types", "suggest", "examples/helpdesk.jsonl", "-o", "types.yaml")
     assert code == 1 and "is there already" in err
     assert run("types", "suggest", "examples/helpdesk.jsonl", "-o", "types.yaml", "--force")[0] == 0

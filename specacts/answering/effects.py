@@ -36,7 +36,7 @@ class SameEffect(BaseModel):
 
 
 def by_text(row: Answers) -> SameEffect:
-    """Where nothing can be executed, two calls do the same if they are equal, and what speaks if its type is."""
+    """Where nothing can be executed, two calls do the same if they agree, and what speaks if its type does."""
     cheap = tuple(agrees(candidate.action, row.gold, "call") for candidate in row.cheap)
     strong = agrees(row.strong.action, row.gold, "call")
     place = {"episode": row.episode, "decision": row.decision}

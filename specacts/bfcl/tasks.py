@@ -109,6 +109,10 @@ def load_types(path: Path, functions: Iterable[str]) -> dict[str, ActionType]:
     table = load_type_map(path)
     for name in table.patterns:
         raise UserError(f"{path}: {name}: a pattern; this table names every function")
+    for name in table.compare:
+        raise UserError(
+            f"{path}: {name}: compare: is for your own tools; BFCL's calls are compared exactly, and executed"
+        )
     for name in sorted(table.names.keys() ^ set(functions)):
         known = name in table.names
         raise UserError(f"{path}: {name}: " + ("no such function in BFCL" if known else "has no action type"))

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
+from specacts.core.comparison import Rules, same_arguments
 from specacts.core.files import read_models, write_jsonl
 from specacts.core.words import SPEAKING, ActionType, Level
 
@@ -34,13 +35,15 @@ class Tool(_Strict):
 class Action(_Strict):
     """One of nine action types: it calls `tool` with `arguments`, or it speaks `content`.
 
-    The content of a call is what the agent said beside it; no model reads it.
+    The content of a call is what the agent said beside it; no model reads it. compare: how other calls' arguments are
+    compared with these, where the action-types file has rules for the tool; nothing that a model reads.
     """
 
     type: ActionType
     tool: str | None = None
     arguments: dict[str, Any] = Field(default_factory=dict)
     content: str = ""
+    compare: Rules = Field(default_factory=dict, exclude_if=lambda rules: not rules)
 
     @model_validator(mode="after")
     def _calls_or_speaks(self) -> "Action":
@@ -135,23 +138,8 @@ def decisions(episode: Episode) -> list[Decision]:
     return [Decision(episode.id, index, n, gold) for index, (n, gold) in enumerate(due)]
 
 
-def canonical(value: Any) -> Any:
-    """Arguments in a form where equal calls compare equal: 1.0 is 1, keys in any order, text stripped."""
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, str):
-        return value.strip()
-    if isinstance(value, dict):
-        return {key: canonical(value[key]) for key in sorted(value)}
-    if isinstance(value, list | tuple):
-        return [canonical(item) for item in value]
-    return value
-
-
 def agrees(proposed: Action | None, gold: Action, level: Level) -> bool:
-    """Whether `proposed` (None: malformed output) agrees with `gold` at the level.
+    """Whether `proposed` (None: malformed output) agrees with `gold` at the level, arguments by the rules of `gold`.
 
     What a speaking action says is not compared: the traces hold no reference text for it.
     """
@@ -161,18 +149,7 @@ def agrees(proposed: Action | None, gold: Action, level: Level) -> bool:
         return True
     if proposed.tool != gold.tool:
         return False
-    return level == "tool" or _same(canonical(proposed.arguments), canonical(gold.arguments))
-
-
-def _same(a: Any, b: Any) -> bool:
-    """Deep equality in which True is not 1 (Python says it is; a tool that takes both does not)."""
-    if isinstance(a, bool) != isinstance(b, bool):
-        return False
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(_same, a, b))
-    return a == b
+    return level == "tool" or same_arguments(proposed.arguments, gold.arguments, gold.compare)
 
 
 def load_episodes(path: Path) -> list[Episode]:

@@ -23,7 +23,7 @@ SPEAKING: frozenset[ActionType] = frozenset({"ask_clarification", "final_answer"
 """Action types that speak to the user; every other one calls a tool."""
 
 Level = Literal["type", "tool", "call"]
-"""How closely two actions agree: same type; same type and tool; same type, tool and canonical arguments."""
+"""How closely two actions agree: same type; same type and tool; same type, tool and arguments."""
 LEVELS: tuple[Level, ...] = get_args(Level)
 
 JudgeScore = Literal["likelihood", "verdict", "reward"]

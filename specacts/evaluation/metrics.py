@@ -46,6 +46,7 @@ from specacts.evaluation.results import (
     Summary,
     WithTools,
 )
+from specacts.evaluation.rules import decided
 from specacts.evaluation.speech import speech
 from specacts.evaluation.stats import estimate, mean, ratio
 from specacts.policies.cases import Case, Side, compared, judging
@@ -271,6 +272,7 @@ def evaluate(
         cost_per_decision={name: per_decision(tracks[name]) for name in letters},
         cost_per_episode={name: per_episode(judged.rows, tracks[name]) for name in letters},
         speech=speech(judged.rows, weights) or None,
+        rules=decided(judged.rows),
         upstream_without_fallback={name: float(asked(tracks[name].unpaid).mean()) for name in judging(cases)},
     )
 

@@ -1,5 +1,6 @@
 """What `metrics/eval.json` holds, as types: an `Evaluation`, written by the evaluate stage and read by the report."""
 
+from specacts.core.comparison import RuleKind
 from specacts.core.results import Estimate, Result
 from specacts.core.words import Level, Role
 
@@ -160,12 +161,27 @@ class MeanCharge(Result):
     generated_tokens: float
 
 
+class Ruled(Result):
+    """What a kind of rule for arguments decided at the cheap model's greedy proposals.
+
+    decisions: those whose recorded call has an argument under such a rule. compared: of them those where type and tool
+    agree. same: of those where all arguments agree, which by rules of this kind alone they do: exactly, some would not.
+    refused: where no arguments disagree but those under rules of this kind.
+    """
+
+    decisions: int
+    compared: int
+    same: int
+    refused: int
+
+
 class Evaluation(Result):
     """Everything; by policy, where it is not said otherwise.
 
     paired: differences in accuracy on the same decisions, by `D_minus_A` and the like. guaranteed: by policy and risk.
     speech: by proposer, where the traces hold words.
-    upstream_without_fallback: upstream's price of a decision as its own table has it.
+    upstream_without_fallback: upstream's price of a decision as its own table has it. rules: by kind, where any tool
+    has some.
     """
 
     decisions: int
@@ -183,3 +199,4 @@ class Evaluation(Result):
     cost_per_episode: dict[str, MeanCharge]
     speech: dict[Role, Speech] | None = None
     upstream_without_fallback: dict[str, float]
+    rules: dict[RuleKind, Ruled] | None = None

@@ -63,6 +63,7 @@ def remarks(facts: Facts) -> str:
         "remarks",
         recorded=True,
         level=facts.level,
+        rules=bool(facts.evaluation.rules),
         cost_model=facts.cost_model,
         b=policies["B"].accuracy(facts.level),
         cost_of_b=policies["B"].cost[facts.cost_model],

@@ -30,6 +30,7 @@ from specacts.report.sections import (
     paired_text,
     policies_text,
     promises_text,
+    rules_text,
     scores_text,
     speech_text,
     thresholds_text,
@@ -65,6 +66,7 @@ def report(facts: Facts) -> str:
         ablation=ablation_text(facts),
         data=data_text(facts),
         own=own_text(facts),
+        rules=rules_text(facts),
         training=training_text(facts),
         limits=limits_text(facts),
     )

@@ -484,6 +484,17 @@ def own_text(facts: Facts) -> str:
     )
 
 
+def rules_text(facts: Facts) -> str:
+    """What the rules for comparing arguments decided; nothing where all are compared exactly."""
+    found = facts.evaluation.rules
+    if not found:
+        return ""
+    rows = [
+        [kind, *(f"{count:,}" for count in (o.decisions, o.compared, o.same, o.refused))] for kind, o in found.items()
+    ]
+    return render("rules", rows=rows)
+
+
 def training_text(facts: Facts) -> str:
     """What each training saw and took."""
     roles = facts.assets.roles

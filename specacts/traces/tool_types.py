@@ -1,5 +1,7 @@
 """Which action type a call of a tool is, for tools nobody has seen: a table made by hand, and rules for the rest.
 
+The table also says how a tool's arguments are compared (core/comparison.py): what is not listed, exactly.
+
     types = load_type_map(Path("types.yaml"))       # or TypeMap({}, {}): the rules alone
     type_of(tool, types).type, type_of(tool, types).why
     write_text(Path("types.yaml"), draft([(tool, 412), ...], types, "traces.jsonl"))     # to be reviewed
@@ -8,7 +10,9 @@ The table is a YAML mapping of tool names to CALL_TYPES. A key with `*`, `?` or 
 minds upper and lower case: `fs_*: file_read`. The exact name wins over patterns, and of patterns the first in the
 file. A name that itself holds such a character is written with brackets around it, `run[*]` for the tool `run*`; it
 counts as an exact name. YAML wants quotes where a key begins with such a character: `"*_read"`. A tool without a
-definition is `Tool(name=...)`.
+definition is `Tool(name=...)`. With rules for arguments, or for what lies in them by a path with dots, a line is
+
+    send_email: {type: tool_call, compare: {body: {text: 0.6}, order.total: {number: 0.01}, request_id: ignore}}
 
 Where the table says nothing, in this order:
 
@@ -30,14 +34,16 @@ Words are English. Names and schemas come from strangers: none makes this fail.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from glob import escape
+from math import nan
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import yaml
 
+from specacts.core.comparison import Rule, Rules
 from specacts.core.episodes import Tool
 from specacts.core.errors import UserError
 from specacts.core.words import ACTION_TYPES, SPEAKING, ActionType
@@ -118,60 +124,134 @@ PREAMBLE = frozenset(
 
 DESCRIPTION_WORDS = 8  # whether it is about files, the first words say; later ones tell of details
 
-Rule = Literal["mapping", "pattern", "name", "schema", "description", "default"]
+COMPARED = {
+    "exact": "it is equal",
+    "{number: 0.01}": "it differs from the recorded number by no more than a hundredth of that",
+    "{text: 0.6}": "of the words of both, 0.6 are in common (F1), or more",
+    "ignore": "whatever it is, and also if it is missing",
+}
+"""The rules for arguments as they are written, and when an argument is the same by each."""
+
+TypeRule = Literal["mapping", "pattern", "name", "schema", "description", "default"]
+NO_RULES: Rules = {}
+NOTHING: Mapping[str, Any] = {}
 
 
 class Typed(NamedTuple):
-    """A tool's action type, which rule gave it, and why in a few words for a comment."""
+    """A tool's action type, which rule gave it, why in a few words for a comment, and how arguments are compared."""
 
     type: ActionType
-    rule: Rule
+    rule: TypeRule
     why: str
+    compare: Rules = NO_RULES
 
 
 class TypeMap(NamedTuple):
-    """A table made by hand: exact names, and shell-style patterns of which the first match counts."""
+    """A table made by hand: exact names, and shell-style patterns of which the first match counts.
+
+    compare: rules for arguments by the key that stands in the file, a pattern or an exact name with its signs escaped.
+    """
 
     names: dict[str, ActionType]
     patterns: dict[str, ActionType]
+    compare: Mapping[str, Rules] = NOTHING
+
+
+class Drafted(NamedTuple):
+    """A rule for an argument that observed values suggest, and why in a few words for a comment."""
+
+    rule: Rule
+    why: str
 
 
 def load_type_map(path: Path) -> TypeMap:
     """Read a table, or say at which line what is wrong. A file of nothing but comments is an empty table."""
     node = _composed(path)
-    types = TypeMap({}, {})
+    names: dict[str, ActionType] = {}
+    patterns: dict[str, ActionType] = {}
+    compare: dict[str, Rules] = {}
     if node is None:
-        return types
+        return TypeMap(names, patterns)
     if not isinstance(node, yaml.MappingNode):
         raise UserError(f"{path}:{_line(node)}: should map tool names to action types, as in `read_file: file_read`")
-    lines: dict[str, int] = {}
-    for key, value in node.value:
-        name, place = _shown(key), f"{path}:{_line(key)}: {_shown(key)}"
-        if not isinstance(key, yaml.ScalarNode):
-            raise UserError(f"{place}: is no tool name")
-        if key.tag != "tag:yaml.org,2002:str":
-            raise UserError(f'{place}: YAML does not read this as text; quote it: "{name}"')
-        if key.value in lines:
-            raise UserError(f"{place}: stands here a second time, first in line {lines[key.value]}; keep one")
-        if not isinstance(value, yaml.ScalarNode) or value.value not in CALL_TYPES:
-            raise UserError(f"{place}: {_shown(value)!r} is not one of {', '.join(CALL_TYPES)}")
-        lines[key.value] = _line(key)
+    for key, value, place in _entries(node, _Place(path), "tool name"):
+        action_type, rules = _typed(value, place)
         # What escaping its own unescaped form gives back is an exact name, specials or not; else it is a pattern.
-        exact = re.sub(r"\[([*?[])\]", r"\1", key.value)
-        if escape(exact) == key.value:
-            types.names[exact] = value.value
+        exact = re.sub(r"\[([*?[])\]", r"\1", key)
+        if escape(exact) == key:
+            names[exact] = action_type
         else:
-            types.patterns[key.value] = value.value
-    return types
+            patterns[key] = action_type
+        if rules:
+            compare[key] = rules
+    return TypeMap(names, patterns, compare)
+
+
+def _typed(node: yaml.Node, place: "_Place") -> tuple[ActionType, Rules]:
+    """What the table says of a tool: its type, or an object that holds its type and rules for arguments."""
+    if not isinstance(node, yaml.MappingNode):
+        return _call_type(node, place), NO_RULES
+    parts = {key: (value, where) for key, value, where in _entries(node, place, "field")}
+    for name in parts:
+        if name not in ("type", "compare"):
+            raise UserError(f"{parts[name][1]}: unknown; a tool has `type` and `compare`")
+    if "type" not in parts:
+        raise UserError(f"{place}: has no `type`: one of {', '.join(CALL_TYPES)}")
+    action_type = _call_type(*parts["type"])
+    if "compare" not in parts:
+        return action_type, NO_RULES
+    arguments, where = parts["compare"]
+    if not isinstance(arguments, yaml.MappingNode):
+        raise UserError(f"{where}: should map arguments to rules, as in `body: {{text: 0.6}}`")
+    rules = {name: _rule(value, place) for name, value, place in _entries(arguments, where, "argument")}
+    return action_type, {name: rule for name, rule in rules.items() if rule.kind != "exact"}
+
+
+def _call_type(node: yaml.Node, place: "_Place") -> ActionType:
+    found = next((name for name in CALL_TYPES if isinstance(node, yaml.ScalarNode) and node.value == name), None)
+    if found is None:
+        raise UserError(f"{place}: {_shown(node)!r} is not one of {', '.join(CALL_TYPES)}")
+    return found
+
+
+RULES_ARE = f"write {', '.join(list(COMPARED)[:-1])} or ignore"
+
+
+def _rule(node: yaml.Node, place: "_Place") -> Rule:
+    """A rule as it is written for an argument."""
+    if isinstance(node, yaml.ScalarNode):
+        if node.value not in ("exact", "ignore"):
+            raise UserError(f"{place}: {_shown(node)!r} is no rule; {RULES_ARE}")
+        return Rule("ignore" if node.value == "ignore" else "exact")
+    entries = list(_entries(node, place, "rule")) if isinstance(node, yaml.MappingNode) else []
+    if len(entries) != 1:
+        raise UserError(f"{place}: an argument has one rule; {RULES_ARE}")
+    kind, given, where = entries[0]
+    try:
+        value = float(given.value) if isinstance(given, yaml.ScalarNode) else nan
+    except ValueError:
+        value = nan
+    if kind == "number" and 0 < value < 1:
+        return Rule("number", value)
+    if kind == "text" and 0 < value <= 1:
+        return Rule("text", value)
+    if kind == "number":
+        raise UserError(
+            f"{where}: {_shown(given)!r} is no share of the recorded number, above 0 and below 1: 0.01 is 1 %"
+        )
+    if kind == "text":
+        raise UserError(f"{where}: {_shown(given)!r} is no share of words in common, above 0 and at most 1: try 0.6")
+    raise UserError(f"{where}: is no rule with a value; {RULES_ARE}")
 
 
 def type_of(tool: Tool, types: TypeMap) -> Typed:
     """The type of a call of `tool`: what the table says, else what its name, schema or description say."""
     if tool.name in types.names:
-        return Typed(types.names[tool.name], "mapping", "mapped by hand")
+        rules = types.compare.get(escape(tool.name), NO_RULES)
+        return Typed(types.names[tool.name], "mapping", "mapped by hand", rules)
     for pattern, action_type in types.patterns.items():
         if fnmatchcase(tool.name, pattern):
-            return Typed(action_type, "pattern", f'matches "{pattern}"')
+            return Typed(action_type, "pattern", f'matches "{pattern}"', types.compare.get(pattern, NO_RULES))
     words = name_words(tool.name)
     verb = verb_of(words)
     named = by_name(words, verb)
@@ -186,11 +266,17 @@ def type_of(tool: Tool, types: TypeMap) -> Typed:
     )
 
 
-def draft(tools: Sequence[tuple[Tool, int]], types: TypeMap, source: str) -> str:
+def draft(
+    tools: Sequence[tuple[Tool, int]],
+    types: TypeMap,
+    source: str,
+    rules: Mapping[str, Mapping[str, Drafted]] = NOTHING,
+) -> str:
     """A table to be reviewed: a line a tool, most called first; loads back to the types that `type_of` gives now.
 
     `tools` holds each with its number of calls, `source` says in a few words where they were found. Of tools that
-    share a name the first counts, for the calls of all.
+    share a name the first counts, for the calls of all. rules: by tool and argument; of a tool that `types` knows its
+    own stay.
     """
     calls: dict[str, int] = {}
     first: dict[str, Tool] = {}
@@ -205,12 +291,24 @@ def draft(tools: Sequence[tuple[Tool, int]], types: TypeMap, source: str) -> str
         "# An exact name wins over patterns, and of patterns the first. A tool whose own name holds such a sign has it",
         "# in brackets: run[*] is the tool run*.",
         "# A tool that is not listed is typed by its name, schema and description, as these were.",
+        "#",
+        "# Under compare stands how an argument of a proposed call is compared with that of the recorded one. What is",
+        "# not listed has to be equal; items.price is the price in items, in each of them where that is a list.",
+        "#",
+        *(f"#   {example:<15} {meaning}" for example, meaning in COMPARED.items()),
         "",
     ]
     for name in sorted(first, key=lambda name: (-calls[name], name)):
         typed = type_of(first[name], types)
         often = "1 call" if calls[name] == 1 else f"{calls[name]} calls"
-        lines.append(f"{_key(name)}: {typed.type}   # {often}; {one_line(typed.why)}")
+        comment = f"   # {often}; {one_line(typed.why)}"
+        own = {path: Drafted(rule, "by hand") for path, rule in typed.compare.items()}
+        compare = own if typed.rule in ("mapping", "pattern") else rules.get(name, {})
+        if compare:
+            lines += [f"{_key(name)}:{comment}", f"  type: {typed.type}", "  compare:"]
+            lines += [f"    {_plain_key(path)}: {_written(one.rule)}   # {one.why}" for path, one in compare.items()]
+        else:
+            lines.append(f"{_key(name)}: {typed.type}{comment}")
     return "\n".join(lines) + "\n"
 
 
@@ -394,9 +492,43 @@ def _shown(node: yaml.Node) -> str:
     return "a mapping" if isinstance(node, yaml.MappingNode) else "a sequence"
 
 
+def _written(rule: Rule) -> str:
+    return f"{{{rule.kind}: {rule.value:g}}}" if rule.kind in ("number", "text") else rule.kind
+
+
+class _Place(NamedTuple):
+    """Where something stands in a file: its line, and the keys that lead to it."""
+
+    path: Path
+    line: int = 0
+    keys: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return ": ".join((f"{self.path}:{self.line}", *self.keys))
+
+
+def _entries(node: yaml.MappingNode, place: _Place, what: str) -> Iterator[tuple[str, yaml.Node, _Place]]:
+    """Keys, values and where each key stands, or what is wrong with one; what: that the keys are."""
+    lines: dict[str, int] = {}
+    for key, value in node.value:
+        where = _Place(place.path, _line(key), (*place.keys, _shown(key)))
+        if not isinstance(key, yaml.ScalarNode):
+            raise UserError(f"{where}: is no {what}")
+        if key.tag != "tag:yaml.org,2002:str":
+            raise UserError(f'{where}: YAML does not read this as text; quote it: "{_shown(key)}"')
+        if key.value in lines:
+            raise UserError(f"{where}: stands here a second time, first in line {lines[key.value]}; keep one")
+        lines[key.value] = _line(key)
+        yield key.value, value, where
+
+
 def _key(name: str) -> str:
-    """A tool's exact name as a key: escaped where it looks like a pattern, quoted where YAML needs it."""
-    name = escape(name)
+    """A tool's exact name as a key: escaped where it looks like a pattern."""
+    return _plain_key(escape(name))
+
+
+def _plain_key(name: str) -> str:
+    """A name as a key, quoted where YAML needs it."""
     text = _scalar(name, None)
     if text != name:
         text = _scalar(name, '"')  # the one style that escapes line breaks

@@ -232,6 +232,10 @@ def test_every_documented_function_has_a_type_and_a_simulator(docs, types, simul
         ({"a": "tool_call", "b": "retrieval", "c": "retrieval"}, "c: no such function in BFCL"),
         ({"a": "tool_call", "b": "repair"}, "b: 'repair' is not one of tool_call"),
         (["a", "b"], "should map"),
+        (
+            {"a": {"type": "tool_call", "compare": {"x": "ignore"}}, "b": "retrieval"},
+            "a: compare: is for your own",
+        ),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused_by_file_and_tool(tmp_path, table, says):

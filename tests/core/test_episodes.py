@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from specacts.core.comparison import Rule
 from specacts.core.episodes import (
     Act,
     Action,
@@ -11,7 +12,6 @@ from specacts.core.episodes import (
     Tool,
     User,
     agrees,
-    canonical,
     decisions,
     load_episodes,
     save_episodes,
@@ -86,24 +86,6 @@ def test_a_bad_line_is_named_by_file_line_and_field(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (1.0, 1),
-        (1.5, 1.5),
-        (True, True),
-        (None, None),
-        (" a ", "a"),
-        ({"b": [1.0, (2.0,)], "a": {"c": " x"}}, {"a": {"c": "x"}, "b": [1, [2]]}),
-        (float("inf"), float("inf")),
-    ],
-)
-def test_canonical_arguments(value, expected):
-    result = canonical(value)
-    assert result == expected and type(result) is type(expected)
-    assert not isinstance(result, dict) or list(result) == sorted(result)
-
-
-@pytest.mark.parametrize(
     ("proposed", "levels"),
     [
         (call(file_name="x", lines=1), LEVELS),
@@ -143,3 +125,22 @@ def test_arguments_are_compared_deeply_and_true_is_not_one(a, b, same):
 def test_what_a_speaking_action_says_is_not_compared(level):
     assert agrees(Action(type="final_answer", content="done"), Action(type="final_answer"), level)
     assert not agrees(Action(type="BLOCKED"), Action(type="final_answer"), level)
+
+
+def test_arguments_are_compared_by_the_rules_of_the_gold_call():
+    gold = call(file_name="x", lines=100).model_copy(update={"compare": {"lines": Rule("number", 0.1)}})
+    near, far = call(file_name="x", lines=110), call(file_name="x", lines=111)
+    assert agrees(near, gold, "call") and not agrees(far, gold, "call")
+    assert not agrees(gold, near, "call")  # the other has no rules
+    assert not agrees(call("tail", file_name="x", lines=100), gold, "tool")
+    assert not agrees(call(action_type="retrieval", file_name="x", lines=100), gold, "type")
+
+
+def test_rules_are_stored_where_there_are_some_and_leave_no_trace_elsewhere(tmp_path):
+    assert "compare" not in EPISODE.model_dump_json()
+    ruled = EPISODE.steps[3].action.model_copy(update={"compare": {"a": Rule("text", 0.6), "b": Rule("ignore")}})
+    steps = (*EPISODE.steps[:3], Act(action=ruled), *EPISODE.steps[4:])
+    save_episodes(tmp_path / "e.jsonl", [EPISODE.model_copy(update={"steps": steps})])
+    assert '"compare":{"a":["text",0.6],"b":["ignore",0.0]}' in (tmp_path / "e.jsonl").read_text(encoding="utf-8")
+    (found,) = load_episodes(tmp_path / "e.jsonl")
+    assert decisions(found)[0].gold == ruled

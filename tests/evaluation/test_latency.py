@@ -8,6 +8,7 @@ from places import ROOT
 from specacts.answering.effects import by_text
 from specacts.bfcl.simulator import SOURCE_CODE, Simulator
 from specacts.bfcl.tasks import load_tasks, replay_tasks
+from specacts.core.comparison import Rule
 from specacts.core.episodes import Action, decisions
 from specacts.core.words import SPEAKING
 from specacts.evaluation.latency import (
@@ -72,6 +73,14 @@ def test_a_hit_is_the_strong_models_own_call_and_changes_nothing():
     assert not hits([late], 1)[0] and hits([late], 2)[0]
     assert read_only_calls([late]).tolist() == [True]
     assert read_only_calls([late.model_copy(update={"strong": write})]).tolist() == [False]
+
+
+def test_a_call_that_is_the_same_by_a_rule_alone_is_no_hit():
+    """It returns something else than the strong model's call would."""
+    taken = call("file_read", 100).model_copy(update={"compare": {"value": Rule("number", 0.1)}})
+    row = make_row(cheap=("BLOCKED",)).model_copy(update={"strong": candidate(taken)})
+    for value, expected in ((100, True), (101, False)):
+        assert hits([row.model_copy(update={"cheap": (candidate(call("file_read", value)),)})], 1)[0] == expected
 
 
 def test_speaking_is_never_read_only_and_a_repair_may_be_anything():

@@ -43,7 +43,7 @@ def test_the_document_goes_from_checking_to_a_run(workspace, said):
     assert kinds == ["specacts validate", "specacts types", "specacts use", "dvc exp", "specacts inspect"]
     assert "72 valid" in said[COMMANDS[0]]
     draft = (workspace.path / "configs/action_types/mine.yaml").read_text(encoding="utf-8")
-    for line in re.findall(r"^\w+: \w+   # .*$", DOCUMENT, re.MULTILINE):
+    for line in re.findall(r"^ *\w+: .*   # .*$", DOCUMENT, re.MULTILINE):
         assert line in draft
     assert "tokens a conversation: median" in said[COMMANDS[-1]] and "<jupyter_code>" in said[COMMANDS[-1]]
 
@@ -64,7 +64,7 @@ def test_the_expensive_model_is_the_agent_that_wrote_them(workspace):
     """Right by definition, paid for in money, never asked: no policy in which it judges, no FLOPs, no training."""
     found = workspace.json("metrics/eval.json")
     assert list(found["policies"]) == list("ABDEFGH") and found["level"] == "call"
-    assert found["policies"]["A"]["call_accuracy_low"] == 1
+    assert found["policies"]["A"]["call_accuracy_low"] == 1 and found["rules"].keys() >= {"exact", "text"}
     assert {key.removesuffix("_low").removesuffix("_high") for key in found["policies"]["B"]["cost"]} == {
         "money",
         "upstream",
@@ -82,6 +82,7 @@ def test_the_report_tells_of_them(workspace):
     report = (workspace.path / "reports/report.md").read_text(encoding="utf-8")
     assert "### Your own traces" in report and "Of 72 conversations" in report and "secrets were redacted" in report
     assert "At work on the simulators" not in report and "What each change of the recipe does" not in report
+    assert "### How arguments are compared" in report and "compared by your rules" in report
     assert "your agent" in report and "FLOPs and seconds are not compared" in report
 
 

@@ -7,6 +7,7 @@ from factories import make_cases, recorded
 from toy_facts import CHEAPER, EVEN, SAME, TRAINED, changed, recorded_facts, setting, workspace
 
 from specacts.core.results import Estimate
+from specacts.evaluation.results import Ruled
 from specacts.policies.results import Asked
 from specacts.report.facts import Facts
 from specacts.report.recorded import advice_text, answer, levers_text, remarks
@@ -59,6 +60,17 @@ def test_the_whole_report_speaks_of_your_agent_and_never_of_a_strong_model(facts
     for absent in ("strong", "FLOP, ", "simulators", "None", "nan ", "points of", "gold", "## How long it takes"):
         assert absent not in text, absent
     assert "FLOPs and seconds are not compared" in text
+
+
+def test_what_rules_for_arguments_decided_is_told_where_there_are_some(facts: Facts):
+    assert "How arguments are compared" not in report(facts)
+    rules = {"exact": Ruled(decisions=2000, compared=50, same=0, refused=7)}
+    rules["text"] = Ruled(decisions=40, compared=30, same=11, refused=4)
+    text = report(changed(facts, "evaluation/rules", rules)._replace(level="call"))
+    assert "### How arguments are compared" in text and "arguments compared by your rules; where your agent" in text
+    (row,) = [row for row in lines(text, "| exact ") if "2,000" in row]
+    assert [cell.strip() for cell in row.split("|")[1:-1]] == ["exact", "2,000", "50", "0", "7"]
+    assert len(lines(text, "| text ")) == 1
 
 
 def test_what_cannot_be_known_is_absent(facts: Facts):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from specacts.config import Own
+from specacts.core.comparison import Rule
 from specacts.core.episodes import Act, Action, Episode, Usage, User, decisions, load_episodes
 from specacts.core.errors import UserError
 from specacts.report.sections import LEFT_OUT, OWN_RULES
@@ -19,6 +20,7 @@ from specacts.traces.tool_types import TypeMap
 from stages import ingest as ingest_stage
 
 OWN = Own(conversations=1000, decisions=30, characters=160)
+NO_TYPES = TypeMap({}, {})
 TOPICS = (
     "where my parcel went after it left the depot on monday morning",
     "why this month's bill is twice what we agreed on by telephone",
@@ -45,13 +47,15 @@ def line(first: str = TOPICS[0], **fields: Any) -> str:
 def run(tmp_path, config):
     """Ingest lines; the metrics, the episodes and the folder they are in."""
 
-    def ingested(*lines: str, own: Own = OWN, **changed: Any) -> tuple[dict[str, Any], list[Episode], Path]:
+    def ingested(
+        *lines: str, own: Own = OWN, types: TypeMap = NO_TYPES, **changed: Any
+    ) -> tuple[dict[str, Any], list[Episode], Path]:
         (tmp_path / "in").mkdir(exist_ok=True)
         (tmp_path / "in/t.jsonl").write_text("\n".join(lines) + "\n")
         out = tmp_path / "out"
         out.mkdir(exist_ok=True)
         sources = config.sources.model_copy(update={"own": True, **changed})
-        found = ingest(Place(str(tmp_path / "in"), ()), TypeMap({}, {}), sources, own, 0, out)
+        found = ingest(Place(str(tmp_path / "in"), ()), types, sources, own, 0, out)
         return found, load_episodes(out / "episodes.jsonl"), out
 
     return ingested
@@ -60,6 +64,22 @@ def run(tmp_path, config):
 def test_ids_are_the_given_ones_or_the_place_in_the_files(run):
     _, episodes, _ = run(line(id="a"), line(TOPICS[1]))
     assert [episode.id for episode in episodes] == ["a", "t.jsonl:2"]
+
+
+def test_calls_carry_the_rules_of_their_tool_and_repairs_too(run, tmp_path):
+    """Written here, they reach whatever compares actions; where a tool has none, nothing is written."""
+    rules = {"text": Rule("text", 0.6)}
+    types = TypeMap({"say": "tool_call", "get_it": "retrieval"}, {}, {"say": rules})
+    messages = [{"role": "user", "content": TOPICS[0]}]
+    for number, (name, result) in enumerate((("say", '{"error": "no"}'), ("say", "said"), ("get_it", "it"))):
+        function = {"name": name, "arguments": json.dumps({"text": f"word {number}" * 40})}
+        messages.append({"role": "assistant", "tool_calls": [{"id": f"c{number}", "function": function}]})
+        messages.append({"role": "tool", "tool_call_id": f"c{number}", "content": result})
+    _, (episode,), out = run(json.dumps({"messages": messages}), types=types)
+    assert [(d.gold.type, d.gold.compare) for d in decisions(episode)] == [("repair", rules), ("retrieval", {})]
+    assert len(decisions(episode)[0].gold.arguments["text"]) < 200  # shortened, and still compared by its rule
+    text = (out / "episodes.jsonl").read_text(encoding="utf-8")
+    assert text.count('"compare":{"text":["text",0.6]}') == 2 == text.count('"compare"')
 
 
 def test_groups_are_given_or_shared_by_like_beginnings_or_a_conversations_own(run):

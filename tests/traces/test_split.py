@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from specacts.config import Split
+from specacts.core.comparison import Rule
 from specacts.core.episodes import Act, Action, Episode, User, decisions, load_episodes, save_episodes
 from specacts.core.errors import UserError
 from specacts.core.words import ACTION_TYPES, SPEAKING
@@ -136,6 +137,28 @@ def test_the_stage_writes_four_files_and_the_counts(tmp_path, monkeypatch, confi
     metrics = DataMetrics.load(split_stage.METRICS)
     assert list(metrics.splits) == [*SPLITS, "total"] and metrics.total.episodes == 80
     assert metrics.train.decisions == sum(len(decisions(e)) for e in read["train"])
+
+
+def test_rules_for_arguments_go_to_every_split_but_train_whose_bytes_they_do_not_change(tmp_path, monkeypatch, config):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(split_stage, "load_config", lambda root: config)
+    plain = toys(30, types=("tool_call", "final_answer"))
+    rules = {"a": Rule("text", 0.6)}
+    ruled = []
+    for each in plain:
+        user, call, rest = each.steps
+        act = call.model_copy(update={"action": call.action.model_copy(update={"compare": rules})})
+        ruled.append(each.model_copy(update={"steps": (user, act, rest)}))
+    bfcl, own = split_stage.SOURCES
+    save_episodes(bfcl, [])
+    found = []
+    for written in (plain, ruled):
+        save_episodes(own, written)
+        split_stage.main()
+        found.append({name: (split_stage.SPLIT / f"{name}.jsonl").read_bytes() for name in SPLITS})
+    assert found[0]["train"] == found[1]["train"]
+    for name in SPLITS[1:]:
+        assert b"compare" not in found[0][name] and b'"compare":{"a":["text",0.6]}' in found[1][name]
 
 
 def test_two_sources_may_not_use_one_id(tmp_path, monkeypatch, config):

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from places import ROOT
 
 from specacts.bfcl.tasks import load_docs
+from specacts.core.comparison import Rule
 from specacts.core.episodes import Tool
 from specacts.core.errors import UserError
 from specacts.core.words import SPEAKING
-from specacts.traces.tool_types import CALL_TYPES, MEANINGS, Typed, TypeMap, draft, load_type_map, type_of
+from specacts.traces.tool_types import CALL_TYPES, MEANINGS, Drafted, Typed, TypeMap, draft, load_type_map, type_of
 
 BFCL = ROOT / "configs/action_types/bfcl.yaml"
 EMPTY = TypeMap({}, {})
@@ -223,6 +224,22 @@ def test_the_reviewed_table_of_bfcl_is_one():
     assert len(load_type_map(BFCL).names) == 128
 
 
+def test_a_tool_may_have_rules_for_its_arguments(tmp_path):
+    text = (
+        "send: {type: tool_call, compare: {body: {text: 0.6}, to: exact, items.price: {number: 1e-3}, id: ignore}}\n"
+        'fs_*:\n  type: file_read\n  compare:\n    "": ignore\n"run[*]": {type: verifier, compare: {}}\n'
+    )
+    types = load_type_map(written(tmp_path / "types.yaml", text))
+    assert types.names == {"send": "tool_call", "run*": "verifier"} and types.patterns == {"fs_*": "file_read"}
+    assert type_of(Tool(name="send"), types).compare == {
+        "body": Rule("text", 0.6),
+        "items.price": Rule("number", 0.001),
+        "id": Rule("ignore"),
+    }
+    assert type_of(Tool(name="fs_x"), types).compare == {"": Rule("ignore")}
+    assert type_of(Tool(name="run*"), types).compare == type_of(Tool(name="other"), types).compare == {}
+
+
 def test_a_file_of_comments_is_an_empty_table(tmp_path):
     assert load_type_map(written(tmp_path / "types.yaml", "# later\n")) == EMPTY
 
@@ -234,6 +251,24 @@ def test_a_file_of_comments_is_an_empty_table(tmp_path):
         ("a: final_answer\n", ":1: a: 'final_answer' is not one of "),
         ("a: repair\n", ":1: a: 'repair' is not one of "),
         ("a: [file_read]\n", ":1: a: 'a sequence' is not one of "),
+        ("a: {compare: {}}\n", ":1: a: has no `type`: one of tool_call, "),
+        ("a: {type: look}\n", ":1: a: type: 'look' is not one of "),
+        ("a: {type: tool_call, rules: {}}\n", ":1: a: rules: unknown; a tool has `type` and `compare`"),
+        ("a:\n  type: tool_call\n  compare: [b]\n", ":3: a: compare: should map arguments to rules"),
+        ("a: {type: tool_call, compare: {b: fuzzy}}\n", ":1: a: compare: b: 'fuzzy' is no rule; write exact, "),
+        ("a: {type: tool_call, compare: {b: text}}\n", ":1: a: compare: b: 'text' is no rule; write exact, "),
+        ("a: {type: tool_call, compare: {b: {like: 1}}}\n", ":1: a: compare: b: like: is no rule with a value; write "),
+        ("a: {type: tool_call, compare: {b: {}}}\n", ":1: a: compare: b: an argument has one rule; write exact, "),
+        ("a: {type: tool_call, compare: {b: {text: 1, number: 1}}}\n", ":1: a: compare: b: an argument has one rule; "),
+        ("a: {type: tool_call, compare: {b: {text: 1.01}}}\n", ":1: a: compare: b: text: '1.01' is no share of words "),
+        ("a: {type: tool_call, compare: {b: {text: 0}}}\n", ":1: a: compare: b: text: '0' is no share of words "),
+        ("a: {type: tool_call, compare: {b: {text: .nan}}}\n", ":1: a: compare: b: text: '.nan' is no share of words "),
+        ("a: {type: tool_call, compare: {b: {number: 5}}}\n", ":1: a: compare: b: number: '5' is no share of the "),
+        ("a: {type: tool_call, compare: {b: {number: -0.1}}}\n", ":1: a: compare: b: number: '-0.1' is no share of "),
+        ("a: {type: tool_call, compare: {b: {number: [1]}}}\n", ":1: a: compare: b: number: 'a sequence' is no share"),
+        ("a: {type: tool_call, compare: {no: exact}}\n", ":1: a: compare: no: YAML does not read this as text; "),
+        ("a: {type: tool_call, compare: {b: exact, b: ignore}}\n", ":1: a: compare: b: stands here a second time, "),
+        ("a: {type: tool_call, compare: {[b]: exact}}\n", ":1: a: compare: a sequence: is no argument"),
         ("a:\n", ":1: a: '' is not one of "),
         ("a: file_read\n\nyes: file_read\n", ':3: yes: YAML does not read this as text; quote it: "yes"'),
         ("123: file_read\n", ':1: 123: YAML does not read this as text; quote it: "123"'),
@@ -281,6 +316,20 @@ def test_a_draft_lists_the_most_called_first_and_says_why():
         "never: tool_call   # 0 calls; nothing in its name, schema or description says more",
     ]
     assert max(map(len, text.splitlines())) <= 120
+
+
+def test_a_draft_holds_the_rules_that_were_found_and_those_made_by_hand(tmp_path):
+    found = {
+        "send": {"body": Drafted(Rule("text", 0.6), "12 texts"), "yes": Drafted(Rule("number", 0.001), "3 numbers")},
+        "look": {"id": Drafted(Rule("ignore"), "9 values")},
+    }
+    by_hand = TypeMap({"look": "verifier"}, {}, {"look": {"a: b": Rule("text", 1.0), "#": Rule("ignore")}})
+    text = draft([(tool("send"), 12), (tool("look"), 9)], by_hand, "here", found)
+    assert "send:   # 12 calls; its name says " in text
+    assert "  type: tool_call\n  compare:\n    body: {text: 0.6}   # 12 texts\n" in text
+    loaded = load_type_map(written(tmp_path / "types.yaml", text))
+    assert loaded.names == {"send": "tool_call", "look": "verifier"}
+    assert loaded.compare == {"send": {n: one.rule for n, one in found["send"].items()}, **by_hand.compare}
 
 
 def test_tools_of_one_name_share_a_line():

@@ -13,7 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from toys import CHAT, COMPACT, TOOLS, call, compact_tokenizer, episode, qwen3_tokenizer, say, tool
 
-from specacts.core.episodes import Act, Action, Episode, Observation, User, decisions
+from specacts.core.comparison import Rule
+from specacts.core.episodes import Act, Action, Episode, Observation, Step, User, decisions
 from specacts.core.errors import UserError
 from specacts.core.words import SPEAKING
 from specacts.transcripts.parse import UNNAMED, VERBS, read_line, read_reply
@@ -72,6 +73,23 @@ def test_an_agent_at_work_reads_the_tokens_that_were_trained_on(renderer, whole)
     for number in trained:
         at_work = {p.decision: w.ids[: p.start] for w in renderer.windows(until(whole, number)) for p in w.points}
         assert at_work[number] == trained[number]
+
+
+def test_no_model_reads_how_arguments_are_compared(renderer):
+    whole = EPISODES[0]
+
+    def with_rules(step: Step) -> Step:
+        if not isinstance(step, Act) or step.action.tool is None:
+            return step
+        action = step.action.model_copy(update={"compare": {"rulename": Rule("text", 0.6)}})
+        return step.model_copy(update={"action": action})
+
+    ruled = whole.model_copy(update={"steps": tuple(map(with_rules, whole.steps))})
+    assert any(d.gold.compare for d in decisions(ruled))
+    assert [w.ids for w in renderer.windows(ruled)] == [w.ids for w in renderer.windows(whole)]
+    assert [renderer.action_ids(d.gold) for d in decisions(ruled)] == [
+        renderer.action_ids(d.gold) for d in decisions(whole)
+    ]
 
 
 @pytest.mark.parametrize("whole", EPISODES, ids=lambda e: e.id)

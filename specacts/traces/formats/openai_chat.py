@@ -41,7 +41,7 @@ from specacts.core.episodes import Act, Action, Episode, Observation, Step, Tool
 from specacts.core.files import reject_constant
 from specacts.core.observations import is_error
 from specacts.core.words import SPEAKING, ActionType
-from specacts.traces.tool_types import TypeMap, type_of
+from specacts.traces.tool_types import Typed, TypeMap, type_of
 from specacts.traces.usage import usage_of
 
 SOURCE = "own"
@@ -334,7 +334,7 @@ class Toolset(NamedTuple):
 
     tools: dict[str, Tool]
     problems: list[Problem]
-    typed: dict[str, tuple[str, ActionType, str]]
+    typed: dict[str, tuple[str, Typed]]
     elsewhere: int = 0
     offered: tuple[Tool, ...] = ()
 
@@ -680,27 +680,27 @@ class _Reader:
             if call.action_type in SPEAKING:
                 self._wrong(f"{place}.action_type", f"{call.action_type!r} calls no tool")
                 continue
-            name, action_type, rule = self._typed(call.function.name)
+            name, typed = self._typed(call.function.name)
             action = Action(
-                type=call.action_type or action_type,
+                type=call.action_type or typed.type,
                 tool=name,
                 arguments=self.scrub(call.function.arguments),
                 content=self._text(text) if number == 0 else "",
+                compare=typed.compare,
             )
             is_label = not (is_context or _is_zero(call.weight)) and (not self.tools or name in self.tools)
             usage = self.usage and self.usage.shared(len(calls))
             act = Act(action=action, supervised=is_label, parallel=number > 0, usage=usage)
-            made_by = "label" if call.action_type else rule
+            made_by = "label" if call.action_type else typed.rule
             self.waiting.append(_Pending(call.id, place, act, made_by, call.function.name))
 
-    def _typed(self, given: str) -> tuple[str, ActionType, str]:
-        """A tool's name without secrets, the type of its calls, and the rule that says so."""
+    def _typed(self, given: str) -> tuple[str, Typed]:
+        """A tool's name without secrets; the type of its calls, with the rule that says so, and how they compare."""
         if given not in self.typed:
             if len(self.typed) >= MOST_NAMES:
                 self.typed.clear()
             name = self.scrub(given)
-            found = type_of(self.tools.get(name) or Tool(name=name), self.types)
-            self.typed[given] = (name, found.type, found.rule)
+            self.typed[given] = (name, type_of(self.tools.get(name) or Tool(name=name), self.types))
         return self.typed[given]
 
     def _result(self, field: str, message: _Message, answer: _Answer) -> None:
