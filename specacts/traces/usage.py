@@ -6,16 +6,52 @@ OpenAI's two interfaces count what was cached as part of what was read; Anthropi
 read from the cache or written to it, so both are added here.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from specacts.core.episodes import Usage
 
-READ = ("prompt_tokens", "input_tokens", "promptTokenCount", "prompt_token_count", "inputTokens")
-WRITTEN = ("completion_tokens", "output_tokens", "candidatesTokenCount", "candidates_token_count", "outputTokens")
+READ = (
+    *("prompt_tokens", "input_tokens", "promptTokenCount", "prompt_token_count", "inputTokens", "promptTokens"),
+    *("prompt_eval_count", "input"),
+)
+WRITTEN = (
+    *("completion_tokens", "output_tokens", "candidatesTokenCount", "candidates_token_count", "outputTokens"),
+    *("completionTokens", "eval_count", "output"),
+)
 CACHED = ("cached_tokens", "cache_read", "cachedContentTokenCount", "cached_content_token_count")
 BESIDE = ("cache_read_input_tokens", "cache_creation_input_tokens")
 """Anthropic's: tokens of the prompt that `input_tokens` does not count."""
 DETAILS = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
+
+
+class Took(NamedTuple):
+    """What a model call took, as far as it is known: tokens, and seconds."""
+
+    usage: Usage | None = None
+    seconds: float | None = None
+
+    def shared(self, actions: int) -> "Took":
+        """The part of one of several actions that the call decided in one go."""
+        if actions == 1:
+            return self
+        return Took(self.usage and self.usage.shared(actions), self.seconds and self.seconds / actions)
+
+    def behind(self, before: "Took") -> "Took":
+        """Together with a call before it that only said something; a call that stands in two parts counts once."""
+        if before == NOTHING:
+            return self
+        usage, earlier = self.usage, before.usage
+        if usage and earlier and usage != earlier:
+            usage = Usage(
+                prompt=usage.prompt + earlier.prompt,
+                cached=usage.cached + earlier.cached,
+                completion=usage.completion + earlier.completion,
+            )
+        seconds = (self.seconds or 0) + (before.seconds or 0)
+        return Took(usage or earlier, seconds or None)
+
+
+NOTHING = Took()
 
 
 def usage_of(value: Any) -> Usage | None:

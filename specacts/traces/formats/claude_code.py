@@ -53,6 +53,7 @@ def _add(messages: list[Any], message: dict[str, Any], line: dict[str, Any]) -> 
     if same:
         before["content"] = [*_blocks(before.get("content")), *_blocks(content)]
         before["usage"] = fields(message.get("usage")) or before.get("usage")
+        before["timestamp"] = line.get("timestamp")  # when the answer was complete
         return
     kept = {name: message[name] for name in ("role", "content", "usage") if name in message}
     messages.append({**kept, "key": key, "timestamp": line.get("timestamp")})

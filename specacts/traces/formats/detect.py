@@ -10,6 +10,7 @@ from collections import Counter
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from specacts.traces import timing
 from specacts.traces.formats import (
     anthropic,
     atif,
@@ -93,7 +94,7 @@ def as_chat(value: Any) -> Found:
     if not isinstance(value, dict):
         return Found("", value, noted)  # whose problem the strict reader tells
     if _is_plain(value):
-        return Found(openai_variants.NAME, openai_variants.to_chat(value, noted), noted)
+        return Found(openai_variants.NAME, timing.timed(openai_variants.to_chat(value, noted), noted), noted)
     names: list[str] = []
     for _ in range(DEEPEST):
         if what := named(value):
@@ -105,7 +106,7 @@ def as_chat(value: Any) -> Found:
             break
         names.append(module.NAME)
         value = _converted(module, value, noted)
-    chat = openai_variants.to_chat(value, noted)
+    chat = timing.timed(openai_variants.to_chat(value, noted), noted)
     if not names and "messages" in chat:
         names.append(openai_variants.NAME)
     return Found(" of ".join(names), chat, noted)

@@ -37,12 +37,13 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from specacts.core.episodes import Act, Action, Episode, Observation, Step, Tool, Usage, User
+from specacts.core.episodes import Act, Action, Episode, Observation, Step, Tool, User
 from specacts.core.files import reject_constant
 from specacts.core.observations import is_error
 from specacts.core.words import SPEAKING, ActionType
+from specacts.traces.timing import seconds_known
 from specacts.traces.tool_types import TypeMap, type_of
-from specacts.traces.usage import usage_of
+from specacts.traces.usage import Took, usage_of
 
 SOURCE = "own"
 DEEPEST = 64
@@ -306,6 +307,7 @@ class _Message(_Lenient):
     weight: Any = None
     is_error: Any = None
     usage: Any = None
+    seconds: Any = None
     error: Any = None
 
 
@@ -496,7 +498,7 @@ class _Reader:
         self.has_called = False
         self.first: str | None = None
         self.said = ""  # by the agent, which then went on
-        self.usage: Usage | None = None  # of the message that is being read
+        self.took = self.took_before = Took()  # by the message that is being read, and by texts that it goes on from
         self.digest = b""
         self.history: list[int] = []
 
@@ -629,7 +631,8 @@ class _Reader:
     def _assistant(self, field: str, message: _Message, text: str, following: _Message | None) -> None:
         label = message.action_type
         is_context = _is_zero(message.weight)
-        self.usage = usage_of(message.usage)
+        self.took = Took(usage_of(message.usage), seconds_known(message.seconds)).behind(self.took_before)
+        self.took_before = Took()
         if message.tool_calls:
             if label:
                 self._wrong(f"{field}.action_type", "belongs to each of the tool_calls where there are any")
@@ -641,7 +644,7 @@ class _Reader:
         elif message.refusal:
             self._speak("BLOCKED", self._beside(message.refusal), "refusal", is_context)
         elif following is not None and following.role == "assistant":
-            self.said = self._beside(text)
+            self.said, self.took_before = self._beside(text), self.took
             self.normalised["texts joined to what the agent did next"] += 1
         else:
             text = self._beside(text)
@@ -658,7 +661,7 @@ class _Reader:
     def _speak(self, action_type: ActionType, text: str, rule: str | None, is_context: bool) -> None:
         self.normalised["messages of weight 0, which are context"] += is_context
         action = Action(type=action_type, content=self._text(text))
-        self._act(Act(action=action, supervised=not is_context, usage=self.usage), rule)
+        self._act(Act(action=action, supervised=not is_context, **self.took._asdict()), rule)
 
     def _act(self, act: Act, rule: str | None) -> None:
         """An action as a step; without a rule that types it, or before the user has spoken, it is context."""
@@ -688,8 +691,8 @@ class _Reader:
                 content=self._text(text) if number == 0 else "",
             )
             is_label = not (is_context or _is_zero(call.weight)) and (not self.tools or name in self.tools)
-            usage = self.usage and self.usage.shared(len(calls))
-            act = Act(action=action, supervised=is_label, parallel=number > 0, usage=usage)
+            took = self.took.shared(len(calls))
+            act = Act(action=action, supervised=is_label, parallel=number > 0, **took._asdict())
             made_by = "label" if call.action_type else rule
             self.waiting.append(_Pending(call.id, place, act, made_by, call.function.name))
 
