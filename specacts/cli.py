@@ -28,7 +28,7 @@ from specacts.core.words import ACTION_TYPES
 from specacts.recipe import asking_form, is_recorded
 from specacts.traces.formats.openai_chat import Conversation
 from specacts.traces.ingest import fitted
-from specacts.traces.reader import Duplicate, Prepared, Read, Reader, Reject, Source
+from specacts.traces.reader import OPEN_CHARACTERS, Duplicate, Prepared, Read, Reader, Reject, Source
 from specacts.traces.stream import Place, find_files, locate, size
 from specacts.traces.tool_types import TypeMap, draft, load_type_map
 
@@ -154,7 +154,9 @@ def _remarks(counts: Counter[str], split: int) -> list[str]:
         why = "only which kind of answer the agent gives can be learnt"
         said.append(f"no conversation calls a tool: {why}. Actions written as text have to be logged as `tool_calls`")
     if split:
-        said.append(f"{split:,} rows go on with one that stands far above them: sort the rows by session and time")
+        where = f"more than {OPEN_CHARACTERS >> 20} million characters above them"
+        why = "each counts as a conversation of its own, which repeats the other; sort the rows by session and time"
+        said.append(f"{split:,} rows go on with one that stands {where}: {why}")
     if valid and not counts["decisions"]:
         said.append("nothing to learn: no action of the agent follows a user's message, or all are of weight 0")
     if not valid:

@@ -8,7 +8,7 @@ read from the cache or written to it, so both are added here.
 
 from typing import Any, NamedTuple
 
-from specacts.core.episodes import Usage
+from specacts.core.episodes import Act, Episode, Usage
 
 READ = (
     *("prompt_tokens", "input_tokens", "promptTokenCount", "prompt_token_count", "inputTokens", "promptTokens"),
@@ -50,8 +50,34 @@ class Took(NamedTuple):
         seconds = (self.seconds or 0) + (before.seconds or 0)
         return Took(usage or earlier, seconds or None)
 
+    def known(self) -> dict[str, Any]:
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
 
 NOTHING = Took()
+Taken = tuple[tuple[bool, Took], ...]
+"""Of a conversation's first actions, in order, whether each speaks and what it took; empty where nothing is known."""
+
+
+def taken(episode: Episode) -> Taken:
+    """What each of a conversation's actions took."""
+    acts = [step for step in episode.steps if isinstance(step, Act)]
+    if all(act.usage is None and act.seconds is None for act in acts):
+        return ()
+    return tuple((act.action.tool is None, Took(act.usage, act.seconds)) for act in acts)
+
+
+def together(before: Taken, own: Taken) -> Taken:
+    """Of a conversation that goes on with another, whose row says `before` of their common actions.
+
+    Words that the other ended with may be the beginning of a call here; both calls then took what they took.
+    """
+    found = list(own) + list(before[len(own) :])
+    for number, ((spoke, earlier), (speaks, took)) in enumerate(zip(before, own, strict=False)):
+        if spoke and not speaks:
+            took = took.behind(earlier)
+        found[number] = (speaks, earlier if took == NOTHING else took)
+    return tuple(found)
 
 
 def usage_of(value: Any) -> Usage | None:
