@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 from specacts.core.episodes import Act
 from specacts.core.errors import UserError
 from specacts.traces.formats import claude_code
+from specacts.traces.formats.chains import Chains, link
 from specacts.traces.formats.detect import Unsupported, as_chat
 from specacts.traces.formats.openai_chat import (
     Conversation,
@@ -36,6 +37,7 @@ from specacts.traces.formats.openai_chat import (
     decode,
     read_conversation,
 )
+from specacts.traces.formats.unsupported import code_calls
 from specacts.traces.redaction import redact, redact_text
 from specacts.traces.stream import Place, Progress, Record, find_files, records, size
 from specacts.traces.tool_types import TypeMap
@@ -155,7 +157,12 @@ class _Understanding:
     def _conversation(self, record: Record) -> _Outcome:
         value = value_of(record)
         format, chat, noted = as_chat(value)
-        found = read_conversation(chat, self.types, self.scrub, self.toolsets)
+        try:
+            found = read_conversation(chat, self.types, self.scrub, self.toolsets)
+        except Invalid as error:
+            if what := code_calls(chat):
+                raise Unsupported(what) from error
+            raise
         found.normalised.update(noted)
         content = record.text if record.text is not None else json.dumps(value, sort_keys=True)
         digest = hashlib.blake2b(content.encode("utf-8", "replace"), digest_size=8).digest()
@@ -266,6 +273,8 @@ class Reader:
                 yield Source(name, claude_code.NAME)
                 yield from _joined(rows)
                 continue
+            if any(map(_is_link, first)):
+                rows = _chained(rows)
             self._formats[name] = set(formats)
             if formats:
                 yield Source(name, " and ".join(formats))
@@ -347,7 +356,10 @@ def _formats(first: list[Record]) -> tuple[list[str], str]:
     refused = ""
     for record in first:
         try:
-            formats.setdefault(as_chat(value_of(record)).format)
+            found = as_chat(value_of(record))
+            if what := code_calls(found.chat):
+                raise Unsupported(what)
+            formats.setdefault(found.format)
         except Unsupported as error:
             refused = refused or str(error)
         except Invalid:
@@ -362,6 +374,27 @@ def _is_part(record: Record) -> bool:
         return claude_code.is_line(value_of(record))
     except Invalid:
         return False
+
+
+def _is_link(record: Record) -> bool:
+    """Whether a record may be a part of a conversation whose beginning stands in another one."""
+    try:
+        return link(value_of(record)) is not None
+    except Invalid:
+        return False
+
+
+def _chained(rows: Iterable[Record]) -> Iterator[Record]:
+    """Rows that go on from an earlier one with what was said before them, as far as the file holds it."""
+    chains = Chains()
+    for record in rows:
+        try:
+            value = value_of(record)
+        except Invalid:
+            yield record
+            continue
+        whole = chains.whole(value)
+        yield record if whole is value else record._replace(text=None, value=whole, around=None)
 
 
 def _joined(rows: Iterable[Record]) -> Iterator[Record]:

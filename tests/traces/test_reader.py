@@ -38,7 +38,7 @@ sys.stdin.read()
 def test_no_process_that_reads_outlives_the_one_that_was_killed(tmp_path):
     line = '{"messages": [{"role": "user", "content": "%d %s"}, {"role": "assistant", "content": "b"}]}\n'
     path = tmp_path / "long.jsonl"  # more than waits whether later rows go on with it
-    path.write_text("".join(line % (n, user) for n in range(5_000)), encoding="utf-8")
+    path.write_text("".join(line % (n, "x" * 2000) for n in range(5_000)), encoding="utf-8")
     command = [sys.executable, "-c", READ, str(path)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reading:
         assert reading.stdout.readline() == "reading\n"

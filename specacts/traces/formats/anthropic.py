@@ -23,7 +23,7 @@ def recognises(value: dict[str, Any]) -> bool:
         return True
     for message in messages:
         content = message.get("content") if isinstance(message, dict) else None
-        if isinstance(content, list) and message.get("role") in ("user", "assistant"):
+        if isinstance(content, list) and message.get("role") in ("user", "assistant", "tool"):
             if any(isinstance(block, dict) and block.get("type") in BLOCKS for block in content):
                 return True
     return False

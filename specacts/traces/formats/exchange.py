@@ -17,17 +17,14 @@ NAME = "request and response"
 REQUESTS = ("request", "request_body", "requestBody", "body", "input", "inputs", "params", "kwargs", "prompt")
 RESPONSES = ("response", "response_body", "responseBody", "output", "outputs", "completion", "result")
 PIECES = Unsupported(Named("answers in streamed pieces", "log the final message of every call"))
-CHAINED = Unsupported(
-    Named("calls whose beginning is on the server (`previous_response_id`)", "log the whole input of every call")
-)
 NO_ANSWER = "requests that got an error or nothing"
 
 
 def recognises(value: dict[str, Any]) -> bool:
-    return _sides(value) is not None
+    return sides(value) is not None
 
 
-def _sides(value: dict[str, Any]) -> tuple[dict[str, Any], Any] | None:
+def sides(value: dict[str, Any]) -> tuple[dict[str, Any], Any] | None:
     """The request, as an object that holds messages, and the response."""
     name = next((name for name in RESPONSES if value.get(name) is not None), None)
     if name is None and isinstance(value.get("choices"), list):
@@ -61,9 +58,7 @@ def _request(value: Any) -> dict[str, Any] | None:
 
 
 def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
-    request, response = _sides(value) or ({}, None)
-    if request.get("previous_response_id"):
-        raise CHAINED
+    request, response = sides(value) or ({}, None)
     answer, usage = _answer(response)
     if not answer:
         noted[NO_ANSWER] += 1

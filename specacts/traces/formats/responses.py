@@ -9,7 +9,6 @@ from typing import Any
 
 from specacts.traces import timing
 from specacts.traces.formats.anthropic import SERVER_SIDE
-from specacts.traces.formats.exchange import CHAINED
 from specacts.traces.formats.shape import Chat, call, fields, items, kept, objects, result, said
 
 NAME = "OpenAI Responses items"
@@ -49,8 +48,6 @@ def _has_role(item: Any) -> bool:
 
 
 def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
-    if value.get("previous_response_id"):
-        raise CHAINED
     given = next((value[name] for name in ("messages", "input", "items") if name in value), None)
     found: list[Any] = [{"role": "user", "content": given}] if isinstance(given, str) else list(items(given))
     if "messages" not in value:
