@@ -155,7 +155,7 @@ KINDS: tuple[tuple[Callable[[dict[str, Any]], bool], Named], ...] = (
         _is_response_alone,
         Named("answers without their requests", "join them with the requests: one {request, response} a line"),
     ),
-    (_is_telemetry, Named("OpenTelemetry spans", f"export the conversations {CHAT}, or as ATIF with a converter")),
+    (_is_telemetry, Named("OpenTelemetry spans", f"turn them into ATIF with the package agentpile, or export {CHAT}")),
     (_is_converse, Named("Amazon Bedrock Converse messages", f"write toolUse and toolResult blocks {CHAT}")),
     (_is_ai_sdk, Named("Vercel AI SDK messages", f"log the requests that go to the model, or write the parts {CHAT}")),
     (_has("contents"), Named("Gemini contents", f"write functionCall and functionResponse parts {CHAT}")),
