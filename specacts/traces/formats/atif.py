@@ -54,6 +54,6 @@ def _messages(step: dict[str, Any], noted: Counter[str]) -> list[Any]:
         if not calls:
             noted["observations of no call left out"] += 1
         else:
-            failed = extra.get("is_error") is True or extra.get("status") == "error" or None
+            failed = True in (extra.get("is_error"), one.get("is_error")) or extra.get("status") == "error" or None
             messages.append(result(one.get("source_call_id"), one.get("content"), failed))
     return messages

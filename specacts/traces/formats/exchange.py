@@ -31,6 +31,8 @@ def sides(value: dict[str, Any]) -> tuple[dict[str, Any], Any] | None:
         name, answered = "choices", {"choices": value["choices"]}
     elif name is not None:
         answered = from_text(value[name])
+    elif "messages" not in value and any(name in value for name in RESPONSES):  # a call that got nothing
+        answered = None
     else:
         return None
     if isinstance(value.get("messages"), list):

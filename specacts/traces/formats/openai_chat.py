@@ -16,7 +16,8 @@ A conversation is an object with `messages` (roles system or developer, user, as
                                 holds no question mark: final_answer
                                 else it cannot be told: context, and listed
     tool                        the result of the call with its `tool_call_id`; without one, of the call of its `name`,
-                                or of the calls in their order. `is_error`, or an `error`, says that the call failed
+                                or of the calls in their order. `is_error`, an `error` or a `status` of error say that
+                                the call failed, `is_error: false` that it did not; else its text has to tell
 
 `action_type` on an assistant message without calls, or on a tool call, overrules all of this. A call whose result
 reports an error and whose successor, decided later in the same turn, calls the same tool in another way (or the tool
@@ -306,6 +307,7 @@ class _Message(_Lenient):
     name: Any = None
     weight: Any = None
     is_error: Any = None
+    status: Any = None
     usage: Any = None
     seconds: Any = None
     error: Any = None
@@ -470,10 +472,10 @@ class _Pending(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """A result: its text, and whether the log itself says that the call failed. field: where it stands."""
+    """A result: its text, and whether the call failed, if the log itself says so. field: where it stands."""
 
     text: str
-    failed: bool
+    failed: bool | None
     field: str = ""
 
 
@@ -494,7 +496,7 @@ class _Reader:
         self.results: dict[int, _Answer] = {}  # of the calls in `waiting`, by their place there
         self.nameless: list[_Answer] = []  # results of which nothing says whose they are
         self.interrupted: dict[str, int] = {}  # by the call's id the step that its late result may still fill
-        self.failed: set[int] = set()  # steps with results of which the log says that the call failed
+        self.failed: dict[int, bool | None] = {}  # of steps with results whether the call failed, if the log says so
         self.has_called = False
         self.first: str | None = None
         self.said = ""  # by the agent, which then went on
@@ -579,9 +581,7 @@ class _Reader:
         if message.role in ("user", "assistant", "tool"):
             self._remember(message.role, text or message.refusal or "", message.tool_calls or ())
         if message.role == "tool":
-            self._result(
-                field, message, _Answer(text, message.is_error is True or bool(message.error), f"{field}.tool_call_id")
-            )
+            self._result(field, message, _Answer(text, _has_failed(message), f"{field}.tool_call_id"))
             return
         self._settle()
         if message.role == "assistant":
@@ -737,8 +737,7 @@ class _Reader:
         """The result of a call that the conversation went on from: it fills its place, and the call stays context."""
         self.normalised["results behind what the user said next"] += 1
         self.steps[step] = Observation(content=self._text(answer.text))
-        if answer.failed:
-            self.failed.add(step)
+        self.failed[step] = answer.failed
 
     def _in_order(self) -> None:
         """Results that name nothing belong to the calls in their order, if there are as many."""
@@ -762,8 +761,7 @@ class _Reader:
             act = pending.act.model_copy(update={"supervised": False}) if interrupted else pending.act
             self._act(act, pending.rule)
             if answer is not None:
-                if answer.failed:
-                    self.failed.add(len(self.steps))
+                self.failed[len(self.steps)] = answer.failed
                 self.steps.append(Observation(content=self._text(answer.text)))
             elif interrupted:
                 self.normalised["calls without a result, which are context"] += 1
@@ -778,7 +776,8 @@ class _Reader:
             result = self.steps[failed + 1] if failed + 1 < len(self.steps) else None
             if not isinstance(result, Observation):
                 continue
-            if failed + 1 not in self.failed and not (_may_fail(result.content) and is_error(result.content)):
+            said = self.failed.get(failed + 1)
+            if said is False or not (said or (_may_fail(result.content) and is_error(result.content))):
                 continue
             later = next((n for n in self._next_calls(failed) if self._puts_right(failed, n)), None)
             if later is None:
@@ -835,6 +834,13 @@ def _is_refusal(content: Any) -> bool:
         and bool(content)
         and all(isinstance(part, dict) and part.get("type") == "refusal" for part in content)
     )
+
+
+def _has_failed(message: _Message) -> bool | None:
+    """Whether the call failed whose result a message is; None where it is not said, and its text has to tell."""
+    if message.is_error is True or message.error or message.status in ("error", "failed"):
+        return True
+    return False if message.is_error is False or message.error is False else None
 
 
 def _may_fail(result: str) -> bool:

@@ -129,7 +129,7 @@ def _bundled(message: dict[str, Any]) -> list[Chat]:
         keys = [next((part[key] for key in RESULT_IDS if part.get(key)), None) for part in parts]
         if parts and all(keys):
             contents = [part.get("content", part.get("output", part.get("result"))) for part in parts]
-            failed = [part.get("is_error") or bool(part.get("error")) for part in parts]
+            failed = [part.get("is_error", bool(part.get("error")) or None) for part in parts]
             at = {key: message[key] for key in ("timestamp",) if key in message}
             return [{**result(*one), **at} for one in zip(keys, contents, failed, strict=True)]
     return []
