@@ -41,7 +41,8 @@ def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
     messages = list(_batch(inputs["messages"]))
     if "messages" in outputs:
         more = _batch(outputs["messages"])
-        more = more[len(messages) :] if more[: len(messages)] == messages else more
+        if _holds(more, messages):  # a graph gives back its whole state, in which a thread's earlier turns stand too
+            messages, more = more, []
     else:
         more = _answers(outputs)
     made = [_message(message, noted) for message in (*messages, *more)]
@@ -53,6 +54,13 @@ def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
     group = value.get("thread_id") or value.get("session_name") or value.get("trace_id")
     found = kept({"tools": tools, "group": group if isinstance(group, str) else None})
     return {**found, "messages": made}
+
+
+def _holds(whole: list[Any], part: list[Any]) -> bool:
+    """Whether all of some messages stand among others, in their order, whatever way each is dumped in."""
+    said = ((one.get("role"), one.get("content")) for one in map(fields, (_message(m, Counter()) for m in whole)))
+    wanted = [fields(_message(message, Counter())) for message in part]
+    return all((one.get("role"), one.get("content")) in said for one in wanted)
 
 
 def _answers(outputs: dict[str, Any]) -> list[Any]:

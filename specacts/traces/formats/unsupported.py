@@ -41,7 +41,20 @@ def unknown(value: dict[str, Any] | list[Any]) -> Named:
     if isinstance(value, list):
         return Named("arrays that are no messages", f"write every conversation {CHAT}")
     names = ", ".join(f"`{name}`" for name in list(value)[:6])
+    if where := _inside(value, 3):
+        return Named("objects without `messages`", f"`{where}` holds some: write each of them as a line of its own")
     return Named("objects without `messages`", f"they hold {names or 'nothing'}; write every conversation {CHAT}")
+
+
+def _inside(value: dict[str, Any], deepest: int) -> str:
+    """Where in an object `messages` stand."""
+    for name, item in value.items():
+        inner = fields(objects(item)[0] if objects(item) else item)
+        if isinstance(inner.get("messages"), list):
+            return name
+        if deepest and (found := _inside(inner, deepest - 1)):
+            return f"{name}.{found}"
+    return ""
 
 
 def _has(*names: str) -> Callable[[dict[str, Any]], bool]:
@@ -80,6 +93,10 @@ def _is_telemetry(value: dict[str, Any]) -> bool:
 
 def _batches(value: dict[str, Any]) -> list[dict[str, Any]]:
     return [*objects(value.get("batches")), value]
+
+
+def _is_codex(value: dict[str, Any]) -> bool:
+    return value.get("type") in CODEX and isinstance(value.get("payload"), dict)
 
 
 def _is_preference(value: dict[str, Any]) -> bool:
@@ -144,7 +161,15 @@ def _is_lone_message(value: dict[str, Any]) -> bool:
 
 
 CODE_STEPS = Named("smolagents steps", f"write the agent's calls of tools {CHAT}; Python code is no call")
+CODEX = ("session_meta", "response_item", "event_msg", "turn_context")
 KINDS: tuple[tuple[Callable[[dict[str, Any]], bool], Named], ...] = (
+    (
+        _is_codex,
+        Named(
+            "Codex sessions",
+            'put the `payload` of all `response_item` lines in one: {"input": [...]}, as Responses items',
+        ),
+    ),
     (_is_preference, Named("preference pairs", f"give the chosen conversations {CHAT}")),
     (_has("query", "answers"), Named("xLAM function calls without results", f"log whole conversations {CHAT}")),
     (
