@@ -15,6 +15,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -29,7 +30,7 @@ from specacts.recipe import asking_form, is_recorded
 from specacts.traces.argument_rules import Seen
 from specacts.traces.formats.openai_chat import Conversation
 from specacts.traces.ingest import fitted
-from specacts.traces.reader import Duplicate, Prepared, Read, Reader, Reject, Source
+from specacts.traces.reader import OPEN_CHARACTERS, Duplicate, Prepared, Read, Reader, Reject, Source
 from specacts.traces.stream import Place, find_files, locate, size
 from specacts.traces.tool_types import TypeMap, draft, load_type_map, type_of
 
@@ -116,7 +117,7 @@ def validate(traces: Traces, skip_invalid: SkipInvalid = False) -> None:
         f"{read:,} conversations: {valid:,} valid, {counts['Duplicate']:,} there twice, {continued}"
         f"{counts['Reject']:,} invalid with {counts['problems']:,} problems"
     )
-    for line in _remarks(counts, reader.split):
+    for line in _remarks(counts, read, reader.split):
         print(line)
     if not counts["decisions"] or (counts["Reject"] and not skip_invalid):
         raise typer.Exit(1)
@@ -135,15 +136,31 @@ def _print_source(found: Source, number: int) -> None:
 
 def _summary(found: Conversation) -> dict[str, int]:
     """What `validate` counts of a conversation."""
-    acts = [step for step in found.episode.steps if isinstance(step, Act)]
+    steps, tools = found.episode.steps, {tool.name for tool in found.episode.tools}
+    acts = [step for step in steps if isinstance(step, Act)]
     return {
         "decisions": sum(act.supervised for act in acts),
         "calls": sum(act.action.tool is not None for act in acts),
-        "silent": not any(isinstance(step, User) for step in found.episode.steps),
+        "silent": not any(isinstance(step, User) for step in steps),
+        **{name: found.normalised[name] for name in CONTEXT},
+        "undecided": len(found.undecided),
+        "early": sum(isinstance(step, Act) for step in takewhile(lambda step: not isinstance(step, User), steps)),
+        "unknown": sum(bool(tools) and act.action.tool is not None and act.action.tool not in tools for act in acts),
     }
 
 
-def _remarks(counts: Counter[str], split: int) -> list[str]:
+CONTEXT = {
+    "early": "before the user's first words",
+    "undecided": "words that neither ask nor state",
+    "unknown": "calls of tools that were not offered",
+    "messages of weight 0, which are context": "of weight 0",
+    "calls without a result, which are context": "calls that were interrupted",
+    "calls of custom tools are context": "calls of custom tools",
+}
+"""Why an action is never a label."""
+
+
+def _remarks(counts: Counter[str], read: int, split: int) -> list[str]:
     """What keeps conversations that are valid from being of use."""
     valid = counts["Prepared"]
     said = []
@@ -155,10 +172,15 @@ def _remarks(counts: Counter[str], split: int) -> list[str]:
         why = "only which kind of answer the agent gives can be learnt"
         said.append(f"no conversation calls a tool: {why}. Actions written as text have to be logged as `tool_calls`")
     if split:
-        said.append(f"{split:,} rows go on with one that stands far above them: sort the rows by session and time")
+        where = f"more than {OPEN_CHARACTERS >> 20} million characters above them"
+        why = "each counts as a conversation of its own, which repeats the other; sort the rows by session and time"
+        said.append(f"{split:,} rows go on with one that stands {where}: {why}")
     if valid and not counts["decisions"]:
-        said.append("nothing to learn: no action of the agent follows a user's message, or all are of weight 0")
-    if not valid:
+        found = [f"{counts[name]:,} {what}" for name, what in CONTEXT.items() if counts[name]]
+        said.append(f"nothing to learn: every action of the agent is context ({', '.join(found) or 'no reason known'})")
+    if not read:
+        said.append("nothing is there: no file holds a conversation")
+    elif not valid:
         said.append("nothing is left: no conversation is valid")
     return said
 

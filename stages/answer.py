@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specacts.answering.records import Candidate, metrics
+from specacts.answering.records import Candidate, Told, metrics
 from specacts.config import load_config
 from specacts.core.episodes import Episode, decisions, load_episodes
 from specacts.core.errors import one_line_errors
@@ -43,7 +43,7 @@ def main() -> None:
     most = {"calibrate": scale.answer.calibrate_episodes, "test": scale.answer.test_episodes}
     episodes = {s: spread(load_episodes(DATA / "split" / f"{s}.jsonl"), most[s], config.seed) for s in SPLITS}
     recorded: dict[str, Rows] = {split: {} for split in SPLITS}
-    with_usage: int | None = None
+    told: Told | None = None
     sizes = {}
     for role in local_roles(config.recipe):  # cheap first: the others judge its proposals
         voice = load_voice(MODELS, role, scale, config.recipe)
@@ -51,13 +51,13 @@ def main() -> None:
         for split in SPLITS:
             ask_all(voice, episodes[split], recorded[split], how, config.seed, f"answer {split}: {role}")
         if role == "cheap" and is_recorded(config.recipe):
-            with_usage = sum(take_down(voice.renderer, episodes[split], recorded[split]) for split in SPLITS)
+            told = take_down(voice.renderer, episodes, recorded)
         del voice
     with published_dir(DATA / "answers") as out:
         for split in SPLITS:
             write_jsonl(out / f"{split}.jsonl", recorded[split].values())
         save_table(out / "models.json", sizes)
-    metrics(recorded, time.perf_counter() - started, with_usage).save(METRICS)
+    metrics(recorded, time.perf_counter() - started, told).save(METRICS)
 
 
 def ask_all(voice: "Voice", episodes: list[Episode], rows: Rows, how: "Asking", seed: int, doing: str) -> None:
@@ -84,21 +84,29 @@ def ask_all(voice: "Voice", episodes: list[Episode], rows: Rows, how: "Asking", 
             progress.update(len(asked))
 
 
-def take_down(renderer: "Renderer", episodes: list[Episode], rows: Rows) -> int:
+def take_down(renderer: "Renderer", episodes: dict[str, list[Episode]], recorded: dict[str, Rows]) -> Told:
     """Add the recorded actions of the agent that wrote the traces, as the strong model's answers.
 
-    Returns of how many of them the traces say what they took.
+    How long they took counts only where the traces say it of every one; reading the context is part of it.
     """
     from specacts.answering.recorded import as_answer, count
 
-    with_usage = 0
-    for episode in episodes:
-        for due, counted in zip(decisions(episode), count(renderer, episode), strict=True):
-            row = rows[episode.id, due.index]
-            row |= {"strong": dumped([as_answer(due.gold, counted)])[0], "strong_verdict": []}
-            row["window"]["strong"], row["context"]["strong"] = 0, counted.context
-            with_usage += counted.recorded
-    return with_usage
+    taken = [
+        (recorded[split][episode.id, due.index], due.gold, counted)
+        for split, chosen in episodes.items()
+        for episode in chosen
+        for due, counted in zip(decisions(episode), count(renderer, episode), strict=True)
+    ]
+    told = Told(
+        usage=sum(counted.recorded for *_, counted in taken),
+        seconds=sum(counted.seconds is not None for *_, counted in taken),
+    )
+    for row, gold, counted in taken:
+        row |= {"strong": dumped([as_answer(gold, counted)])[0], "strong_verdict": []}
+        row["window"]["strong"], row["context"]["strong"] = 0, counted.context
+        if told.seconds == len(taken):
+            row["seconds_per_token"]["strong"] = 0.0
+    return told
 
 
 def facts(asked: "Asked") -> dict[str, Any]:

@@ -183,11 +183,15 @@ def _verdicts(rng: random.Random, cheap: tuple[Candidate, ...], right: list[bool
     return tuple(found[one.text] for one in cheap)
 
 
-def recorded(cases: list[Case]) -> list[Case]:
-    """The same, the strong model being the agent that wrote the traces: it did the right thing, and judged nothing."""
+def recorded(cases: list[Case], timed: bool = False) -> list[Case]:
+    """The same, the strong model being the agent that wrote the traces: it did the right thing, and judged nothing.
+
+    timed: whether the traces say how long its calls took.
+    """
 
     def did(case: Case) -> Candidate:
         return case.strong.model_copy(update={"action": case.row.gold})
 
     pace = {role: seconds for role, seconds in SECONDS_PER_TOKEN.items() if role != "strong"}
+    pace |= {"strong": 0.0} if timed else {}
     return [edited(case, strong=did(case), strong_verdict=(), seconds_per_token=pace) for case in cases]

@@ -141,10 +141,10 @@ def facts_of(cases: list[Case], others: list[Case], cost_model: str = "flops", t
     )
 
 
-def recorded_facts() -> Facts:
+def recorded_facts(timed: bool = False) -> Facts:
     """Of an agent's own logs: what it did is right, and nobody is asked to judge or runs live."""
     tariff = TARIFF._replace(sizes=without_strong(SIZES))
-    facts = facts_of(recorded(make_cases(12)), recorded(make_cases(12, seed=4)), "money", tariff)
+    facts = facts_of(recorded(make_cases(12), timed), recorded(make_cases(12, seed=4), timed), "money", tariff)
     return facts._replace(
         recipe=RECIPES["recorded"],
         recipe_name="recorded",

@@ -5,7 +5,7 @@
 
 What its calls took is what the traces say (`Act.usage`), or else is estimated from the uncut conversation: standing
 instructions, full definitions of tools, every message and result, counted with the tokenizer of a model that runs here.
-Another tokenizer counts a little otherwise.
+Another tokenizer counts a little otherwise. How long they took is what the traces say, or not known.
 """
 
 import json
@@ -18,11 +18,15 @@ from specacts.transcripts.render import Renderer
 
 
 class Count(NamedTuple):
-    """Tokens at a decision: of everything before it, and of its action. recorded: as its provider counted them."""
+    """Tokens at a decision: of everything before it, and of its action. recorded: as its provider counted them.
+
+    seconds: what its call took, reading included, where the traces say.
+    """
 
     context: int
     action: int
     recorded: bool = False
+    seconds: float | None = None
 
 
 def count(renderer: Renderer, episode: Episode) -> list[Count]:
@@ -35,9 +39,9 @@ def count(renderer: Renderer, episode: Episode) -> list[Count]:
         if isinstance(step, Act):
             length = _length(renderer, written(step.action))
             if step.supervised and step.usage:
-                counts.append(Count(max(1, step.usage.prompt), max(1, step.usage.completion), True))
+                counts.append(Count(max(1, step.usage.prompt), max(1, step.usage.completion), True, step.seconds))
             elif step.supervised:
-                counts.append(Count(max(1, before), max(1, length)))
+                counts.append(Count(max(1, before), max(1, length), False, step.seconds))
             before += length
         else:
             before += _length(renderer, step.content)
@@ -60,7 +64,8 @@ def written(action: Action) -> str:
 
 def as_answer(gold: Action, counted: Count) -> Candidate:
     """The recorded action as the strong model's answer: certain, because that is what it did."""
-    return Candidate(text=written(gold), action=gold, confidence=1.0, logprob=0.0, tokens=counted.action, seconds=0.0)
+    took = counted.seconds or 0.0
+    return Candidate(text=written(gold), action=gold, confidence=1.0, logprob=0.0, tokens=counted.action, seconds=took)
 
 
 def _length(renderer: Renderer, text: str) -> int:

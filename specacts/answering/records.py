@@ -9,7 +9,7 @@ one token costs each model. Policies are replayed over these rows in seconds, wi
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
@@ -102,7 +102,8 @@ class Answers(_Strict):
     no verdicts, and its action is the gold one.
     window, context: by role, as each reads transcripts of its own form: the number of the window the decision is in,
     and the tokens before it there; a model that answered earlier in the same window has part of them cached.
-    seconds_per_token: what reading one context token took each model that runs here.
+    seconds_per_token: what reading one context token took each model that runs here; 0 for a recorded one that is
+    known to have taken its seconds, reading included.
     heard: what the proposers that run here think of the agent's words, where it said any.
     """
 
@@ -173,8 +174,8 @@ class Generated(Result):
 class AnswerMetrics(Result):
     """`metrics/answer.json`: counts and speed of the recording; decisions by split, context tokens by role.
 
-    with_usage: of a recorded strong model, the decisions of which the traces say what they took; the others' tokens are
-    an estimate.
+    with_usage, with_seconds: of a recorded strong model, the decisions of which the traces say the tokens, and the
+    seconds, that they took. Others' tokens are an estimate; seconds count only where they are told of every decision.
     """
 
     decisions: dict[str, int]
@@ -184,6 +185,14 @@ class AnswerMetrics(Result):
     generated_tokens: Generated
     judged_tokens: Judged
     with_usage: int | None = None
+    with_seconds: int | None = None
+
+
+class Told(NamedTuple):
+    """Of how many decisions the traces say what a recorded strong model took: tokens, and seconds."""
+
+    usage: int
+    seconds: int
 
 
 def _generated(candidate: Mapping[str, Any]) -> int:
@@ -192,7 +201,7 @@ def _generated(candidate: Mapping[str, Any]) -> int:
 
 
 def metrics(
-    recorded: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]], seconds: float, with_usage: int | None = None
+    recorded: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]], seconds: float, told: Told | None = None
 ) -> AnswerMetrics:
     """What was recorded, rows as they are written, by split and by episode and decision."""
     everything = [row for rows in recorded.values() for row in rows.values()]
@@ -210,5 +219,6 @@ def metrics(
             strong=sum(_generated(row["strong"]) for row in everything),
         ),
         judged_tokens=Judged(verifier=judged("verifier"), strong=judged("strong_verdict")),
-        with_usage=with_usage,
+        with_usage=told.usage if told else None,
+        with_seconds=told.seconds if told else None,
     )

@@ -81,8 +81,8 @@ class Act(_Strict):
     """An action that was taken.
 
     supervised: whether models learn it and are asked for it. What is not (a call that failed and was then put right) is
-    context alone. parallel: decided in one go with the action before it, whose result was not known. usage: what the
-    call that decided it took, where the traces say.
+    context alone. parallel: decided in one go with the action before it, whose result was not known. usage, seconds:
+    what the model call that decided it took, where the traces say; actions of one call share its seconds.
     """
 
     role: Literal["action"] = "action"
@@ -90,10 +90,12 @@ class Act(_Strict):
     supervised: bool = True
     parallel: bool = False
     usage: Usage | None = None
+    seconds: Annotated[float, Field(gt=0)] | None = None
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_known(self, dump: Callable[["Act"], dict[str, Any]]) -> dict[str, Any]:
-        return {name: value for name, value in dump(self).items() if name != "usage" or value is not None}
+        dumped = dump(self)
+        return {name: value for name, value in dumped.items() if value is not None or name not in ("usage", "seconds")}
 
 
 class Observation(_Strict):

@@ -1,7 +1,7 @@
 """The report's prose: Markdown templates (Jinja) beside this module, which hold the words; the numbers are given.
 
     render("live", live=facts.live, rows=rows)      # templates/live.md.jinja
-    render("limits", recorded=True, speed=4.0)      # templates/recorded/limits.md.jinja
+    render("limits", recorded=True, speed=4.0, timed=False)      # templates/recorded/limits.md.jinja
 
 Where the strong model is the agent that wrote the traces, many sections are told otherwise: an edition of their own
 lies in `templates/recorded/`. The others are given `recorded`, and differ in a few words.

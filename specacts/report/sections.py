@@ -332,25 +332,27 @@ def latency_text(facts: Facts) -> str:
     if latency is None:
         return ""
     by_tool = [latency.by_tool_seconds[tool] for tool in ("as_measured", "1_s", "5_s")]
+    at_once = f"{'your agent' if facts.recorded else 'strong'} started at once, cancelled on ACCEPT"
 
     def row(title: str, seconds: list[Estimate], work: Estimate) -> list[str]:
         return [title, *map(ratio, seconds), ratio(work)]
 
     rows = [
         row("D, one model after the other", [t.serial_D for t in by_tool], latency.work_serial_D),
-        row("D, strong started at once, cancelled on ACCEPT", [t.parallel_D for t in by_tool], latency.work_parallel_D),
+        row(f"D, {at_once}", [t.parallel_D for t in by_tool], latency.work_parallel_D),
         row("F, one model after the other", [t.serial_F for t in by_tool], latency.work_serial_F),
-        row("F, strong started at once, cancelled on ACCEPT", [t.parallel_F for t in by_tool], latency.work_parallel_F),
+        row(f"F, {at_once}", [t.parallel_F for t in by_tool], latency.work_parallel_F),
         row("A, the cheap model's call executed in advance", [t.lossless for t in by_tool], latency.work_lossless),
     ]
-    return render("latency", latency=latency, measured=by_tool[0], rows=rows)
+    return render("latency", recorded=facts.recorded, latency=latency, measured=by_tool[0], rows=rows)
 
 
 def costs_text(facts: Facts) -> str:
     """What the costs are, one unit of each, and what a decision and an episode cost with every policy, in parts."""
     evaluation = facts.evaluation
     both = (evaluation.cost_per_decision, evaluation.cost_per_episode)
-    cells = _money if facts.recorded else _charges
+    timed = "seconds" in evaluation.policies["A"].cost
+    cells = (_money_and_time if timed else _money) if facts.recorded else _charges
     rows = [[name, *cells(both[0][name], both[1][name])] for name in evaluation.policies]
     return render(
         "costs",
@@ -359,6 +361,8 @@ def costs_text(facts: Facts) -> str:
         prices=facts.prices,
         currency=facts.currency,
         with_usage=facts.answers.with_usage,
+        with_seconds=facts.answers.with_seconds,
+        timed=timed,
         decisions=sum(facts.answers.decisions.values()),
         judging=facts.judging,
         without_fallback=[f"{evaluation.upstream_without_fallback[name]:.2f}" for name in facts.judging],
@@ -383,6 +387,11 @@ def _charges(one: MeanCharge, whole: MeanCharge) -> list[str]:
 def _money(one: MeanCharge, whole: MeanCharge) -> list[str]:
     """The same, of what is known where A does not run here."""
     return [*_tokens(one), f"{one.money:.1f}", f"{whole.money:.0f}"]
+
+
+def _money_and_time(one: MeanCharge, whole: MeanCharge) -> list[str]:
+    """With seconds, where it is known how long A takes."""
+    return [*_money(one, whole), f"{there(one.seconds):.3f}", f"{there(whole.seconds):.2f}"]
 
 
 def _tokens(one: MeanCharge) -> list[str]:
@@ -523,4 +532,9 @@ def _training_cells(trained: Trained) -> list[str]:
 
 def limits_text(facts: Facts) -> str:
     """What the figures do not say."""
-    return render("limits", recorded=facts.recorded, speed=facts.answers.decisions_per_second)
+    return render(
+        "limits",
+        recorded=facts.recorded,
+        speed=facts.answers.decisions_per_second,
+        timed="seconds" in facts.evaluation.policies["A"].cost,
+    )

@@ -31,6 +31,7 @@ from specacts.traces.reader import SHOWN, Continued, Duplicate, Prepared, Reader
 from specacts.traces.results import IngestMetrics
 from specacts.traces.stream import Place, Progress
 from specacts.traces.tool_types import TypeMap
+from specacts.traces.usage import Taken
 
 RULES = (
     *("label", "mapping", "pattern", "name", "schema", "description", "default", "repair"),
@@ -177,6 +178,15 @@ def _line(episode: Episode) -> str:
     return f'{ENCODE(first)[:-1]},"tools":{written},{ENCODE({name: rest[name] for name in ("withheld", "steps")})[1:]}'
 
 
+def with_took(line: str, took: Taken) -> str:
+    """The episode's line with what its first actions took, as rows say that it goes on with."""
+    episode = json.loads(line)
+    acts = [step for step in episode["steps"] if step["role"] == "action"]
+    for act, (_, one) in zip(acts, took, strict=False):
+        act.update({**one.known(), **({"usage": one.usage.model_dump()} if one.usage else {})})
+    return ENCODE(episode)
+
+
 # -- the whole ------------------------------------------------------------------------------------------------
 
 
@@ -320,6 +330,8 @@ def _read_all(
         if isinstance(made, str):
             tally.left_out[made] += 1
             continue
+        if found.took:
+            made = made._replace(line=with_took(made.line, found.took))
         tally.accept(made)
         for text in made.undecided:
             undecided.write(compact_json({"episode": made.id, "text": text}) + "\n")

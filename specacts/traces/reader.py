@@ -23,8 +23,10 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from specacts.core.episodes import Act
 from specacts.core.errors import UserError
 from specacts.traces.formats import claude_code
+from specacts.traces.formats.chains import Chains, link
 from specacts.traces.formats.detect import Unsupported, as_chat
 from specacts.traces.formats.openai_chat import (
     Conversation,
@@ -35,18 +37,20 @@ from specacts.traces.formats.openai_chat import (
     decode,
     read_conversation,
 )
+from specacts.traces.formats.unsupported import code_calls
 from specacts.traces.redaction import redact, redact_text
 from specacts.traces.stream import Place, Progress, Record, find_files, records, size
 from specacts.traces.tool_types import TypeMap
+from specacts.traces.usage import NOTHING, Taken, taken, together
 
 SHOWN = 20
 """Problems that are printed before the rest is only counted."""
 FIRST = 5
 """Records of a file that decide what it holds."""
-OPEN = 256
-"""Conversations that wait whether a later row goes on with them: rows of one session stand close together."""
-OPEN_CHARACTERS = 64 * 2**20
-"""Of all of those together, at most."""
+OPEN_CHARACTERS = 32 * 2**20
+"""Characters of conversations that wait whether a later row goes on with them: rows of one session stand near by."""
+OBJECTS = 8
+"""How many times the room of its text a `Conversation` takes."""
 BATCH = 2**19
 """Characters that a worker gets at once."""
 WORTH_WORKERS = 4 * 2**20
@@ -95,9 +99,10 @@ Read = Source | Conversation | Reject | Duplicate | Continued
 
 
 class Prepared(NamedTuple):
-    """What `prepare` made of a conversation, in its place."""
+    """What `prepare` made of a conversation, in its place. took: of its first actions, from rows it goes on with."""
 
     value: Any
+    took: Taken = ()
 
 
 Prepare = Callable[[Conversation], Any]
@@ -116,6 +121,8 @@ class _Outcome(NamedTuple):
     digest: bytes = b""
     history: tuple[int, ...] = ()
     format: str = ""
+    took: Taken = ()  # of its actions, if anything is known
+    before: Taken = ()  # of its first actions, as the rows say that it goes on with
     reject: Reject | None = None
     unsupported: str = ""
 
@@ -150,7 +157,12 @@ class _Understanding:
     def _conversation(self, record: Record) -> _Outcome:
         value = value_of(record)
         format, chat, noted = as_chat(value)
-        found = read_conversation(chat, self.types, self.scrub, self.toolsets)
+        try:
+            found = read_conversation(chat, self.types, self.scrub, self.toolsets)
+        except Invalid as error:
+            if what := code_calls(chat):
+                raise Unsupported(what) from error
+            raise
         found.normalised.update(noted)
         content = record.text if record.text is not None else json.dumps(value, sort_keys=True)
         digest = hashlib.blake2b(content.encode("utf-8", "replace"), digest_size=8).digest()
@@ -159,7 +171,8 @@ class _Understanding:
         if not given:
             found = found._replace(episode=found.episode.model_copy(update={"id": self._place(record)}))
         made = self.prepare(found) if self.prepare else found
-        return _Outcome(record.file, record.where, len(content), made, given, name, digest, found.history, format)
+        took = taken(found.episode)
+        return _Outcome(record.file, record.where, len(content), made, given, name, digest, found.history, format, took)
 
     def _place(self, record: Record) -> str:
         file = Path(record.file)
@@ -228,11 +241,14 @@ class Reader:
         workers = self._workers(files)
         items = self._records(files, here, progress)
         outcomes = _elsewhere(items, settings, workers, self.secrets) if workers else map(_here(here), items)
-        for found in self._without_beginnings(self._checked(outcomes)):
-            if isinstance(found, _Outcome):
-                yield found.value if prepare is None else Prepared(found.value)
-            else:
+        most = OPEN_CHARACTERS if prepare else OPEN_CHARACTERS // OBJECTS
+        for found in self._without_beginnings(self._checked(outcomes), most):
+            if not isinstance(found, _Outcome):
                 yield found
+            elif prepare:
+                yield Prepared(found.value, together(found.before, found.took) if found.before else ())
+            else:
+                yield _with_took(found.value, found.before, found.took)
         self.secrets.update(here.secrets)
 
     def _workers(self, files: list[Path]) -> int:
@@ -257,6 +273,8 @@ class Reader:
                 yield Source(name, claude_code.NAME)
                 yield from _joined(rows)
                 continue
+            if any(map(_is_link, first)):
+                rows = _chained(rows)
             self._formats[name] = set(formats)
             if formats:
                 yield Source(name, " and ".join(formats))
@@ -286,8 +304,11 @@ class Reader:
         for file, formats in later.items():
             yield Source(file, " and ".join(f"{name} ({count:,})" for name, count in formats.items()), also=True)
 
-    def _without_beginnings(self, outcomes: Iterable[Any]) -> Iterator[Any]:
-        """Every conversation waits a while whether a later row goes on with it, which then stands for both."""
+    def _without_beginnings(self, outcomes: Iterable[Any], most: int) -> Iterator[Any]:
+        """Every conversation waits a while whether a later row goes on with it, which then stands for both.
+
+        most: characters that may wait. What went out before is not called back; that it was gone on with is counted.
+        """
         waiting: OrderedDict[int, _Outcome] = OrderedDict()
         ends: dict[int, int] = {}  # by the digest of all that was said the place in `waiting`
         held = 0
@@ -298,14 +319,16 @@ class Reader:
             for said in found.history[:-1]:
                 if (before := ends.get(said)) is not None and not (waiting[before].id and found.id):
                     del ends[said]
-                    held -= waiting[before].size
-                    yield Continued(waiting.pop(before).where)
+                    beginning = waiting.pop(before)
+                    held -= beginning.size
+                    found = found._replace(before=together(beginning.before, beginning.took))
+                    yield Continued(beginning.where)
                 elif said in self._ended and not found.id:
                     self.split += 1
             waiting[place] = found
             ends[found.history[-1]] = place
             held += found.size
-            while len(waiting) > OPEN or held > OPEN_CHARACTERS:
+            while held > most:
                 place, first = waiting.popitem(last=False)
                 held -= first.size
                 if ends.get(first.history[-1]) == place:
@@ -316,13 +339,27 @@ class Reader:
         yield from waiting.values()
 
 
+def _with_took(found: Conversation, before: Taken, took: Taken) -> Conversation:
+    if not before:
+        return found
+    known = iter(together(before, took))
+    steps = (
+        step.model_copy(update=next(known, (False, NOTHING))[1].known()) if isinstance(step, Act) else step
+        for step in found.episode.steps
+    )
+    return found._replace(episode=found.episode.model_copy(update={"steps": tuple(steps)}))
+
+
 def _formats(first: list[Record]) -> tuple[list[str], str]:
     """The formats of a file's first records, and why the file is refused, if none of them is in one that is read."""
     formats: dict[str, None] = {}
     refused = ""
     for record in first:
         try:
-            formats.setdefault(as_chat(value_of(record)).format)
+            found = as_chat(value_of(record))
+            if what := code_calls(found.chat):
+                raise Unsupported(what)
+            formats.setdefault(found.format)
         except Unsupported as error:
             refused = refused or str(error)
         except Invalid:
@@ -337,6 +374,27 @@ def _is_part(record: Record) -> bool:
         return claude_code.is_line(value_of(record))
     except Invalid:
         return False
+
+
+def _is_link(record: Record) -> bool:
+    """Whether a record may be a part of a conversation whose beginning stands in another one."""
+    try:
+        return link(value_of(record)) is not None
+    except Invalid:
+        return False
+
+
+def _chained(rows: Iterable[Record]) -> Iterator[Record]:
+    """Rows that go on from an earlier one with what was said before them, as far as the file holds it."""
+    chains = Chains()
+    for record in rows:
+        try:
+            value = value_of(record)
+        except Invalid:
+            yield record
+            continue
+        whole = chains.whole(value)
+        yield record if whole is value else record._replace(text=None, value=whole, around=None)
 
 
 def _joined(rows: Iterable[Record]) -> Iterator[Record]:

@@ -185,6 +185,25 @@ def test_costs_that_the_logs_tell_are_no_estimate(facts: Facts):
     assert f"used at {decisions - 1:,} of {decisions:,} decisions, and at the others an estimate" in report(some)
 
 
+def test_seconds_are_compared_where_the_logs_tell_them_of_every_call():
+    timed = recorded_facts(timed=True)
+    head, *_ = result_table(timed).splitlines()
+    costs = [cell.strip() for cell in head.split("|")][-5:]
+    assert costs == ["from cheap", "seconds", "money", "upstream's figures", ""]
+    text = report(timed)
+    assert "on its provider's machines" in text and "measured on this machine" in text
+    assert "FLOPs are not compared" in text and "seconds are not compared" not in text
+    assert "## How long it takes" in text and "your agent started at once" in text and "tools of 1 s" in text
+    assert "seconds a decision" in text and "simulators" not in text and "strong" not in text
+
+
+def test_seconds_of_some_calls_are_told_and_not_compared(facts: Facts):
+    decisions = sum(facts.answers.decisions.values())
+    some = changed(facts, "answers/with_seconds", decisions - 1)
+    assert f"your logs say how long a call took at {decisions - 1:,} of {decisions:,} decisions" in report(some)
+    assert "## How long it takes" not in report(some) and "seconds a decision" not in report(some)
+
+
 def test_levers_say_from_how_many_times_the_logs_on_something_could_be_promised(facts: Facts):
     none = {name: dict.fromkeys(RISKS, 0.0) for name in "DFG"}
     facts = changed(facts, "calibration/projected", dict.fromkeys(("2", "4", "8"), none))

@@ -18,6 +18,7 @@ EXCEPTIONS = {
     "models/test_qwen3.py": "a family of models, from its tokenizer to its training",
     "report/test_prose.py": "the words of all templates",
     "traces/formats/test_formats.py": "every format in the same ways",
+    "traces/formats/test_failed_results.py": "every format that says whether a call failed",
     "traces/test_cases.py": "what small inputs of every kind end in",
     "traces/test_hostile.py": "whatever the reader is given",
     "transcripts/test_injection.py": "content against structure, in both templates",

@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -118,3 +119,27 @@ def test_other_processes_give_the_same_as_this_one(tmp_path):
     readers = [Reader(TypeMap({}, {}), keep_secrets=False, workers=workers) for workers in (0, 2)]
     here, there = (list(reader.read(Place(str(file), ()))) for reader in readers)
     assert here == there and readers[0].secrets == readers[1].secrets and len(here) > 100
+
+
+USER = {"role": "user", "content": "Where is it?"}
+SILENT = {"role": "assistant", "content": "Is it? I wonder."}
+OTHER = {"role": "assistant", "tool_calls": [{"function": {"name": "other", "arguments": "{}"}}]}
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([], "nothing is there: no file holds a conversation"),
+        (["{"], "nothing is left: no conversation is valid"),
+        ([{"messages": [USER, SILENT]}], "(1 words that neither ask nor state)"),
+        ([{"messages": [USER, {**SILENT, "weight": 0}]}], "(1 of weight 0)"),
+        ([{"messages": [USER, OTHER], "tools": ["get_order"]}], "(1 calls of tools that were not offered)"),
+        ([{"conversations": [{"from": "gpt", "value": "Hello."}]}], "(1 before the user's first words)"),
+        ([{"request": {"messages": [USER]}, "response": None}], "nothing is left: no conversation is valid"),
+    ],
+)
+def test_validate_says_why_there_is_nothing_to_learn(lines, said, tmp_path):
+    file = tmp_path / "logs.jsonl"
+    file.write_text("".join(f"{one if isinstance(one, str) else json.dumps(one)}\n" for one in lines))
+    code, told = validate(file, "--skip-invalid")
+    assert code == 1 and told[-1].endswith(said)

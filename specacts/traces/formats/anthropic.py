@@ -7,6 +7,7 @@ with `is_error` is a failed one. In a user message results come before its words
 from collections import Counter
 from typing import Any
 
+from specacts.traces import timing
 from specacts.traces.formats.shape import THINKING, Chat, call, fields, items, kept, objects, result, said, texts
 
 NAME = "Anthropic Messages"
@@ -22,7 +23,7 @@ def recognises(value: dict[str, Any]) -> bool:
         return True
     for message in messages:
         content = message.get("content") if isinstance(message, dict) else None
-        if isinstance(content, list) and message.get("role") in ("user", "assistant"):
+        if isinstance(content, list) and message.get("role") in ("user", "assistant", "tool"):
             if any(isinstance(block, dict) and block.get("type") in BLOCKS for block in content):
                 return True
     return False
@@ -38,7 +39,7 @@ def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
         elif message.get("role") == "assistant":
             messages.append(answer(message, noted))
         else:
-            messages += asked(message)
+            messages += asked(message, noted)
     return kept(value, messages=messages)
 
 
@@ -55,15 +56,16 @@ def answer(message: dict[str, Any], noted: Counter[str]) -> Chat:
         elif kind not in THINKING:
             content.append(block)
     more = {name: message[name] for name in ("weight", "usage", "action_type") if message.get(name) is not None}
-    return said(content, calls, **more)
+    return said(content, calls, **more, **timing.kept(message, noted))
 
 
-def asked(message: dict[str, Any]) -> list[Chat]:
+def asked(message: dict[str, Any], noted: Counter[str]) -> list[Chat]:
     """A user message of blocks: its results, then its words."""
     blocks = message["content"]
     results = [block for block in objects(blocks) if block.get("type") == "tool_result"]
     rest = [block for block in blocks if block not in results]
-    answers = [result(b.get("tool_use_id"), _content(b.get("content")), b.get("is_error")) for b in results]
+    at = timing.kept(message, noted)
+    answers = [{**result(b.get("tool_use_id"), _content(b.get("content")), b.get("is_error")), **at} for b in results]
     return [*answers, *([{**message, "content": rest}] if rest or not results else [])]
 
 

@@ -2,12 +2,14 @@
 
 Results stand in the step of their calls. Steps that were copied from an earlier trajectory (`is_copied_context`), and
 steps that no model decided (`llm_call_count` of 0), are context. Trajectories of subagents are conversations of their
-own only where they stand in a file of their own.
+own only where they stand in a file of their own. A step's `timestamp` does not say whether its tools had run by then,
+so only latencies in `metrics` and `extra` are read.
 """
 
 from collections import Counter
 from typing import Any
 
+from specacts.traces import timing
 from specacts.traces.formats.shape import Chat, call, fields, items, kept, objects, result, said
 
 NAME = "ATIF"
@@ -40,8 +42,9 @@ def _messages(step: dict[str, Any], noted: Counter[str]) -> list[Any]:
         return [{"role": ROLES.get(str(source), source), "content": content}]
     made = objects(step.get("tool_calls"))
     calls = [call(one.get("tool_call_id"), one.get("function_name"), one.get("arguments")) for one in made]
-    names = (("usage", "metrics"), ("timestamp", "timestamp"))
-    more: dict[str, Any] = {ours: step[theirs] for ours, theirs in names if step.get(theirs)}
+    more: dict[str, Any] = {"usage": step["metrics"]} if step.get("metrics") else {}
+    if seconds := timing.seconds_of({name: step.get(name) for name in ("metrics", "extra")}, noted):
+        more["seconds"] = seconds
     if step.get("is_copied_context") or step.get("llm_call_count") == 0:
         more["weight"] = 0
     results = objects(fields(step.get("observation")).get("results"))
@@ -51,6 +54,6 @@ def _messages(step: dict[str, Any], noted: Counter[str]) -> list[Any]:
         if not calls:
             noted["observations of no call left out"] += 1
         else:
-            failed = extra.get("is_error") is True or extra.get("status") == "error" or None
+            failed = True in (extra.get("is_error"), one.get("is_error")) or extra.get("status") == "error" or None
             messages.append(result(one.get("source_call_id"), one.get("content"), failed))
     return messages

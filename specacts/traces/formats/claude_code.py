@@ -1,7 +1,8 @@
 """Claude Code sessions: a file of lines, one a block of a message, that belong together by their session.
 
 `joined` makes of the lines of a file one object a session (and one a side chain: a subagent's own conversation), in the
-shape of Anthropic Messages, which `anthropic.py` reads on. Notes of the program itself are no messages.
+shape of Anthropic Messages, which `anthropic.py` reads on. Notes of the program itself are no messages. What it writes
+to its output as a stream of JSON is the same, without what the user asked.
 """
 
 from collections import Counter
@@ -14,13 +15,18 @@ NAME = "Claude Code sessions"
 KINDS = ("user", "assistant", "system", "summary", "attachment", "progress", "file-history-snapshot", "queue-operation")
 
 
+NAMES = {"sessionId", "session_id", "leafUuid", "messageId", "uuid"}
+HIDDEN = ("isMeta", "isSynthetic")
+"""Marks of what the program says in the user's place."""
+
+
 def is_line(value: Any) -> bool:
     """Whether an object is a line of a session file."""
     if not isinstance(value, dict) or "messages" in value:
         return False
     if value.get("type") in ("user", "assistant") and isinstance(value.get("message"), dict):
         return "role" in value["message"]
-    return value.get("type") in KINDS and bool({"sessionId", "leafUuid", "messageId", "uuid"} & value.keys())
+    return value.get("type") in KINDS and bool(NAMES & value.keys())
 
 
 def joined(lines: Iterable[tuple[int, dict[str, Any]]]) -> list[tuple[int, Chat]]:
@@ -29,15 +35,21 @@ def joined(lines: Iterable[tuple[int, dict[str, Any]]]) -> list[tuple[int, Chat]
     seen: set[str] = set()
     for number, line in lines:
         message = line.get("message")
-        if line.get("type") not in ("user", "assistant") or not isinstance(message, dict) or line.get("isMeta"):
+        if (
+            line.get("type") not in ("user", "assistant")
+            or not isinstance(message, dict)
+            or any(line.get(n) for n in HIDDEN)
+        ):
             continue
         uuid = line.get("uuid")
         if isinstance(uuid, str):
             if uuid in seen:  # a session that was resumed repeats its beginning
                 continue
             seen.add(uuid)
-        session = str(line.get("sessionId") or "")
-        side = str(line.get("agentId") or "side") if line.get("isSidechain") else ""
+        session = str(line.get("sessionId") or line.get("session_id") or "")
+        side = (
+            str(line.get("agentId") or "side") if line.get("isSidechain") else str(line.get("parent_tool_use_id") or "")
+        )
         start: Chat = {"group": session, "messages": []} if session else {"messages": []}
         _, chat = found.setdefault((session, side), (number, start))
         _add(chat["messages"], message, line)
@@ -53,6 +65,7 @@ def _add(messages: list[Any], message: dict[str, Any], line: dict[str, Any]) -> 
     if same:
         before["content"] = [*_blocks(before.get("content")), *_blocks(content)]
         before["usage"] = fields(message.get("usage")) or before.get("usage")
+        before["timestamp"] = line.get("timestamp")  # when the answer was complete
         return
     kept = {name: message[name] for name in ("role", "content", "usage") if name in message}
     messages.append({**kept, "key": key, "timestamp": line.get("timestamp")})

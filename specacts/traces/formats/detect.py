@@ -10,9 +10,11 @@ from collections import Counter
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from specacts.traces import timing
 from specacts.traces.formats import (
     anthropic,
     atif,
+    chains,
     claude_code,
     exchange,
     langchain,
@@ -23,7 +25,7 @@ from specacts.traces.formats import (
     tau,
 )
 from specacts.traces.formats.openai_chat import Invalid, Problem
-from specacts.traces.formats.shape import Chat, is_message
+from specacts.traces.formats.shape import Chat, is_message, items
 from specacts.traces.formats.unsupported import Unsupported, named, unknown
 
 FORMATS: tuple[ModuleType, ...] = (
@@ -93,7 +95,12 @@ def as_chat(value: Any) -> Found:
     if not isinstance(value, dict):
         return Found("", value, noted)  # whose problem the strict reader tells
     if _is_plain(value):
-        return Found(openai_variants.NAME, openai_variants.to_chat(value, noted), noted)
+        return Found(openai_variants.NAME, timing.timed(openai_variants.to_chat(value, noted), noted), noted)
+    before = items(value.get(chains.BEFORE))
+    if not before and (link := chains.link(value)) and link.previous:
+        raise chains.CHAINED
+    if before and chains.is_flat(value):
+        value, before = {**value, "input": [*before, *chains.start(value)]}, []
     names: list[str] = []
     for _ in range(DEEPEST):
         if what := named(value):
@@ -105,7 +112,9 @@ def as_chat(value: Any) -> Found:
             break
         names.append(module.NAME)
         value = _converted(module, value, noted)
-    chat = openai_variants.to_chat(value, noted)
+        if before and isinstance(value.get("input"), list):
+            value, before = {**value, "input": [*before, *value["input"]]}, []
+    chat = timing.timed(openai_variants.to_chat(value, noted), noted)
     if not names and "messages" in chat:
         names.append(openai_variants.NAME)
     return Found(" of ".join(names), chat, noted)

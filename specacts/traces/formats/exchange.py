@@ -8,30 +8,31 @@ side or both may be JSON text.
 from collections import Counter
 from typing import Any
 
+from specacts.traces import timing
 from specacts.traces.formats.shape import Chat, fields, from_text, is_message, items, kept
 from specacts.traces.formats.unsupported import Named, Unsupported
+from specacts.traces.usage import usage_of
 
 NAME = "request and response"
 REQUESTS = ("request", "request_body", "requestBody", "body", "input", "inputs", "params", "kwargs", "prompt")
 RESPONSES = ("response", "response_body", "responseBody", "output", "outputs", "completion", "result")
 PIECES = Unsupported(Named("answers in streamed pieces", "log the final message of every call"))
-CHAINED = Unsupported(
-    Named("calls whose beginning is on the server (`previous_response_id`)", "log the whole input of every call")
-)
 NO_ANSWER = "requests that got an error or nothing"
 
 
 def recognises(value: dict[str, Any]) -> bool:
-    return _sides(value) is not None
+    return sides(value) is not None
 
 
-def _sides(value: dict[str, Any]) -> tuple[dict[str, Any], Any] | None:
+def sides(value: dict[str, Any]) -> tuple[dict[str, Any], Any] | None:
     """The request, as an object that holds messages, and the response."""
     name = next((name for name in RESPONSES if value.get(name) is not None), None)
     if name is None and isinstance(value.get("choices"), list):
         name, answered = "choices", {"choices": value["choices"]}
     elif name is not None:
         answered = from_text(value[name])
+    elif "messages" not in value and any(name in value for name in RESPONSES):  # a call that got nothing
+        answered = None
     else:
         return None
     if isinstance(value.get("messages"), list):
@@ -59,26 +60,42 @@ def _request(value: Any) -> dict[str, Any] | None:
 
 
 def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
-    request, response = _sides(value) or ({}, None)
-    if request.get("previous_response_id"):
-        raise CHAINED
+    request, response = sides(value) or ({}, None)
     answer, usage = _answer(response)
     if not answer:
         noted[NO_ANSWER] += 1
-    elif isinstance(answer[-1], dict) and usage:
-        answer = [*answer[:-1], {**answer[-1], "usage": usage}]
     outside = {name: item for name, item in kept(value).items() if name in ("group", "reward", "success")}
     whole = {**request, **outside}
-    if "messages" in request:
-        before = request["messages"]
-        # Some keep the whole conversation in the response, and not its last message; or the answer on both sides.
-        whole["messages"] = answer if answer[: len(before)] == before and before else [*before, *answer]
-        if before and len(answer) == 1 and _same(before[-1], answer[0]):
-            whole["messages"] = before
-        return {**kept(whole, messages=whole["messages"]), **_system(whole)}
-    given = request["input"]
-    start = [{"role": "user", "content": given}] if isinstance(given, str) else given
-    return {**kept(whole, input=[*start, *answer]), **_system(whole)}
+    given = request["messages"] if "messages" in request else request["input"]
+    before = [{"role": "user", "content": given}] if isinstance(given, str) else given
+    # Some keep the whole conversation in the response, and not its last message; or the answer on both sides.
+    added = answer[len(before) :] if before and answer[: len(before)] == before else answer
+    if added and isinstance(added[-1], dict) and not any(map(_is_given, added)):  # what one call answered
+        added = [*added[:-1], {**added[-1], **_took(value, request, response, usage, noted)}]
+    if before and len(added) == 1 and _same(before[-1], added[0]):
+        before = before[:-1]
+    name = "messages" if "messages" in request else "input"
+    return {**kept(whole, **{name: [*before, *added]}), **_system(whole)}
+
+
+def _is_given(message: Any) -> bool:
+    """Whether a message is one that the model was given: an answer that holds some is that of several calls."""
+    found = fields(message)
+    return found.get("role") in ("user", "tool", "function") or str(found.get("type")).endswith("_output")
+
+
+def _took(value: dict[str, Any], request: dict[str, Any], response: Any, usage: Any, noted: Counter[str]) -> Chat:
+    """What the call took, where the row or its response says: tokens and seconds."""
+    answered = fields(response)
+    places = (usage, answered.get("usage"), value.get("usage"), value.get("usageDetails"), answered, value)
+    counts = next((one for one in places if usage_of(one)), None)
+    said: Counter[str] = Counter()
+    span = {"request_timestamp": request.get("timestamp"), "response_timestamp": answered.get("timestamp")}
+    found = (timing.seconds_of(one, said) for one in (value, answered, answered.get("body"), usage, span))
+    seconds = next((one for one in found if one is not None), None)
+    if seconds is None:
+        noted.update(said)
+    return {name: item for name, item in (("usage", counts), ("seconds", seconds)) if item is not None}
 
 
 def _same(a: Any, b: Any) -> bool:

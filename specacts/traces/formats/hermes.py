@@ -68,7 +68,7 @@ def responses(message: dict[str, Any]) -> list[Chat]:
     found = [result(None, text) for text in RESPONSE.findall(content)]
     if message.get("tool_call_id") and len(found) == 1:
         found[0]["tool_call_id"] = message["tool_call_id"]
-    found = [{**one, **{k: message[k] for k in ("name", "is_error") if message.get(k)}} for one in found]
+    found = [{**one, **{k: message[k] for k in ("name", "is_error", "timestamp") if message.get(k)}} for one in found]
     return [*found, *([{**message, "role": "user", "content": rest}] if rest and message.get("role") == "user" else [])]
 
 

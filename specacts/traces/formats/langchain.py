@@ -8,6 +8,7 @@ answer.
 from collections import Counter
 from typing import Any
 
+from specacts.traces import timing
 from specacts.traces.formats.shape import Chat, call, fields, is_langchain, items, kept, objects, result, said
 
 NAME = "LangChain messages"
@@ -35,19 +36,31 @@ def _batch(messages: Any) -> list[Any]:
 
 def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
     if isinstance(value.get("messages"), list):
-        return kept(value, messages=[_message(message) for message in value["messages"]])
+        return kept(value, messages=[_message(message, noted) for message in value["messages"]])
     inputs, outputs = fields(value["inputs"]), fields(value.get("outputs"))
     messages = list(_batch(inputs["messages"]))
     if "messages" in outputs:
         more = _batch(outputs["messages"])
-        messages = more if more[: len(messages)] == messages else [*messages, *more]
+        if _holds(more, messages):  # a graph gives back its whole state, in which a thread's earlier turns stand too
+            messages, more = more, []
     else:
-        messages += _answers(outputs)
+        more = _answers(outputs)
+    made = [_message(message, noted) for message in (*messages, *more)]
+    if len(more) == 1 and value.get("run_type", "llm") == "llm" and fields(made[-1]).get("role") == "assistant":
+        if seconds := timing.seconds_of(value, noted):  # a chain's include what its tools took
+            made[-1] = {"seconds": seconds, **made[-1]}
     settings = fields(fields(value.get("extra")).get("invocation_params"))
     tools = inputs.get("tools") or settings.get("tools")
     group = value.get("thread_id") or value.get("session_name") or value.get("trace_id")
     found = kept({"tools": tools, "group": group if isinstance(group, str) else None})
-    return {**found, "messages": [_message(message) for message in messages]}
+    return {**found, "messages": made}
+
+
+def _holds(whole: list[Any], part: list[Any]) -> bool:
+    """Whether all of some messages stand among others, in their order, whatever way each is dumped in."""
+    said = ((one.get("role"), one.get("content")) for one in map(fields, (_message(m, Counter()) for m in whole)))
+    wanted = [fields(_message(message, Counter())) for message in part]
+    return all((one.get("role"), one.get("content")) in said for one in wanted)
 
 
 def _answers(outputs: dict[str, Any]) -> list[Any]:
@@ -59,7 +72,7 @@ def _answers(outputs: dict[str, Any]) -> list[Any]:
     return objects(found)[:1]
 
 
-def _message(message: Any) -> Any:
+def _message(message: Any, noted: Counter[str]) -> Any:
     if not is_langchain(message):
         return message
     if "lc" in message:
@@ -74,10 +87,10 @@ def _message(message: Any) -> Any:
         return result(inner.get("tool_call_id"), content, inner.get("status") == "error" or None, inner.get("name"))
     if role != "assistant":
         return {"role": role, "content": content}
-    return _ai(inner, content)
+    return _ai(inner, content, noted)
 
 
-def _ai(inner: dict[str, Any], content: Any) -> Chat:
+def _ai(inner: dict[str, Any], content: Any, noted: Counter[str]) -> Chat:
     calls = [call(one.get("id"), one.get("name"), one.get("args")) for one in objects(inner.get("tool_calls"))]
     more = fields(inner.get("additional_kwargs"))
     if not calls:
@@ -87,6 +100,9 @@ def _ai(inner: dict[str, Any], content: Any) -> Chat:
     found = said(content, calls)
     if more.get("function_call") and not calls:
         found["function_call"] = more["function_call"]
-    if inner.get("usage_metadata"):
-        found["usage"] = inner["usage_metadata"]
+    reply = fields(inner.get("response_metadata"))
+    if usage := inner.get("usage_metadata") or reply.get("token_usage") or reply.get("usage"):
+        found["usage"] = usage
+    if seconds := timing.seconds_of(reply, noted):
+        found["seconds"] = seconds
     return found

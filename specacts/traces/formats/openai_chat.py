@@ -16,7 +16,8 @@ A conversation is an object with `messages` (roles system or developer, user, as
                                 holds no question mark: final_answer
                                 else it cannot be told: context, and listed
     tool                        the result of the call with its `tool_call_id`; without one, of the call of its `name`,
-                                or of the calls in their order. `is_error`, or an `error`, says that the call failed
+                                or of the calls in their order. `is_error`, an `error` or a `status` of error say that
+                                the call failed, `is_error: false` that it did not; else its text has to tell
 
 `action_type` on an assistant message without calls, or on a tool call, overrules all of this. A call whose result
 reports an error and whose successor, decided later in the same turn, calls the same tool in another way (or the tool
@@ -37,12 +38,13 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from specacts.core.episodes import Act, Action, Episode, Observation, Step, Tool, Usage, User
+from specacts.core.episodes import Act, Action, Episode, Observation, Step, Tool, User
 from specacts.core.files import reject_constant
 from specacts.core.observations import is_error
 from specacts.core.words import SPEAKING, ActionType
+from specacts.traces.timing import seconds_known
 from specacts.traces.tool_types import Typed, TypeMap, type_of
-from specacts.traces.usage import usage_of
+from specacts.traces.usage import Took, usage_of
 
 SOURCE = "own"
 DEEPEST = 64
@@ -305,7 +307,9 @@ class _Message(_Lenient):
     name: Any = None
     weight: Any = None
     is_error: Any = None
+    status: Any = None
     usage: Any = None
+    seconds: Any = None
     error: Any = None
 
 
@@ -468,10 +472,10 @@ class _Pending(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """A result: its text, and whether the log itself says that the call failed. field: where it stands."""
+    """A result: its text, and whether the call failed, if the log itself says so. field: where it stands."""
 
     text: str
-    failed: bool
+    failed: bool | None
     field: str = ""
 
 
@@ -492,11 +496,11 @@ class _Reader:
         self.results: dict[int, _Answer] = {}  # of the calls in `waiting`, by their place there
         self.nameless: list[_Answer] = []  # results of which nothing says whose they are
         self.interrupted: dict[str, int] = {}  # by the call's id the step that its late result may still fill
-        self.failed: set[int] = set()  # steps with results of which the log says that the call failed
+        self.failed: dict[int, bool | None] = {}  # of steps with results whether the call failed, if the log says so
         self.has_called = False
         self.first: str | None = None
         self.said = ""  # by the agent, which then went on
-        self.usage: Usage | None = None  # of the message that is being read
+        self.took = self.took_before = Took()  # by the message that is being read, and by texts that it goes on from
         self.digest = b""
         self.history: list[int] = []
 
@@ -577,9 +581,7 @@ class _Reader:
         if message.role in ("user", "assistant", "tool"):
             self._remember(message.role, text or message.refusal or "", message.tool_calls or ())
         if message.role == "tool":
-            self._result(
-                field, message, _Answer(text, message.is_error is True or bool(message.error), f"{field}.tool_call_id")
-            )
+            self._result(field, message, _Answer(text, _has_failed(message), f"{field}.tool_call_id"))
             return
         self._settle()
         if message.role == "assistant":
@@ -629,7 +631,8 @@ class _Reader:
     def _assistant(self, field: str, message: _Message, text: str, following: _Message | None) -> None:
         label = message.action_type
         is_context = _is_zero(message.weight)
-        self.usage = usage_of(message.usage)
+        self.took = Took(usage_of(message.usage), seconds_known(message.seconds)).behind(self.took_before)
+        self.took_before = Took()
         if message.tool_calls:
             if label:
                 self._wrong(f"{field}.action_type", "belongs to each of the tool_calls where there are any")
@@ -641,7 +644,7 @@ class _Reader:
         elif message.refusal:
             self._speak("BLOCKED", self._beside(message.refusal), "refusal", is_context)
         elif following is not None and following.role == "assistant":
-            self.said = self._beside(text)
+            self.said, self.took_before = self._beside(text), self.took
             self.normalised["texts joined to what the agent did next"] += 1
         else:
             text = self._beside(text)
@@ -658,7 +661,7 @@ class _Reader:
     def _speak(self, action_type: ActionType, text: str, rule: str | None, is_context: bool) -> None:
         self.normalised["messages of weight 0, which are context"] += is_context
         action = Action(type=action_type, content=self._text(text))
-        self._act(Act(action=action, supervised=not is_context, usage=self.usage), rule)
+        self._act(Act(action=action, supervised=not is_context, **self.took._asdict()), rule)
 
     def _act(self, act: Act, rule: str | None) -> None:
         """An action as a step; without a rule that types it, or before the user has spoken, it is context."""
@@ -689,8 +692,8 @@ class _Reader:
                 compare=typed.compare,
             )
             is_label = not (is_context or _is_zero(call.weight)) and (not self.tools or name in self.tools)
-            usage = self.usage and self.usage.shared(len(calls))
-            act = Act(action=action, supervised=is_label, parallel=number > 0, usage=usage)
+            took = self.took.shared(len(calls))
+            act = Act(action=action, supervised=is_label, parallel=number > 0, **took._asdict())
             made_by = "label" if call.action_type else typed.rule
             self.waiting.append(_Pending(call.id, place, act, made_by, call.function.name))
 
@@ -734,8 +737,7 @@ class _Reader:
         """The result of a call that the conversation went on from: it fills its place, and the call stays context."""
         self.normalised["results behind what the user said next"] += 1
         self.steps[step] = Observation(content=self._text(answer.text))
-        if answer.failed:
-            self.failed.add(step)
+        self.failed[step] = answer.failed
 
     def _in_order(self) -> None:
         """Results that name nothing belong to the calls in their order, if there are as many."""
@@ -759,8 +761,7 @@ class _Reader:
             act = pending.act.model_copy(update={"supervised": False}) if interrupted else pending.act
             self._act(act, pending.rule)
             if answer is not None:
-                if answer.failed:
-                    self.failed.add(len(self.steps))
+                self.failed[len(self.steps)] = answer.failed
                 self.steps.append(Observation(content=self._text(answer.text)))
             elif interrupted:
                 self.normalised["calls without a result, which are context"] += 1
@@ -775,7 +776,8 @@ class _Reader:
             result = self.steps[failed + 1] if failed + 1 < len(self.steps) else None
             if not isinstance(result, Observation):
                 continue
-            if failed + 1 not in self.failed and not (_may_fail(result.content) and is_error(result.content)):
+            said = self.failed.get(failed + 1)
+            if said is False or not (said or (_may_fail(result.content) and is_error(result.content))):
                 continue
             later = next((n for n in self._next_calls(failed) if self._puts_right(failed, n)), None)
             if later is None:
@@ -832,6 +834,13 @@ def _is_refusal(content: Any) -> bool:
         and bool(content)
         and all(isinstance(part, dict) and part.get("type") == "refusal" for part in content)
     )
+
+
+def _has_failed(message: _Message) -> bool | None:
+    """Whether the call failed whose result a message is; None where it is not said, and its text has to tell."""
+    if message.is_error is True or message.error or message.status in ("error", "failed"):
+        return True
+    return False if message.is_error is False or message.error is False else None
 
 
 def _may_fail(result: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from specacts.traces.formats import hermes
 from specacts.traces.formats.openai_chat import Invalid, Problem
-from specacts.traces.formats.shape import ROLES, THINKING, TOOLS, Chat, call, fields, from_text, objects, said
+from specacts.traces.formats.shape import ROLES, THINKING, TOOLS, Chat, call, fields, from_text, objects, result, said
 from specacts.traces.stream import without_fillers
 
 NAME = "OpenAI chat"
@@ -23,6 +23,7 @@ UNCLOSED = re.compile(r"\s*<think(?:ing)?>", re.DOTALL)
 STRICT = ("user", "tool", "system", "developer")
 CALLS, RESULTS = ("tool_call", "function_call"), ("tool_response", "tool_result", "observation")
 """Roles of one call and one result each, the call as JSON text."""
+RESULT_IDS = ("tool_call_id", "tool_use_id", "call_id")
 
 
 def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
@@ -62,7 +63,7 @@ def _is_usual(message: Any) -> bool:
     elif "<" in content:
         return False
     if role != "assistant":
-        return role in STRICT and "tool_calls" not in message
+        return role in STRICT and "tool_calls" not in message and "tool_responses" not in message
     if message.get("function_call"):
         return False
     calls = message.get("tool_calls")
@@ -89,6 +90,8 @@ def _from_prompt(messages: list[Any], changed: Chat) -> list[Any] | None:
 def _usual(message: dict[str, Any], noted: Counter[str]) -> list[Any]:
     """One message as the strict reader takes it: itself, if there is nothing to do."""
     role, content = message.get("role"), message.get("content")
+    if role == "tool" and (bundled := _bundled(message)):
+        return bundled
     if role in STRICT:
         if isinstance(content, list) and any(map(_has_value, content)):
             return [_of_values(message)] if role != "tool" or _is_text_alone(content) else [message]
@@ -117,6 +120,19 @@ def _usual(message: dict[str, Any], noted: Counter[str]) -> list[Any]:
     elif isinstance(calls, list) and not all(map(_is_strict_call, calls)):
         message = {**message, "tool_calls": [_call(one, noted) for one in calls]}
     return [message]
+
+
+def _bundled(message: dict[str, Any]) -> list[Chat]:
+    """Each of several results that stand in one message, under the id of its call."""
+    for name in ("tool_responses", "content"):
+        parts = objects(message.get(name)) if isinstance(message.get(name), list) else []
+        keys = [next((part[key] for key in RESULT_IDS if part.get(key)), None) for part in parts]
+        if parts and all(keys):
+            contents = [part.get("content", part.get("output", part.get("result"))) for part in parts]
+            failed = [part.get("is_error", bool(part.get("error")) or None) for part in parts]
+            at = {key: message[key] for key in ("timestamp",) if key in message}
+            return [{**result(*one), **at} for one in zip(keys, contents, failed, strict=True)]
+    return []
 
 
 def _is_strict_call(one: Any) -> bool:

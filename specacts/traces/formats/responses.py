@@ -7,11 +7,13 @@
 from collections import Counter
 from typing import Any
 
+from specacts.traces import timing
 from specacts.traces.formats.anthropic import SERVER_SIDE
-from specacts.traces.formats.exchange import CHAINED
 from specacts.traces.formats.shape import Chat, call, fields, items, kept, objects, result, said
 
 NAME = "OpenAI Responses items"
+TOOK = ("usage", "seconds")
+"""What a row says of the call that answered it."""
 CLIENT_CALLS = ("computer_call", "local_shell_call", "shell_call", "apply_patch_call")
 ITEMS = (
     *("function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output", "reasoning"),
@@ -46,8 +48,6 @@ def _has_role(item: Any) -> bool:
 
 
 def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
-    if value.get("previous_response_id"):
-        raise CHAINED
     given = next((value[name] for name in ("messages", "input", "items") if name in value), None)
     found: list[Any] = [{"role": "user", "content": given}] if isinstance(given, str) else list(items(given))
     if "messages" not in value:
@@ -63,6 +63,7 @@ def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
                 messages.append(said(None, open_calls := [made]))
             else:
                 open_calls.append(made)
+            messages[-1].update({name: item[name] for name in TOOK if name in item})
             continue
         kind = item.get("type") if isinstance(item, dict) else None
         if kind == "reasoning":
@@ -72,9 +73,15 @@ def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
             noted[SERVER_SIDE] += 1
         else:
             messages.append(_message(item))
-    if isinstance(value.get("usage"), dict) and messages and fields(messages[-1]).get("role") == "assistant":
-        messages[-1] = {**messages[-1], "usage": value["usage"]}
+    answers = "messages" not in value and items(value.get("output"))
+    if answers and fields(messages[-1]).get("role") == "assistant" and not any(map(_is_result, answers)):
+        took = {"usage": value.get("usage"), "seconds": timing.seconds_of(value, noted)}
+        messages[-1] = {**messages[-1], **{name: item for name, item in took.items() if item is not None}}
     return kept(value, messages=messages)
+
+
+def _is_result(item: Any) -> bool:
+    return is_item(item) and str(item["type"]).endswith("_output")
 
 
 def _call(item: Any) -> Chat | None:

@@ -66,8 +66,8 @@ def call(key: Any, name: Any, arguments: Any, **more: Any) -> Chat:
 
 def result(key: Any, content: Any, failed: Any = None, name: Any = None) -> Chat:
     message = {"role": "tool", "tool_call_id": key, "content": content}
-    if failed is True:
-        message["is_error"] = True
+    if isinstance(failed, bool):
+        message["is_error"] = failed
     return message if name is None else {**message, "name": name}
 
 

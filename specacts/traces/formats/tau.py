@@ -7,6 +7,7 @@ those calls and their results are the user's, not the agent's, and left out.
 from collections import Counter
 from typing import Any
 
+from specacts.traces import timing
 from specacts.traces.formats.shape import Chat, call, fields, items, kept, objects, result, said
 
 NAME = "tau-bench results"
@@ -48,17 +49,20 @@ def _group(value: dict[str, Any]) -> Chat:
 
 def _message(message: dict[str, Any], users: set[str], noted: Counter[str]) -> list[Any]:
     made = objects(message.get("tool_calls"))
-    role = message.get("role")
+    role, at = message.get("role"), timing.kept(message, noted)
     if role == "user" and made:
         users.update(str(one.get("id")) for one in made)
         noted["calls of the simulated user left out"] += len(made)
-        return [{"role": "user", "content": message["content"]}] if message.get("content") else []
+        return [{"role": "user", "content": message["content"], **at}] if message.get("content") else []
     if role == "tool":
         parts = objects(message.get("tool_messages")) or [message]
         mine = [part for part in parts if part.get("requestor") != "user" and str(part.get("id")) not in users]
-        return [result(part.get("id"), part.get("content"), part.get("error")) for part in mine]
+        return [
+            {**result(part.get("id"), part.get("content"), part.get("error")), **at, **timing.kept(part, noted)}
+            for part in mine
+        ]
     if role != "assistant":
-        return [{"role": role, "content": message.get("content")}]
+        return [{"role": role, "content": message.get("content"), **at}]
     calls = [call(one.get("id"), one.get("name"), one.get("arguments")) for one in made]
-    more = {name: message[name] for name in ("usage", "timestamp") if message.get(name)}
-    return [said(message.get("content"), calls, **more)]
+    more = {"usage": message["usage"]} if message.get("usage") else {}
+    return [said(message.get("content"), calls, **more, **at)]

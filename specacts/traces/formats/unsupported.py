@@ -8,8 +8,9 @@ Each is refused rather than read by halves: results are missing, or the actions 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from specacts.traces.formats.shape import fields, is_message, items, objects
+from specacts.traces.formats.shape import fields, from_text, is_message, items, objects
 
+CODE_TOOLS = ("python_interpreter", "code_interpreter", "python")
 CHAT = "as OpenAI chat `messages` (docs/own-traces.md)"
 
 
@@ -40,7 +41,20 @@ def unknown(value: dict[str, Any] | list[Any]) -> Named:
     if isinstance(value, list):
         return Named("arrays that are no messages", f"write every conversation {CHAT}")
     names = ", ".join(f"`{name}`" for name in list(value)[:6])
+    if where := _inside(value, 3):
+        return Named("objects without `messages`", f"`{where}` holds some: write each of them as a line of its own")
     return Named("objects without `messages`", f"they hold {names or 'nothing'}; write every conversation {CHAT}")
+
+
+def _inside(value: dict[str, Any], deepest: int) -> str:
+    """Where in an object `messages` stand."""
+    for name, item in value.items():
+        inner = fields(objects(item)[0] if objects(item) else item)
+        if isinstance(inner.get("messages"), list):
+            return name
+        if deepest and (found := _inside(inner, deepest - 1)):
+            return f"{name}.{found}"
+    return ""
 
 
 def _has(*names: str) -> Callable[[dict[str, Any]], bool]:
@@ -81,6 +95,10 @@ def _batches(value: dict[str, Any]) -> list[dict[str, Any]]:
     return [*objects(value.get("batches")), value]
 
 
+def _is_codex(value: dict[str, Any]) -> bool:
+    return value.get("type") in CODEX and isinstance(value.get("payload"), dict)
+
+
 def _is_preference(value: dict[str, Any]) -> bool:
     return ("chosen" in value and "rejected" in value) or "preferred_output" in value
 
@@ -99,6 +117,21 @@ def _is_response_alone(value: dict[str, Any]) -> bool:
 def _is_smolagents(value: dict[str, Any]) -> bool:
     steps = objects(value.get("steps"))
     return bool(steps) and any({"observations", "code_action", "step_number", "model_output"} & s.keys() for s in steps)
+
+
+def code_calls(value: Any) -> Named | None:
+    """smolagents, where a conversation's calls hold Python in the place of arguments."""
+    made = [fields(fields(one).get("function")) for m in _messages(value) for one in items(m.get("tool_calls"))]
+    is_code = any(one.get("name") in CODE_TOOLS and _is_code(one.get("arguments")) for one in made)
+    return CODE_STEPS if is_code else None
+
+
+def _is_code(arguments: Any) -> bool:
+    return isinstance(arguments, str) and bool(arguments.strip()) and from_text(arguments) is arguments
+
+
+def _messages(value: Any) -> list[dict[str, Any]]:
+    return objects(fields(value).get("messages"))
 
 
 def _is_swe_agent(value: dict[str, Any]) -> bool:
@@ -127,7 +160,16 @@ def _is_lone_message(value: dict[str, Any]) -> bool:
     return is_message(value) and not items(value.get("messages")) and "traj" not in value and "steps" not in value
 
 
+CODE_STEPS = Named("smolagents steps", f"write the agent's calls of tools {CHAT}; Python code is no call")
+CODEX = ("session_meta", "response_item", "event_msg", "turn_context")
 KINDS: tuple[tuple[Callable[[dict[str, Any]], bool], Named], ...] = (
+    (
+        _is_codex,
+        Named(
+            "Codex sessions",
+            'put the `payload` of all `response_item` lines in one: {"input": [...]}, as Responses items',
+        ),
+    ),
     (_is_preference, Named("preference pairs", f"give the chosen conversations {CHAT}")),
     (_has("query", "answers"), Named("xLAM function calls without results", f"log whole conversations {CHAT}")),
     (
@@ -138,11 +180,11 @@ KINDS: tuple[tuple[Callable[[dict[str, Any]], bool], Named], ...] = (
         _is_response_alone,
         Named("answers without their requests", "join them with the requests: one {request, response} a line"),
     ),
-    (_is_telemetry, Named("OpenTelemetry spans", f"export the conversations {CHAT}, or as ATIF with a converter")),
+    (_is_telemetry, Named("OpenTelemetry spans", f"turn them into ATIF with the package agentpile, or export {CHAT}")),
     (_is_converse, Named("Amazon Bedrock Converse messages", f"write toolUse and toolResult blocks {CHAT}")),
     (_is_ai_sdk, Named("Vercel AI SDK messages", f"log the requests that go to the model, or write the parts {CHAT}")),
     (_has("contents"), Named("Gemini contents", f"write functionCall and functionResponse parts {CHAT}")),
-    (_is_smolagents, Named("smolagents steps", f"write the agent's calls of tools {CHAT}; Python code is no call")),
+    (_is_smolagents, CODE_STEPS),
     (_is_swe_agent, Named("SWE-agent trajectories", "give the `history` or the model's requests, with calls of tools")),
     (_is_events, Named("OpenHands events", f"export the model's requests and responses, or {CHAT[3:]}")),
     (_is_template_text, Named("texts in a model's chat template", f"give what was templated {CHAT}")),
