@@ -15,7 +15,7 @@ from specacts.config import load_config
 from specacts.core.errors import UserError
 from specacts.core.words import ROLES
 
-SCALES, RECIPES = ("smoke", "cpu", "qwen3"), ("v2", "v3", "recorded")
+SCALES, RECIPES = ("smoke", "cpu", "qwen3"), ("v2", "v3", "recorded", "recorded-small")
 SCALE, RECIPE = Path("configs/scale/cpu.yaml"), Path("configs/recipe/v3.yaml")
 PARAMS, PRICES = Path("params.yaml"), Path("configs/prices/example.yaml")
 
@@ -65,7 +65,8 @@ def test_without_any_source_there_is_nothing_to_do(root, edit):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_shipped_scale_goes_with_every_shipped_recipe(root, edit, scale, recipe):
     shutil.copytree(ROOT / "configs", root / "configs", dirs_exist_ok=True)
-    edit(PARAMS, {"scale": scale, "recipe": recipe, "cost.model": "money"})
+    policies = ["F"] if recipe == "recorded-small" else ["D", "F", "G"]
+    edit(PARAMS, {"scale": scale, "recipe": recipe, "cost.model": "money", "acceptance.policies": policies})
     config = load_config(root)
     assert (config.scale_name, config.recipe_name) == (scale, recipe)
 
@@ -154,7 +155,9 @@ def test_yaml_reads_1e_4_as_text_and_it_is_a_number_all_the_same(root, edit):
     assert load_config(root).scale.strong.learning_rate == 1e-4
 
 
-@pytest.mark.parametrize(("kind", "known"), [("scale", ["cpu", "smoke"]), ("recipe", ["recorded", "v2", "v3"])])
+@pytest.mark.parametrize(
+    ("kind", "known"), [("scale", ["cpu", "smoke"]), ("recipe", ["recorded", "recorded-small", "v2", "v3"])]
+)
 def test_an_unknown_name_is_refused_with_the_known_ones(root, edit, kind, known):
     edit(PARAMS, {kind: "qwen4"})
     assert message(root) == f"params.yaml: {kind}: 'qwen4' has no file configs/{kind}/qwen4.yaml; known: {known}"

@@ -81,6 +81,12 @@ SCORED = tuple(letter for letter in JUDGING if not POLICIES[letter].picks)
 RUN_LIVE = tuple(letter for letter, policy in POLICIES.items() if policy.runs_live)
 
 
+def learns_to_judge(letter: str) -> bool:
+    """Whether a policy rests on what is learnt on the verify split: the verifier, or the router beside it."""
+    policy = POLICIES[letter]
+    return policy.judge == "verifier" or policy.score == "route"
+
+
 class Baseline(NamedTuple):
     """What policies have to be held against. marker: in figures (matplotlib's); shown: in tables and figures."""
 
@@ -104,5 +110,5 @@ BASELINES: dict[str, Baseline] = {
     },
     "oracle": Baseline("D with a perfect verifier", "D, perfect verifier", "*"),
     "oracle_picks": Baseline("E with a perfect verifier", "E, perfect verifier", "P"),
-    "oracle_routes": Baseline("G with a perfect router", "G, perfect router", "D"),
+    "oracle_routes": Baseline("a perfect router", "perfect router", "D"),
 }

@@ -4,9 +4,9 @@ for one in missing(facts):
     one.risk, one.needed, one.groups, one.conversations
 """
 
-from math import ceil, log10
 from typing import NamedTuple
 
+from specacts.policies.needs import more
 from specacts.report.facts import Facts
 
 
@@ -29,15 +29,5 @@ def missing(facts: Facts) -> list[Missing]:
     found = []
     for risk, needed in facts.calibration.groups_needed.items():
         if needed > facts.calibration.groups:
-            factor = max(0.0, needed / max(1, split.groups) - 1)
-            groups, conversations = factor * everything.groups, factor * everything.episodes
-            found.append(Missing(risk, needed, roughly(groups), roughly(conversations)))
+            found.append(Missing(risk, needed, *more(needed, split.groups, everything.groups, everything.episodes)))
     return found
-
-
-def roughly(number: float) -> int:
-    """Rounded up to two figures."""
-    if number <= 0:
-        return 0
-    step = 10 ** max(0, ceil(log10(number)) - 2)
-    return ceil(round(number / step, 9)) * step

@@ -4,7 +4,7 @@ import pytest
 from toy_facts import COUNTED, DATA, changed, make_facts
 
 from specacts.report.facts import Facts
-from specacts.report.missing import missing, roughly
+from specacts.report.missing import missing
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +24,3 @@ def test_four_times_the_calibration_groups_are_four_times_the_logs(facts: Facts)
 def test_where_the_split_holds_enough_only_asking_about_them_is_missing(facts: Facts):
     facts = changed(changed(facts, "data/calibrate/groups", 20), "calibration/groups", 8)
     assert missing(facts) == [("0.05", 40, 50, 100), ("0.1", 20, 0, 0), ("0.2", 10, 0, 0)]
-
-
-@pytest.mark.parametrize(
-    ("number", "shown"), [(0.0, 0), (-3, 0), (0.4, 1), (39.2, 40), (100, 100), (101, 110), (3284, 3300)]
-)
-def test_more_logs_are_rounded_up_to_two_figures(number: float, shown: int):
-    assert roughly(number) == shown
