@@ -28,7 +28,7 @@ from specacts.core.files import read_models, write_text
 from specacts.core.process import SCRATCH
 from specacts.core.words import ACTION_TYPES
 from specacts.policies.needs import Option, outlook, reachable, table
-from specacts.policies.table import POLICIES, learns_to_judge
+from specacts.policies.table import unverified
 from specacts.recipe import asking_form, has_verifier, is_recorded
 from specacts.traces.formats.openai_chat import Conversation
 from specacts.traces.ingest import fitted, ingest
@@ -342,11 +342,12 @@ def use(
         for line in prospects.told() if prospects else ():
             print(line)
         if verifier:
-            print("A verifier is trained; --no-verifier keeps its groups for promises")
+            print("A verifier is trained (recipe: recorded); --no-verifier keeps its groups for promises")
         else:
             named = ", ".join(unverified(policies))
             print(
-                f"No verifier is trained (recipe: recorded-small, acceptance.policies: [{named}]); --verifier trains one"
+                "No verifier is trained, its groups are for promises (recipe: recorded-small, "
+                f"acceptance.policies: [{named}]); --verifier trains one"
             )
         print(
             "The expensive model is your agent as recorded. Put what its tokens cost, and the cheap model's, into a "
@@ -356,11 +357,6 @@ def use(
 
 BY_DEFAULT = ("D", "F", "G")
 """`acceptance.policies` of a recipe with a verifier."""
-
-
-def unverified(policies: Sequence[str]) -> tuple[str, ...]:
-    """Those of the policies that there are where nobody judges and no router was trained."""
-    return tuple(name for name in policies if not (POLICIES[name].judge or learns_to_judge(name))) or ("F",)
 
 
 class Prospects(NamedTuple):

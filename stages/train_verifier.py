@@ -4,7 +4,8 @@
 
 Reads `data/split/verify.jsonl`, `data/proposals.jsonl` and the adapter that it starts from, if any; writes
 `models/verifier/` and `metrics/train/verifier.json` with the loss curve in `verifier_loss.csv`, as `stages/train.py`
-does. Where the recipe has no verifier, nothing is trained, and that is recorded. Ctrl-C and start again: it goes on from its latest checkpoint.
+does. Where the recipe has no verifier, nothing is trained, and that is recorded. Ctrl-C and start again: it goes on
+from its latest checkpoint.
 """
 
 from pathlib import Path

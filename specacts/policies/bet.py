@@ -1,4 +1,4 @@
-"""The bet that shows a threshold to be safe (Waudby-Smith and Ramdas 2023, arXiv 2010.09686), and how long it has to last.
+"""The bet that shows a threshold to be safe, and how many groups it takes (Waudby-Smith and Ramdas 2023).
 
 p_values(excesses, risk=0.1, error=0.1)       # guarantee.py makes the excesses
 groups_needed(risk=0.1, error=0.1)            # what it takes at least

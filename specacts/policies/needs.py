@@ -3,7 +3,7 @@
     needed(policies=3, confidence=0.9)["0.05"]                          # 77
     print(table([Option("with a verifier", 13, 3), Option("without one", 20, 1)], confidence=0.9))
 
-Even where nothing is ever lost a promise rests on so many groups (bet.py); less than that cannot be helped by any model.
+Even where nothing is ever lost a promise takes so many groups (bet.py), whatever the models can do.
 """
 
 from collections.abc import Sequence
@@ -61,18 +61,14 @@ def table(options: Sequence[Option], confidence: float) -> str:
     for option in options:
         takes = needed(option.policies, confidence).values()
         rows.append([option.label, str(option.groups), *(f"{n}{'*' if n <= option.groups else ' '}" for n in takes)])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip()
         for row in rows
     ]
-    return "\n".join(
-        [
-            f"Calibration groups that a promise takes even if nothing is ever lost, with {percent(confidence)} confidence "
-            "(* there are enough):",
-            *lines,
-        ]
-    )
+    sure = f"with {percent(confidence)} confidence"
+    says = f"Groups for calibration, and how many a promise takes {sure} even if nothing is ever lost (*: enough):"
+    return "\n".join([says, *lines])
 
 
 def outlook(option: Option, confidence: float, groups: int, conversations: int) -> str:

@@ -5,6 +5,7 @@
 Decisions (decide.py), thresholds and promises (choose.py), evaluation, report and figures all go by this table.
 """
 
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from specacts.core.words import Role
@@ -85,6 +86,11 @@ def learns_to_judge(letter: str) -> bool:
     """Whether a policy rests on what is learnt on the verify split: the verifier, or the router beside it."""
     policy = POLICIES[letter]
     return policy.judge == "verifier" or policy.score == "route"
+
+
+def unverified(letters: Iterable[str]) -> tuple[str, ...]:
+    """Those of the policies that there are without a verifier and with a recorded strong model; F where none is."""
+    return tuple(name for name in letters if not (POLICIES[name].judge or learns_to_judge(name))) or ("F",)
 
 
 class Baseline(NamedTuple):

@@ -1,4 +1,4 @@
-"""What a promise lacks: groups of the calibration split, and roughly how many more logs they mean.
+"""What a promise lacks: groups of the calibration split, and roughly how many more logs they mean; or no verifier.
 
 for one in missing(facts):
     one.risk, one.needed, one.groups, one.conversations
@@ -6,7 +6,8 @@ for one in missing(facts):
 
 from typing import NamedTuple
 
-from specacts.policies.needs import more
+from specacts.policies.needs import Option, more, reachable
+from specacts.policies.table import unverified
 from specacts.report.facts import Facts
 
 
@@ -21,6 +22,27 @@ class Missing(NamedTuple):
     needed: int
     groups: int
     conversations: int
+
+
+class Without(NamedTuple):
+    """The smallest risk that could be promised without a verifier, with how many groups, for which policies alone."""
+
+    risk: str
+    groups: int
+    policies: tuple[str, ...]
+
+
+def without_a_verifier(facts: Facts) -> Without | None:
+    """What its groups would bring as groups for calibration; None where that allows no smaller risk than there is."""
+    calibration, split = facts.calibration, facts.data
+    if not facts.verified or split.calibrate.groups > calibration.groups:  # the scale asks about too few as it is
+        return None
+    alone = unverified(calibration.guaranteed)
+    groups = calibration.groups + split.verify.groups
+    now = [float(risk) for risk, needed in calibration.groups_needed.items() if needed <= calibration.groups]
+    then = reachable(Option("", groups, len(alone)), calibration.confidence)
+    better = then and float(then[0]) < min(now, default=1.0)
+    return Without(then[0], groups, alone) if better else None
 
 
 def missing(facts: Facts) -> list[Missing]:
