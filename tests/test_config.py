@@ -196,6 +196,20 @@ def test_only_policies_that_can_promise_are_named_and_each_once(root, edit, poli
     assert reason in message(root)
 
 
+def test_what_there_is_no_verifier_for_is_refused_with_what_to_write_instead(root, edit):
+    edit(RECIPE, {"verifier.negatives": "none"})
+    assert message(root) == (
+        "params.yaml: acceptance.policies: D, G learn on the verify split, and recipe v3 has no verifier "
+        "(verifier.negatives: none), so its groups are for calibration; set acceptance.policies to [F]"
+    )
+    edit(PARAMS, {"acceptance.policies": ["C", "E"]})  # a strong model that is trained here can still be asked
+    assert message(root).endswith("set acceptance.policies to [C]")
+    edit(PARAMS, {"acceptance.policies": ["E"]})
+    assert message(root).endswith("set acceptance.policies to [F]")
+    edit(PARAMS, {"acceptance.policies": ["C", "F"]})
+    assert load_config(root).acceptance.policies == ("C", "F")
+
+
 def test_prices_of_nothing_at_all_are_no_prices(root, edit):
     edit(PRICES, {"strong": {"input": 0, "cached_input": 0, "output": 0}})
     assert f"{root / PRICES}: " in message(root) and "strong costs nothing" in message(root)
