@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from factories import make_cases, make_row, recorded, unverified, without_verifier
-from toy_facts import setting, workspace
+from toy_facts import setting, unverified_facts, workspace
 
 from specacts.answering.proposals import ProposalMetrics, load_proposals
 from specacts.answering.records import Answers
@@ -54,6 +54,7 @@ def test_nothing_is_proposed_trained_or_routed_and_no_model_is_loaded(here: Path
 
 
 def test_from_answers_to_report_only_the_policies_that_there_are_appear(here: Path, capsys):
+    unverified_facts().live.save(here / "metrics/live.json")
     for stage in (calibrate, evaluate, report):
         stage.main()
     assert load_combination(here / "data/combination.json") is None
