@@ -150,7 +150,8 @@ def _base(ablation: Ablation) -> Any:
 
 def aurocs(evaluation: Evaluation) -> dict[str, float]:
     """How well the judges' scores order right and wrong proposals, by policy that goes by them."""
-    found = {"C": evaluation.verifier.strong_auroc, "D": evaluation.verifier.auroc}
+    quality = evaluation.verifier
+    found = {"C": quality.strong_auroc, "D": quality.auroc} if quality else {}
     return {letter: auroc.value for letter, auroc in found.items() if auroc}
 
 

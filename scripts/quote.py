@@ -170,6 +170,21 @@ def specacts(*arguments: str) -> str:
     return fenced(done.stdout)
 
 
+def using(traces: str) -> str:
+    """What `specacts use` prints, in a folder of its own whose settings are those of the quoted revision."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "params.yaml").write_text(result("params.yaml"), encoding="utf-8")
+        for name in ("configs", "examples"):
+            (root / name).symlink_to(ROOT / name)
+        command = [sys.executable, "-m", "specacts", "use", traces]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"specacts use {traces}: exit code {done.returncode}: {done.stderr}{done.stdout}")
+    return fenced("\n".join(line for line in done.stdout.splitlines() if "params.yaml" not in line))
+
+
 def draft(traces: str) -> str:
     """The lines of tools, and of rules for their arguments, that `specacts types suggest` drafts."""
     everything = specacts("types", "suggest", traces).splitlines()

@@ -11,9 +11,10 @@ Exit codes: 0 fine; 1 something is wrong with the traces, or with what was asked
 import io
 import shlex
 import sys
+import tempfile
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from itertools import takewhile
 from pathlib import Path
@@ -24,13 +25,17 @@ import typer
 from specacts.config import Config, load_config
 from specacts.core.episodes import Act, Episode, Tool, User, decisions
 from specacts.core.errors import UserError, one_line_errors
-from specacts.core.files import write_text
+from specacts.core.files import read_models, write_text
+from specacts.core.process import SCRATCH
 from specacts.core.words import ACTION_TYPES
-from specacts.recipe import asking_form, is_recorded
+from specacts.policies.needs import Option, outlook, reachable, table
+from specacts.policies.table import unverified
+from specacts.recipe import asking_form, has_verifier, is_recorded
 from specacts.traces.argument_rules import Seen
 from specacts.traces.formats.openai_chat import Conversation
-from specacts.traces.ingest import fitted
+from specacts.traces.ingest import fitted, ingest
 from specacts.traces.reader import OPEN_CHARACTERS, Duplicate, Prepared, Read, Reader, Reject, Source
+from specacts.traces.split import outline, split_groups
 from specacts.traces.stream import Place, find_files, locate, size
 from specacts.traces.tool_types import TypeMap, draft, load_type_map, type_of
 
@@ -300,12 +305,26 @@ def use(
     strong: Annotated[
         Strong, typer.Option("--strong", help="The expensive model: your agent as it is recorded, or one trained here.")
     ] = Strong.RECORDED,
+    verifier: Annotated[
+        bool | None,
+        typer.Option(
+            "--verifier/--no-verifier",
+            help="Train a verifier, or keep its conversations for promises. Default: --no-verifier where nothing could "
+            "be promised with one, and something without.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Point params.yaml at your traces; its comments stay. Then `dvc repro` runs the whole pipeline on them.
 
     The expensive model is your agent as the traces record it: right by definition, and paid for at the prices that
-    cost.prices names. A proposal is right if it is the same call, arguments included.
+    cost.prices names. A proposal is right if it is the same call, arguments included. What the traces are enough for
+    is printed: promises rest on groups of conversations that no model learns from.
     """
+    if strong is Strong.FINE_TUNED and verifier is False:
+        raise UserError(
+            "--no-verifier: goes with the recorded agent as the expensive model, not with --strong fine-tuned"
+        )
     place = locate(traces)
     if not PARAMS.is_file():
         raise UserError(f"{PARAMS}: no such file; run this in the repository's root")
@@ -325,17 +344,100 @@ def use(
         "sources.invalid": "skip" if skip_invalid else "stop",
         "sources.secrets": "keep" if keep_secrets else "redact",
     }
+    policies = config.acceptance.policies
+    if not has_verifier(config.recipe):  # chosen for other traces
+        policies = BY_DEFAULT
+        values["acceptance.policies"] = list(policies)
+    prospects = None
     if strong is Strong.RECORDED:
         values |= {"recipe": "recorded", "acceptance.level": "call", "cost.model": "money"}
+        if not mix:  # how many groups BFCL adds is not known yet
+            prospects = _prospects(place, config, policies, values)
+        if verifier is None:
+            verifier = not (prospects and prospects.only_without_a_verifier)
+        if not verifier:
+            values |= {"recipe": "recorded-small", "acceptance.policies": list(unverified(policies))}
     elif is_recorded(config.recipe):
         values |= {"recipe": "v3"}
     edit_params(values)
     print(f"{PARAMS}: sources now are {'BFCL and ' if mix else ''}{place.path} with {types}. Next: dvc repro")
     if strong is Strong.RECORDED:
+        for line in prospects.told() if prospects else ():
+            print(line)
+        if verifier:
+            print("A verifier is trained (recipe: recorded); --no-verifier keeps its groups for promises")
+        else:
+            named = ", ".join(unverified(policies))
+            print(
+                "No verifier is trained, its groups are for promises (recipe: recorded-small, "
+                f"acceptance.policies: [{named}]); --verifier trains one"
+            )
         print(
             "The expensive model is your agent as recorded. Put what its tokens cost, and the cheap model's, into a "
             f"copy of configs/prices/{config.cost.prices}.yaml, and name that in {PARAMS}: cost.prices"
         )
+
+
+BY_DEFAULT = ("D", "F", "G")
+"""`acceptance.policies` of a recipe with a verifier."""
+
+
+class Prospects(NamedTuple):
+    """What traces are enough for, with a verifier and without one. left: conversations that the scale does not use."""
+
+    trained: Option
+    untrained: Option
+    confidence: float
+    groups: int
+    conversations: int
+    left: int
+
+    @property
+    def only_without_a_verifier(self) -> bool:
+        """Whether there are groups enough for a promise without a verifier, and for none with one."""
+        trained, untrained = (reachable(option, self.confidence) for option in (self.trained, self.untrained))
+        return bool(untrained) and not trained
+
+    def told(self) -> list[str]:
+        both = (self.trained, self.untrained)
+        said = [outlook(option, self.confidence, self.groups, self.conversations) for option in both]
+        if self.left:
+            said.append(f"{self.left:,} more conversations are there and not used at this scale (own.conversations)")
+        return [
+            f"{self.conversations:,} conversations in {self.groups:,} groups are used",
+            table(both, self.confidence),
+            *said,
+        ]
+
+
+def _prospects(place: Place, config: Config, policies: Sequence[str], values: dict[str, Any]) -> Prospects | None:
+    """Read the traces as the stages `ingest` and `split` will; None, with a note, where they cannot be shared out."""
+    from tqdm import tqdm
+
+    named = {name.removeprefix("sources."): value for name, value in values.items() if name.startswith("sources.")}
+    sources, scale = config.sources.model_copy(update=named), config.scale
+    SCRATCH.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
+        total = size(find_files(place))
+        with tqdm(desc="read", total=total, unit="B", unit_scale=True, leave=False, disable=None) as progress:
+            types = load_type_map(Path(sources.types))
+            found = ingest(place, types, sources, scale.own, config.seed, Path(folder), progress.update)
+        outlines = [outline(episode) for _, episode in read_models(Path(folder) / "episodes.jsonl", Episode)]
+    try:
+        parts = split_groups(outlines, scale.split, config.seed)
+    except UserError as error:
+        print(f"note: {error}", file=sys.stderr)
+        return None
+    calibrating, verifying = (len({one.group for one in parts[name]}) for name in ("calibrate", "verify"))
+    most, alone = scale.answer.calibrate_episodes, unverified(policies)
+    return Prospects(
+        trained=Option(f"with a verifier ({', '.join(policies)})", min(most, calibrating), len(policies)),
+        untrained=Option(f"without one ({', '.join(alone)})", min(most, calibrating + verifying), len(alone)),
+        confidence=config.acceptance.confidence,
+        groups=found.groups,
+        conversations=found.taken,
+        left=found.left_out["not_drawn"],
+    )
 
 
 def edit_params(values: dict[str, Any]) -> None:

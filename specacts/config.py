@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from specacts.core.errors import UserError
 from specacts.core.words import ROLES, ActionType, Level, Role
-from specacts.policies.table import PROMISING
+from specacts.policies.table import PROMISING, learns_to_judge
 
 Model = TypeVar("Model", bound=BaseModel)
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
@@ -294,8 +294,9 @@ class VerifierRecipe(_Strict):
     """How the verifier is trained."""
 
     objective: Literal["verdict", "reward"] = Field(description="SFT on ACCEPT/REJECT, or a scalar reward on pairs")
-    negatives: Literal["on_policy", "synthetic"] = Field(
-        description="what it learns to reject: the cheap model's own proposals, or gold actions of other decisions"
+    negatives: Literal["on_policy", "synthetic", "none"] = Field(
+        description="what it learns to reject: the cheap model's own proposals, or gold actions of other decisions; "
+        "none: there is no verifier, and its groups go to calibration"
     )
     verdict_weight: float = Field(ge=0, description="weight of the verdict token beside the action tokens")
     warm_start: Literal["none", "cheap", "strong"] = Field(description="adapter the verifier starts from")
@@ -372,6 +373,8 @@ def load_config(root: Path) -> Config:
     config = Config(**values, **names, scale=scale, recipe=recipe, prices=prices)
     if recipe.strong == "recorded":
         _counts_without_the_strong_model(config)
+    if recipe.verifier.negatives == "none":
+        _promises_without_a_verifier(config)
     return config
 
 
@@ -388,6 +391,18 @@ def _counts_without_the_strong_model(config: Config) -> None:
         )
     if "C" in config.acceptance.policies:
         raise UserError(f"params.yaml: acceptance.policies: C lets the strong model judge ({where}); leave C out")
+
+
+def _promises_without_a_verifier(config: Config) -> None:
+    named = config.acceptance.policies
+    absent = [name for name in named if learns_to_judge(name)]
+    if absent:
+        left = ", ".join(name for name in named if name not in absent) or "F"
+        raise UserError(
+            f"params.yaml: acceptance.policies: {', '.join(absent)} learn on the verify split, and recipe "
+            f"{config.recipe_name} has no verifier (verifier.negatives: none), so its groups are for calibration; set "
+            f"acceptance.policies to [{left}]"
+        )
 
 
 def _named(root: Path, kind: str, name: str, field: str) -> Path:

@@ -25,9 +25,15 @@ def is_recorded(recipe: Recipe) -> bool:
     return recipe.strong == "recorded"
 
 
+def has_verifier(recipe: Recipe) -> bool:
+    """Whether a verifier is trained; else the groups that it would learn from are for calibration."""
+    return recipe.verifier.negatives != "none"
+
+
 def local_roles(recipe: Recipe) -> tuple[Role, ...]:
     """The roles whose models run here."""
-    return tuple(role for role in ROLES if not (role == "strong" and is_recorded(recipe)))
+    here = {"cheap": True, "verifier": has_verifier(recipe), "strong": not is_recorded(recipe)}
+    return tuple(role for role in ROLES if here[role])
 
 
 def asking_form(recipe: Recipe, role: Role) -> Form:

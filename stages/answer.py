@@ -17,7 +17,7 @@ from specacts.core.errors import one_line_errors
 from specacts.core.files import published_dir, write_jsonl
 from specacts.core.process import stage
 from specacts.core.results import save_table
-from specacts.recipe import is_recorded, local_roles
+from specacts.recipe import has_verifier, is_recorded, local_roles
 from specacts.traces.split import spread
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ def main() -> None:
         if role == "cheap" and is_recorded(config.recipe):
             told = take_down(voice.renderer, episodes, recorded)
         del voice
+    if not has_verifier(config.recipe):
+        for row in (row for rows in recorded.values() for row in rows.values()):
+            row |= {"verifier": [], "verifier_likelihood": []}
     with published_dir(DATA / "answers") as out:
         for split in SPLITS:
             write_jsonl(out / f"{split}.jsonl", recorded[split].values())

@@ -12,17 +12,18 @@ Reads `data/answers/{calibrate.jsonl,models.json}` and `data/routes.jsonl`; no m
 """
 
 import sys
+from math import nan
 from pathlib import Path
 
 from specacts.answering.records import load_answers
 from specacts.config import Config, load_config
 from specacts.core.errors import one_line_errors
+from specacts.core.files import write_exact_json
 from specacts.core.process import stage
 from specacts.core.results import save_table
 from specacts.models.sizes import load_sizes
-from specacts.policies.cases import Case, greedy_right, load_routes, make_cases, scored, signals
+from specacts.policies.cases import Case, greedy_right, load_routes, make_cases, scored, signals, verified
 from specacts.policies.choose import (
-    RISKS,
     best_other,
     calibrate,
     calibrated,
@@ -36,6 +37,7 @@ from specacts.policies.choose import (
 from specacts.policies.combine import Combination, cross_fitted, fit
 from specacts.policies.cost import Tariff
 from specacts.policies.decide import Threshold
+from specacts.policies.needs import RISKS
 from specacts.policies.results import Asked, Promise, Thresholds
 from specacts.recipe import judge_score
 
@@ -60,7 +62,7 @@ def main() -> None:
     promise = promise_of(config, cases, tariff, offered, asked)
     maps = {name: calibrated(cases, name, acceptance.level) for name in scored(cases)}
 
-    combination.save(DATA / "combination.json", exact=True)
+    write_exact_json(DATA / "combination.json", combination.model_dump(mode="json") if combination else {})
     save_table(DATA / "calibration.json", maps, exact=True)
     thresholds.save(DATA / "thresholds.json", exact=True)
     promise.save(DATA / "promise.json", exact=True)
@@ -75,10 +77,15 @@ def main() -> None:
             )
 
 
-def load_cases(config: Config) -> tuple[list[Case], Combination]:
-    """The calibrate split's decisions with all scores, H's fitted without a decision's own group; and H's score."""
+def load_cases(config: Config) -> tuple[list[Case], Combination | None]:
+    """The calibrate split's decisions with all scores, H's fitted without a decision's own group; and H's score.
+
+    Without a verifier there is no H.
+    """
     rows = load_answers(DATA / "answers/calibrate.jsonl")
     judge, routes = judge_score(config.recipe, config.acceptance), load_routes(DATA / "routes.jsonl", rows)
+    if not verified(rows):
+        return make_cases(rows, judge, routes, [nan] * len(rows)), None
     known, right = signals(rows, judge, routes), greedy_right(rows, config.acceptance.level)
     combined = cross_fitted(known, right, [row.group for row in rows])
     return make_cases(rows, judge, routes, combined), fit(known, right)

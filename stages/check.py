@@ -4,7 +4,8 @@
 
 DVC clears a stage's outputs before it runs the stage. This one comes first, so that a typo in a configuration file, or
 a python without the project's packages, costs nothing. Writes `data/checked.txt`, always the same, and
-`data/local_roles.txt`, the roles whose models run here (all but a recorded strong model): what follows hardly ever runs
+`data/local_roles.txt`, the roles whose models run here (all but a recorded strong model, and a
+verifier that the recipe does without): what follows hardly ever runs
 again because of them.
 """
 

@@ -11,6 +11,7 @@ experiments are compared by). No model runs.
 import csv
 import io
 from collections.abc import Iterable
+from math import nan
 from pathlib import Path
 
 from specacts.answering.effects import load_effects
@@ -45,7 +46,7 @@ from specacts.evaluation.quality import (
 from specacts.evaluation.stats import resample_weights
 from specacts.models.sizes import load_sizes
 from specacts.policies.cases import Case, load_routes, make_cases, scored, signals
-from specacts.policies.combine import Combination, probability
+from specacts.policies.combine import load_combination, probability
 from specacts.policies.cost import Tariff
 from specacts.policies.probability import Calibration
 from specacts.policies.results import OnCalibrate, Promise, Thresholds
@@ -84,7 +85,9 @@ def load_cases(config: Config) -> list[Case]:
     """The test split's decisions with all scores."""
     rows = load_answers(DATA / "answers/test.jsonl")
     judge, routes = judge_score(config.recipe, config.acceptance), load_routes(DATA / "routes.jsonl", rows)
-    combination = Combination.load(DATA / "combination.json")
+    combination = load_combination(DATA / "combination.json")
+    if combination is None:
+        return make_cases(rows, judge, routes, [nan] * len(rows))
     combined = [probability(combination, known) for known in signals(rows, judge, routes)]
     return make_cases(rows, judge, routes, combined)
 

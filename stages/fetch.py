@@ -39,7 +39,14 @@ TRACE_PARTS = (
     "data/multi_turn_func_doc",
     "eval_checker/multi_turn_eval/func_source_code",
 )
-NO_BASE = "The strong model is the agent that wrote the traces: there is no base model of it here.\n"
+NO_BASE: dict[Role, tuple[str, str]] = {
+    "strong": (
+        "recorded.txt",
+        "The strong model is the agent that wrote the traces: there is no base model of it here.\n",
+    ),
+    "verifier": ("none.txt", "The recipe has no verifier.\n"),
+}
+"""Of roles that may not run here: what says so in the place of a base."""
 GGUF_GROWTH = 8  # four-bit weights become float32
 
 
@@ -55,8 +62,9 @@ def main() -> None:
         folders[name], bases[name] = fetch_base(config.scale.bases[name], f"{where}: bases.{name}")
     roles = make_roles(config.scale, local, folders, where)
     for role in set(ROLES) - set(local):
+        name, why = NO_BASE[role]
         with published_dir(BASES / role) as out:
-            write_text(out / "recorded.txt", NO_BASE)
+            write_text(out / name, why)
     Assets(bases=bases, traces=traces, roles=roles).save(METRICS)
 
 

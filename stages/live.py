@@ -17,10 +17,9 @@ from specacts.core.episodes import Episode, load_episodes
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import write_jsonl
 from specacts.core.process import stage
-from specacts.core.words import ROLES
 from specacts.policies.results import Thresholds
 from specacts.policies.table import POLICIES, RUN_LIVE
-from specacts.recipe import is_recorded
+from specacts.recipe import is_recorded, local_roles
 from specacts.traces.split import spread
 
 if TYPE_CHECKING:
@@ -60,18 +59,19 @@ def attempted(config: Config, tasks: "list[Assignment]") -> "list[Attempt]":
     from specacts.bfcl.simulator import SOURCE_CODE, Simulator
     from specacts.live.agents import Agent, Models, run, unasked
     from specacts.models.measure import model_size
-    from specacts.policies.combine import Combination
+    from specacts.policies.combine import load_combination
     from specacts.policies.cost import Tariff
     from specacts.policies.decide import GREEDY, act
-    from specacts.policies.router import Router
+    from specacts.policies.router import load_router
 
     scale, thresholds = config.scale, Thresholds.load(DATA / "thresholds.json")
-    made = unasked(Router.load(DATA / "router.json"), Combination.load(DATA / "combination.json"))
+    made = unasked(load_router(DATA / "router.json"), load_combination(DATA / "combination.json"))
     how = asking(config.recipe, config.acceptance, scale.answer)
-    voices = {role: load_voice(MODELS, role, scale, config.recipe) for role in ROLES}
+    voices = {role: load_voice(MODELS, role, scale, config.recipe) for role in local_roles(config.recipe)}
     sizes = {role: model_size(voice.model) for role, voice in voices.items()}
     tariff = Tariff(sizes, config.prices, config.cost.upstream)
-    names = tuple(dict.fromkeys((*RUN_LIVE, thresholds.best_other)))
+    there = (name for name in RUN_LIVE if POLICIES[name].always or name in thresholds.policies)
+    names = tuple(dict.fromkeys((*there, thresholds.best_other)))
     attempts = []
     with ExitStack() as opened:
         free = (Simulator(raw(config) / SOURCE_CODE, scale.data.simulator_timeout) for _ in tasks[:SIDE_BY_SIDE])

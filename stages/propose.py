@@ -3,14 +3,14 @@
     python -m stages.propose
 
 Writes `data/proposals.jsonl` (a greedy and N-1 sampled proposals a decision, labelled against gold) and
-`metrics/propose.json`.
+`metrics/propose.json`. Nothing where the verify split is empty, since nobody learns from it.
 """
 
 from pathlib import Path
 
 from specacts.answering.proposals import Proposed, save_proposals, summary
-from specacts.config import load_config
-from specacts.core.episodes import decisions, load_episodes
+from specacts.config import Config, load_config
+from specacts.core.episodes import Episode, decisions, load_episodes
 from specacts.core.errors import one_line_errors
 from specacts.core.process import stage
 from specacts.traces.split import spread
@@ -20,6 +20,14 @@ MODELS, DATA = Path("models"), Path("data")
 
 def main() -> None:
     config = load_config(Path("."))
+    episodes = spread(load_episodes(DATA / "split" / "verify.jsonl"), config.scale.answer.verify_episodes, config.seed)
+    rows = proposed(config, episodes) if episodes else []
+    save_proposals(DATA / "proposals.jsonl", rows)
+    summary(rows).save(Path("metrics/propose.json"))
+
+
+def proposed(config: Config, episodes: list[Episode]) -> list[Proposed]:
+    """What the cheap model proposes at every decision."""
     # Imported here: torch takes seconds, and a wrong configuration should not have to wait for it.
     from tqdm import tqdm
 
@@ -29,7 +37,6 @@ def main() -> None:
     scale = config.scale
     voice = load_voice(MODELS, "cheap", scale, config.recipe)
     how = asking(config.recipe, config.acceptance, scale.answer)
-    episodes = spread(load_episodes(DATA / "split" / "verify.jsonl"), scale.answer.verify_episodes, config.seed)
     rows = []
     with tqdm(total=sum(len(decisions(e)) for e in episodes), desc="propose", unit="decision") as progress:
         for batch in batches(voice.renderer, episodes, config.seed):
@@ -41,8 +48,7 @@ def main() -> None:
                 for a, candidates in zip(asked, found, strict=True)
             ]
             progress.update(len(asked))
-    save_proposals(DATA / "proposals.jsonl", rows)
-    summary(rows).save(Path("metrics/propose.json"))
+    return rows
 
 
 if __name__ == "__main__":

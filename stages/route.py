@@ -4,6 +4,7 @@
 
 Reads `data/proposals.jsonl` (whether the cheap model's greedy proposals were right) and the splits; writes
 `data/router.json`, `data/routes.jsonl` and `metrics/route.json`. No model runs; no label of calibrate or test is read.
+Where nothing was proposed there is no router: no routes, and nothing measured.
 """
 
 from pathlib import Path
@@ -12,10 +13,10 @@ from specacts.answering.proposals import load_proposals
 from specacts.config import load_config
 from specacts.core.episodes import agrees, decisions, load_episodes
 from specacts.core.errors import UserError, one_line_errors
-from specacts.core.files import write_jsonl
+from specacts.core.files import write_json, write_jsonl
 from specacts.core.process import stage
 from specacts.core.words import Level
-from specacts.policies.router import Example, RouteMetrics, features, fit, routes
+from specacts.policies.router import NO_ROUTER, Example, RouteMetrics, features, fit, routes
 
 DATA = Path("data")
 
@@ -23,6 +24,11 @@ DATA = Path("data")
 def main() -> None:
     config = load_config(Path("."))
     examples = load_examples(config.acceptance.level)
+    if not examples:
+        write_json(DATA / "router.json", {})
+        write_jsonl(DATA / "routes.jsonl", [])
+        NO_ROUTER.save(Path("metrics/route.json"))
+        return
     found = fit(examples, config.seed)
     asked = [e for split in ("calibrate", "test") for e in load_episodes(DATA / f"split/{split}.jsonl")]
     found.router.save(DATA / "router.json", exact=True)

@@ -2,9 +2,11 @@
 
     python -m stages.split
 
-Reads `data/episodes.jsonl` (from collect), `data/own/episodes.jsonl` (from ingest) and the scale file's `split`. Writes
+Reads `data/episodes.jsonl` (from collect), `data/own/episodes.jsonl` (from ingest), the scale file's `split` and which
+roles run here (check's `data/local_roles.txt`: without a verifier its groups are for calibration). Writes
 `data/split/<split>.jsonl`, all four or none, and `metrics/data.json`: what each split holds, and how much of
-test's text occurs in train. Episodes go from file to file one by one, however many there are.
+test's text occurs in train. Prints how many groups promises take. Episodes go from file to file one by one, however
+many there are.
 """
 
 import json
@@ -17,6 +19,7 @@ from specacts.core.episodes import Episode
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import compact_json, line_starts, published_dir, read_models
 from specacts.core.process import stage
+from specacts.policies.needs import Option, outlook, table
 from specacts.traces.contamination import overlaps
 from specacts.traces.results import DataMetrics, counted
 from specacts.traces.split import Outline, missing_types, outline, split_groups
@@ -24,26 +27,45 @@ from specacts.traces.split import Outline, missing_types, outline, split_groups
 SOURCES = (Path("data/episodes.jsonl"), Path("data/own/episodes.jsonl"))
 SPLIT = Path("data/split")
 METRICS = Path("metrics/data.json")
+LOCAL = Path("data/local_roles.txt")  # from check: another recipe that leaves it as it is shares nothing out again
 
 
 def main() -> None:
     config = load_config(Path("."))
-    parts = split_groups(list(outlines(SOURCES)), config.scale.split, config.seed)
+    with_verifier = "verifier" in LOCAL.read_text(encoding="utf-8").split()
+    parts = split_groups(list(outlines(SOURCES)), config.scale.split, config.seed, with_verifier)
     with published_dir(SPLIT) as out:
         for name, part in parts.items():
             copy(part, out / f"{name}.jsonl", with_rules=name != "train")
         shared = overlaps(episodes(out / "test.jsonl"), episodes(out / "train.jsonl"))
-    DataMetrics(
+    found = DataMetrics(
         train=counted(parts["train"]),
         verify=counted(parts["verify"]),
         calibrate=counted(parts["calibrate"]),
         test=counted(parts["test"]),
         total=counted([episode for part in parts.values() for episode in part]),
         contamination=shared,
-    ).save(METRICS)
+    )
+    found.save(METRICS)
+    print(prospects(found))
     for name, types in missing_types(parts).items():
         if types:
             print(f"note: the {name} split holds no {', '.join(types)}; nothing can be said of them", file=sys.stderr)
+
+
+CONFIDENCE = 0.9
+"""Of what is printed, whatever `acceptance` says: another confidence must not share episodes out again."""
+
+
+def prospects(found: DataMetrics) -> str:
+    """How many calibration groups there are, with a verifier and without one, and how many promises take."""
+    options = [Option("here, three policies together", found.calibrate.groups, 3)]
+    options.append(Option("here, one policy", found.calibrate.groups, 1))
+    if found.verify.groups:
+        options.append(Option("one policy, no verifier", found.calibrate.groups + found.verify.groups, 1))
+    total = found.total
+    said = [outlook(option, CONFIDENCE, total.groups, total.episodes) for option in options]
+    return "\n".join([table(options, CONFIDENCE), *said])
 
 
 def outlines(paths: Sequence[Path]) -> Iterator[Outline]:

@@ -17,7 +17,7 @@ from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import published_dir, write_text
 from specacts.core.process import SCRATCH, stage
 from specacts.core.words import Role
-from specacts.recipe import freezes, local_roles, training_form
+from specacts.recipe import freezes, is_recorded, training_form
 from specacts.training.results import FROZEN, TrainMetrics, VerdictCounts
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def main(role: Role) -> None:
 
 def untrained(config: Config, role: Role) -> str:
     """Why a role has no adapter, in a sentence for its folder; empty if it is to be trained."""
-    if role not in local_roles(config.recipe):
+    if role == "strong" and is_recorded(config.recipe):
         return RECORDED
     return NO_ADAPTER if freezes(config.recipe, role) else ""
 

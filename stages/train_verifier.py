@@ -4,7 +4,8 @@
 
 Reads `data/split/verify.jsonl`, `data/proposals.jsonl` and the adapter that it starts from, if any; writes
 `models/verifier/` and `metrics/train/verifier.json` with the loss curve in `verifier_loss.csv`, as `stages/train.py`
-does. Ctrl-C and start again: it goes on from its latest checkpoint.
+does. Where the recipe has no verifier, nothing is trained, and that is recorded. Ctrl-C and start again: it goes on
+from its latest checkpoint.
 """
 
 from pathlib import Path
@@ -12,17 +13,25 @@ from typing import TYPE_CHECKING
 
 from specacts.config import Config, load_config
 from specacts.core.errors import one_line_errors
+from specacts.core.files import published_dir, write_text
 from specacts.core.process import stage
-from specacts.recipe import shows_confidence
-from specacts.training.results import VerdictCounts
+from specacts.recipe import has_verifier, shows_confidence
+from specacts.training.results import FROZEN, VerdictCounts
 from stages.train import DATA, MODELS, Lesson, fit, measured, record, renderer_of, weights
 
 if TYPE_CHECKING:
     from specacts.transcripts.render import Renderer
 
+NO_VERIFIER = "The recipe has no verifier: its groups are for calibration.\n"
+
 
 def main() -> None:
     config = load_config(Path("."))
+    if not has_verifier(config.recipe):
+        with published_dir(MODELS / "verifier") as folder:
+            write_text(folder / "none.txt", NO_VERIFIER)
+        record("verifier", FROZEN, [])
+        return
     lesson = verifier_lesson(config, renderer_of("verifier", config))
     result = fit("verifier", config, lesson.rows, warm_start(config))
     record("verifier", measured(lesson, result), result.losses)

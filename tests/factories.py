@@ -6,6 +6,7 @@ rows, row = make_rows(episodes=20), make_row(context=40)      # the record alone
 """
 
 import random
+from math import nan
 from typing import Any
 
 from specacts.answering.records import Answers, Candidate, Verdict
@@ -181,6 +182,23 @@ def _verdicts(rng: random.Random, cheap: tuple[Candidate, ...], right: list[bool
             new = Verdict(score=0.0, tokens=0, heads=0, seconds=0.0, shared=number)
         found.setdefault(one.text, new)
     return tuple(found[one.text] for one in cheap)
+
+
+def unverified(cases: list[Case]) -> list[Case]:
+    """The same without a verifier: nobody judged the proposals, of which there is one each, and there is no router."""
+
+    def alone(case: Case) -> Case:
+        row = case.row
+        fields = {name: without_verifier(getattr(row, name)) for name in ("window", "context", "seconds_per_token")}
+        fields |= {"verifier": (), "verifier_likelihood": (), "cheap": row.cheap[:1], "picks": (0,)}
+        fields["strong_verdict"] = row.strong_verdict[:1]
+        return Case(row.model_copy(update=fields), (), nan, nan)
+
+    return [alone(case) for case in cases]
+
+
+def without_verifier(by_role: dict[Any, Any]) -> dict[Any, Any]:
+    return {role: value for role, value in by_role.items() if role != "verifier"}
 
 
 def recorded(cases: list[Case], timed: bool = False) -> list[Case]:

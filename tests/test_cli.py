@@ -128,7 +128,8 @@ def test_a_draft_of_types_can_be_read_back_and_is_never_overwritten(here, run):
 
 
 RECORDED = [
-    ("recipe: v3", "recipe: recorded"),
+    ("policies: [D, F, G]", "policies: [F]"),
+    ("recipe: v3", "recipe: recorded-small"),
     ("level: type", "level: call"),
     ("model: flops_no_cache", "model: money"),
 ]
@@ -150,9 +151,46 @@ def test_using_traces_changes_what_they_need_and_no_other_line(here, run, option
 
 def test_a_model_trained_here_takes_the_agents_place_again(here, run):
     run("use", "examples/helpdesk.jsonl")
-    assert load_config(here).recipe_name == "recorded"
+    assert load_config(here).recipe_name == "recorded-small"
     run("use", "examples/helpdesk.jsonl", "--strong", "fine-tuned")
-    assert load_config(here).recipe_name == "v3"
+    config = load_config(here)
+    assert config.recipe_name == "v3" and config.acceptance.policies == ("D", "F", "G")
+
+
+def test_few_logs_are_for_promises_and_not_for_a_verifier_unless_you_say_so(here, run):
+    code, out, _ = run("use", "examples/helpdesk.jsonl")
+    assert code == 0 and "69 conversations in 58 groups are used" in out
+    assert "with a verifier (D, F, G): too few groups for any promise; 20 % takes roughly" in out
+    assert "without one (F): enough groups for a risk of 15 % or more; 10 % takes roughly" in out
+    assert (
+        "No verifier is trained, its groups are for promises (recipe: recorded-small, acceptance.policies: [F])" in out
+    )
+    code, out, _ = run("use", "examples/helpdesk.jsonl", "--verifier")
+    config = load_config(here)
+    assert code == 0 and "A verifier is trained (recipe: recorded)" in out
+    assert config.recipe_name == "recorded" and config.acceptance.policies == ("D", "F", "G")
+    code, _, err = run("use", "examples/helpdesk.jsonl", "--strong", "fine-tuned", "--no-verifier")
+    assert code == 1 and "--no-verifier: goes with the recorded agent" in err
+
+
+def test_logs_that_are_enough_for_nothing_are_used_all_the_same_and_it_is_said(here, run):
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    (here / "three.jsonl").write_text("\n".join(lines[:3]) + "\n")
+    code, out, err = run("use", "three.jsonl", "--types", "configs/action_types/helpdesk.yaml")
+    assert (
+        code == 0 and "Next: dvc repro" in out and "note: the " in err and load_config(here).recipe_name == "recorded"
+    )
+    (here / "ten.jsonl").write_text("\n".join(lines[:16]) + "\n")
+    code, out, _ = run("use", "ten.jsonl", "--types", "configs/action_types/helpdesk.yaml")
+    assert code == 0 and out.count("too few groups for any promise") == 2 and "A verifier is trained" in out
+
+
+def test_what_dvc_repro_would_refuse_changes_nothing(here, run):
+    bad_file(here / "bad.jsonl")
+    before = (here / "params.yaml").read_bytes()
+    code, _, err = run("use", "bad.jsonl", "--types", "configs/action_types/helpdesk.yaml")
+    assert code == 1 and "2 problems in 1 of 3 conversations" in err and (here / "params.yaml").read_bytes() == before
+    assert not list((here / ".work").iterdir())
 
 
 def test_using_other_traces_drafts_their_types_and_says_everything(here, run):

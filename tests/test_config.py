@@ -15,7 +15,7 @@ from specacts.config import load_config
 from specacts.core.errors import UserError
 from specacts.core.words import ROLES
 
-SCALES, RECIPES = ("smoke", "cpu", "qwen3"), ("v2", "v3", "recorded")
+SCALES, RECIPES = ("smoke", "cpu", "qwen3"), ("v2", "v3", "recorded", "recorded-small")
 SCALE, RECIPE = Path("configs/scale/cpu.yaml"), Path("configs/recipe/v3.yaml")
 PARAMS, PRICES = Path("params.yaml"), Path("configs/prices/example.yaml")
 
@@ -65,7 +65,8 @@ def test_without_any_source_there_is_nothing_to_do(root, edit):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_shipped_scale_goes_with_every_shipped_recipe(root, edit, scale, recipe):
     shutil.copytree(ROOT / "configs", root / "configs", dirs_exist_ok=True)
-    edit(PARAMS, {"scale": scale, "recipe": recipe, "cost.model": "money"})
+    policies = ["F"] if recipe == "recorded-small" else ["D", "F", "G"]
+    edit(PARAMS, {"scale": scale, "recipe": recipe, "cost.model": "money", "acceptance.policies": policies})
     config = load_config(root)
     assert (config.scale_name, config.recipe_name) == (scale, recipe)
 
@@ -154,7 +155,9 @@ def test_yaml_reads_1e_4_as_text_and_it_is_a_number_all_the_same(root, edit):
     assert load_config(root).scale.strong.learning_rate == 1e-4
 
 
-@pytest.mark.parametrize(("kind", "known"), [("scale", ["cpu", "smoke"]), ("recipe", ["recorded", "v2", "v3"])])
+@pytest.mark.parametrize(
+    ("kind", "known"), [("scale", ["cpu", "smoke"]), ("recipe", ["recorded", "recorded-small", "v2", "v3"])]
+)
 def test_an_unknown_name_is_refused_with_the_known_ones(root, edit, kind, known):
     edit(PARAMS, {kind: "qwen4"})
     assert message(root) == f"params.yaml: {kind}: 'qwen4' has no file configs/{kind}/qwen4.yaml; known: {known}"
@@ -191,6 +194,20 @@ def test_risks_by_type_need_a_risk_for_the_others(root, edit):
 def test_only_policies_that_can_promise_are_named_and_each_once(root, edit, policies, reason):
     edit(PARAMS, {"acceptance.policies": policies})
     assert reason in message(root)
+
+
+def test_what_there_is_no_verifier_for_is_refused_with_what_to_write_instead(root, edit):
+    edit(RECIPE, {"verifier.negatives": "none"})
+    assert message(root) == (
+        "params.yaml: acceptance.policies: D, G learn on the verify split, and recipe v3 has no verifier "
+        "(verifier.negatives: none), so its groups are for calibration; set acceptance.policies to [F]"
+    )
+    edit(PARAMS, {"acceptance.policies": ["C", "E"]})  # a strong model that is trained here can still be asked
+    assert message(root).endswith("set acceptance.policies to [C]")
+    edit(PARAMS, {"acceptance.policies": ["E"]})
+    assert message(root).endswith("set acceptance.policies to [F]")
+    edit(PARAMS, {"acceptance.policies": ["C", "F"]})
+    assert load_config(root).acceptance.policies == ("C", "F")
 
 
 def test_prices_of_nothing_at_all_are_no_prices(root, edit):

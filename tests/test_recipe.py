@@ -8,6 +8,7 @@ from specacts.recipe import (
     asking_form,
     freezes,
     gives_rewards,
+    has_verifier,
     is_recorded,
     judge_score,
     local_roles,
@@ -50,6 +51,13 @@ def test_a_reward_model_is_gone_by_its_reward_whatever_params_say(config, v3):
     rewards = verifying(v3, objective="reward")
     assert [judge_score(recipe, config.acceptance) for recipe in (v3, rewards)] == ["likelihood", "reward"]
     assert [gives_rewards(rewards, role) for role in ("cheap", "verifier", "strong")] == [False, True, False]
+
+
+def test_without_a_verifier_none_runs_here_and_nothing_is_shown_to_it(v3):
+    found = verifying(v3, negatives="none")
+    assert has_verifier(v3) and not has_verifier(found) and not shows_confidence(found)
+    assert local_roles(found) == ("cheap", "strong")
+    assert local_roles(found.model_copy(update={"strong": "recorded"})) == ("cheap",)
 
 
 def test_all_roles_run_here_but_a_recorded_one(v3):

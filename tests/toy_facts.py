@@ -6,16 +6,17 @@ bent(facts, "D", gain=BETTER, cost=CHEAPER)
 """
 
 from collections.abc import Mapping
+from math import isnan
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from factories import ACCEPTANCE, SIZES, TARIFF, make_cases, recorded
+from factories import ACCEPTANCE, SIZES, TARIFF, make_cases, recorded, unverified, without_verifier
 from places import CONFIGURATION, copy_configuration
 
 from specacts.answering.effects import by_text
 from specacts.answering.records import AnswerMetrics, Generated, Judged
-from specacts.config import Recipe
+from specacts.config import Acceptance, Recipe
 from specacts.core.files import write_json, write_jsonl, write_text
 from specacts.core.results import Estimate, save_table
 from specacts.core.words import ROLES, Role
@@ -27,7 +28,7 @@ from specacts.policies.cases import Case, scored
 from specacts.policies.choose import calibrate, calibrated, menu, on_calibrate
 from specacts.policies.cost import COST_MODELS, Tariff
 from specacts.policies.results import Promise, Thresholds
-from specacts.policies.router import RouteMetrics
+from specacts.policies.router import NO_ROUTER, RouteMetrics
 from specacts.policies.table import JUDGING
 from specacts.report.facts import Facts, Losses, Trained
 from specacts.traces.ingest import metrics as no_own_traces
@@ -49,7 +50,7 @@ TRAINED = TrainMetrics(
 )
 RECIPES = {
     name: Recipe.model_validate(yaml.safe_load((CONFIGURATION / f"configs/recipe/{name}.yaml").read_text()))
-    for name in ("v2", "v3", "recorded")
+    for name in ("v2", "v3", "recorded", "recorded-small")
 }
 RATE = Estimate(0.5, 0.3, 0.7)
 LIVE = LiveMetrics(
@@ -108,9 +109,15 @@ def make_facts() -> Facts:
     return facts_of(make_cases(12), make_cases(12, seed=4))
 
 
-def facts_of(cases: list[Case], others: list[Case], cost_model: str = "flops", tariff: Tariff = TARIFF) -> Facts:
+def facts_of(
+    cases: list[Case],
+    others: list[Case],
+    cost_model: str = "flops",
+    tariff: Tariff = TARIFF,
+    acceptance: Acceptance = ACCEPTANCE,
+) -> Facts:
     """Of test cases, and of others for calibration."""
-    fitted, offered = calibrate(others, tariff, ACCEPTANCE, cost_model), menu(others, ACCEPTANCE)
+    fitted, offered = calibrate(others, tariff, acceptance, cost_model), menu(others, acceptance)
     thresholds = {name: fit.threshold for name, fit in fitted.items()}
     tracks = run(cases, tariff, thresholds, "final_answer", "type")
     kept = run_guaranteed(cases, tariff, offered)
@@ -118,8 +125,8 @@ def facts_of(cases: list[Case], others: list[Case], cost_model: str = "flops", t
     weights = resample_weights([case.row.group for case in cases], 100, 0)
     return Facts(
         evaluation=evaluate(cases, tracks, tariff, Settings("type", "verdict", cost_model), weights, kept, maps),
-        calibration=on_calibrate(others, fitted, offered, ACCEPTANCE, cost_model),
-        thresholds=Thresholds(policies=thresholds, most_accurate="E", best_other="F"),
+        calibration=on_calibrate(others, fitted, offered, acceptance, cost_model),
+        thresholds=Thresholds(policies=thresholds, most_accurate="E" if "E" in thresholds else "F", best_other="F"),
         promise=Promise(cheapest=dict.fromkeys(("0.05", "0.1", "0.15", "0.2"), "A"), asked=None),
         live=LIVE,
         router=ROUTER,
@@ -150,6 +157,22 @@ def recorded_facts(timed: bool = False) -> Facts:
         recipe_name="recorded",
         live=LiveMetrics(episodes=0, turns=0, acting_turns=0, groups=0, policies={}),
         training=without_strong(facts.training),
+    )
+
+
+def unverified_facts() -> Facts:
+    """Of few logs of an agent: no verifier, no router, and the cheap model's confidence decides."""
+    tariff = TARIFF._replace(sizes=without_verifier(without_strong(SIZES)))
+    cases, others = (unverified(recorded(make_cases(12, seed=seed))) for seed in (0, 4))
+    alone = ACCEPTANCE.model_copy(update={"policies": ("F",)})
+    facts = facts_of(cases, others, "money", tariff, alone)
+    return facts._replace(
+        recipe=RECIPES["recorded-small"],
+        recipe_name="recorded-small",
+        live=LiveMetrics(episodes=0, turns=0, acting_turns=0, groups=0, policies={}),
+        router=NO_ROUTER,
+        data=changed(DATA, "verify", Counted(episodes=0, groups=0, decisions=0, decisions_by_type={})),
+        training=without_verifier(without_strong(facts.training)),
     )
 
 
@@ -221,10 +244,13 @@ def workspace(
         {"episode": case.row.episode, "decision": case.row.decision, "route": case.route}
         for cases in splits.values()
         for case in cases
+        if not isnan(case.route)
     )
     write_jsonl(folder / "data/routes.jsonl", lines)
     asked = splits["test"][0].row.strong_verdict  # a recorded agent runs elsewhere
-    save_table(folder / "data/answers/models.json", SIZES if asked else without_strong(SIZES))
+    sizes = SIZES if asked else without_strong(SIZES)
+    verified = splits["test"][0].row.verifier
+    save_table(folder / "data/answers/models.json", sizes if verified else without_verifier(sizes))
     results = {"data": DATA, "ingest": no_own_traces(), "answer": ANSWERS, "route": ROUTER, "live": LIVE}
     for name, result in (results | {"assets": ASSETS}).items():
         result.save(folder / f"metrics/{name}.json")

@@ -99,7 +99,7 @@ class Answers(_Strict):
     each, in the same order: verifier, its answer to the question ACCEPT or REJECT, or its reward; verifier_likelihood,
     how likely it finds the candidate (of a reward model there is none); strong_verdict, how likely the strong model
     finds it, or where that is frozen its answer to the question. A strong model that is recorded, and not asked, gives
-    no verdicts, and its action is the gold one.
+    no verdicts, and its action is the gold one. Where there is no verifier there are no verdicts of it.
     window, context: by role, as each reads transcripts of its own form: the number of the window the decision is in,
     and the tokens before it there; a model that answered earlier in the same window has part of them cached.
     seconds_per_token: what reading one context token took each model that runs here; 0 for a recorded one that is
@@ -127,12 +127,15 @@ class Answers(_Strict):
     def _complete(self) -> "Answers":
         for field in ("verifier", "verifier_likelihood", "strong_verdict"):
             count = len(getattr(self, field))
-            if count != len(self.cheap) and not (field != "verifier" and count == 0):
+            if count not in (0, len(self.cheap)):
                 raise ValueError(f"{field} holds {count} verdicts on {len(self.cheap)} candidates")
         if not all(0 <= n < len(self.cheap) for n in self.picks):
             raise ValueError(f"picks names candidates that are not there: {list(self.picks)}")
-        asked = set(ROLES) if self.strong_verdict else set(ROLES) - {"strong"}
-        for field, roles in (("window", set(ROLES)), ("context", set(ROLES)), ("seconds_per_token", asked)):
+        if self.verifier_likelihood and not self.verifier:
+            raise ValueError("verifier holds no verdicts, and verifier_likelihood does")
+        there = set(ROLES) if self.verifier else set(ROLES) - {"verifier"}
+        asked = there if self.strong_verdict else there - {"strong"}
+        for field, roles in (("window", there), ("context", there), ("seconds_per_token", asked)):
             missing = sorted(roles - set(getattr(self, field)))
             if missing:
                 raise ValueError(f"{field} lacks {', '.join(missing)}")
@@ -213,7 +216,9 @@ def metrics(
         decisions={split: len(rows) for split, rows in recorded.items()},
         seconds=seconds,
         decisions_per_second=len(everything) / seconds,
-        context_tokens={role: sum(row["context"][role] for row in everything) for role in ROLES},
+        context_tokens={
+            role: sum(row["context"][role] for row in everything) for role in ROLES if role in everything[0]["context"]
+        },
         generated_tokens=Generated(
             cheap=sum(_generated(c) for row in everything for c in row["cheap"]),
             strong=sum(_generated(row["strong"]) for row in everything),

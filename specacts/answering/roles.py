@@ -18,7 +18,7 @@ from specacts.answering.records import Candidate, Verdict
 from specacts.config import Acceptance, Answer, Recipe, Scale
 from specacts.core.words import JudgeScore, Level, Role
 from specacts.models.load import load_model
-from specacts.recipe import asking_form, freezes, gives_rewards, judge_score, shows_confidence
+from specacts.recipe import asking_form, freezes, gives_rewards, has_verifier, judge_score, shows_confidence
 from specacts.transcripts.render import Renderer, load_renderer
 
 
@@ -68,9 +68,9 @@ def asking(recipe: Recipe, acceptance: Acceptance, answer: Answer) -> Asking:
         verifier=judge_score(recipe, acceptance),
         strong="verdict" if freezes(recipe, "strong") else "likelihood",
         shows_confidence=shows_confidence(recipe),
-        proposals=answer.proposals,
+        proposals=answer.proposals if has_verifier(recipe) else 1,  # nobody would pick among several
         temperature=answer.temperature,
-        greedy_apart=recipe.picks.among == "sampled",
+        greedy_apart=has_verifier(recipe) and recipe.picks.among == "sampled",
     )
 
 

@@ -49,7 +49,7 @@ from specacts.evaluation.results import (
 from specacts.evaluation.rules import decided
 from specacts.evaluation.speech import speech
 from specacts.evaluation.stats import estimate, mean, ratio
-from specacts.policies.cases import Case, Side, compared, judging
+from specacts.policies.cases import Case, Side, compared, judging, verified
 from specacts.policies.choose import correct, right_sides
 from specacts.policies.cost import (
     COST_MODELS,
@@ -62,7 +62,7 @@ from specacts.policies.cost import (
     total,
     without_fallback,
 )
-from specacts.policies.decide import NEVER, Outcome, Threshold, act, taking
+from specacts.policies.decide import NEVER, Outcome, Threshold, accepting, act, rejecting, taking
 from specacts.policies.probability import Calibration
 from specacts.policies.table import BASELINES, POLICIES, coin_of
 
@@ -113,11 +113,18 @@ def run(
     sides = {name: [case.sides[name] for case in cases] for name in judges}
     for name in judges:
         tracks[coin_of(name)] = random_accept(judged, sides[name], kept_share(tracks[name]), level, tariff)
-    tracks["oracle"] = oracle(judged, sides["D"], level, tariff)
-    picks = [pick_right(case, level) for case in cases]
-    tracks["oracle_picks"] = oracle(judged, picks, level, tariff)
-    tracks["oracle_routes"] = oracle(judged, sides["G"], level, tariff)
+    if "D" in judges:
+        tracks["oracle"] = oracle(judged, sides["D"], level, tariff)
+    if "E" in judges:
+        picks = [pick_right(case, level) for case in cases]
+        tracks["oracle_picks"] = oracle(judged, picks, level, tariff)
+    tracks["oracle_routes"] = oracle(judged, list(map(routed, cases)), level, tariff)
     return tracks
+
+
+def routed(case: Case) -> Side:
+    """Between which outcomes a router chooses, whether or not there is one."""
+    return Side(case.route, accepting("G", case), rejecting("G", case))
 
 
 def run_guaranteed(
@@ -265,10 +272,10 @@ def evaluate(
             name: {risk: promise(own, strong, level, weights) for risk, own in by_risk.items()}
             for name, by_risk in safe.items()
         },
-        verifier=verifier_quality(judged.rows, level, settings.judge, weights),
+        verifier=verifier_quality(judged.rows, level, settings.judge, weights) if verified(judged.rows) else None,
         scores=score_quality(cases, calibrations, level, weights),
         baselines={name: summary(tracks[name], strong, weights) for name in BASELINES if name in tracks},
-        latency=latency(judged, tracks, tariff, weights) if "seconds" in counted(strong.charges) else None,
+        latency=latency(judged, tracks, tariff, weights) if timed(tracks) else None,
         cost_per_decision={name: per_decision(tracks[name]) for name in letters},
         cost_per_episode={name: per_episode(judged.rows, tracks[name]) for name in letters},
         speech=speech(judged.rows, weights) or None,
@@ -387,6 +394,11 @@ def frontier(
 
 TOOL_SECONDS: dict[str, float | None] = {"as_measured": None, "1_s": 1.0, "5_s": 5.0}
 """What tools take: on the simulators, and as a web service or a test run would."""
+
+
+def timed(tracks: Mapping[str, Track]) -> bool:
+    """Whether it is known how long A takes, and there is a verifier to wait for."""
+    return "D" in tracks and "seconds" in counted(tracks["A"].charges)
 
 
 def latency(judged: Judged, tracks: Mapping[str, Track], tariff: Tariff, weights: np.ndarray) -> Latency:

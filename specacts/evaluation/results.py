@@ -179,7 +179,7 @@ class Evaluation(Result):
     """Everything; by policy, where it is not said otherwise.
 
     paired: differences in accuracy on the same decisions, by `D_minus_A` and the like. guaranteed: by policy and risk.
-    speech: by proposer, where the traces hold words.
+    speech: by proposer, where the traces hold words. verifier: none where there is no verifier.
     upstream_without_fallback: upstream's price of a decision as its own table has it. rules: by kind, where any tool
     has some.
     """
@@ -191,7 +191,7 @@ class Evaluation(Result):
     paired: dict[str, Accuracies]
     frontier: Frontier
     guaranteed: dict[str, dict[str, Kept]]
-    verifier: VerifierQuality
+    verifier: VerifierQuality | None = None
     scores: dict[str, ScoreQuality]
     baselines: dict[str, Summary]
     latency: Latency | None = None

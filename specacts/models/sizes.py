@@ -23,6 +23,6 @@ class ModelSize(Result):
 
 
 def load_sizes(path: Path) -> dict[Role, ModelSize]:
-    """By role, of the models that run here: the cheap one, the verifier, and the strong one unless it is recorded."""
-    names = tuple(role for role in ROLES if role != "strong" or "strong" in read_json(path))
+    """By role, of the models that run here: the cheap one, and verifier and strong one where they do."""
+    names = tuple(role for role in ROLES if role == "cheap" or role in read_json(path))
     return load_table(path, ModelSize, names)

@@ -11,6 +11,7 @@ A `Case` is a `View` (decide.py). The record beside it is never edited.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isnan, nan
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +38,10 @@ class Side(NamedTuple):
 
 @dataclass(frozen=True)
 class Case:
-    """A decision: its record, the verifier's verdicts that policies go by, the router's and the combined score."""
+    """A decision: its record, the verifier's verdicts that policies go by, the router's and the combined score.
+
+    verdicts: none where there is no verifier. route, combined: NaN where there is no router, or nothing to combine.
+    """
 
     row: Answers
     verdicts: tuple[Verdict, ...]
@@ -62,13 +66,18 @@ class Case:
 
     @cached_property
     def sides(self) -> dict[str, Side]:
-        """By judging policy; without those whose judge gave no verdicts, as a recorded strong model gives none."""
+        """By judging policy that can be replayed."""
         return {name: Side(score(name, self), accepting(name, self), rejecting(name, self)) for name in self.judging}
 
     @property
     def judging(self) -> tuple[str, ...]:
-        """The judging policies that can be replayed."""
-        return JUDGING if self.strong_verdict else tuple(n for n in JUDGING if POLICIES[n].judge != "strong")
+        """The judging policies that can be replayed: whose judge gave verdicts, whose score there is.
+
+        A recorded strong model gives none; nor does a verifier that was never trained, and then there is no router.
+        """
+        there = {None: True, "strong": bool(self.strong_verdict), "verifier": bool(self.verdicts)}
+        routed = not isnan(self.route)
+        return tuple(n for n in JUDGING if there[POLICIES[n].judge] and (routed or POLICIES[n].score != "route"))
 
 
 def judging(cases: Sequence[Case]) -> tuple[str, ...]:
@@ -99,8 +108,13 @@ def verdicts_of(row: Answers, judge: JudgeScore) -> tuple[Verdict, ...]:
     return row.verifier_likelihood if judge == "likelihood" else row.verifier
 
 
+def verified(rows: Sequence[Answers]) -> bool:
+    """Whether there was a verifier to ask about the proposals."""
+    return all(row.verifier for row in rows)
+
+
 def signals(rows: Sequence[Answers], judge: JudgeScore, routes: Sequence[float]) -> list[Signals]:
-    """What is known of each row's greedy proposal."""
+    """What is known of each row's greedy proposal, where a verifier was asked."""
     pairs = zip(rows, routes, strict=True)
     return [Signals(verdicts_of(row, judge)[0].score, row.cheap[0].confidence, route) for row, route in pairs]
 
@@ -111,13 +125,18 @@ def greedy_right(rows: Sequence[Answers], level: Level) -> list[bool]:
 
 
 def load_routes(path: Path, rows: Sequence[Answers]) -> list[float]:
-    """The router's probability for each row (`data/routes.jsonl`). Raises `UserError` where it lacks one's."""
+    """The router's probability for each row (`data/routes.jsonl`); of an empty file NaN: there is no router.
+
+    Raises `UserError` where it lacks a row's.
+    """
     known = {}
     for number, line in read_jsonl(path):
         try:
             known[line["episode"], line["decision"]] = float(line["route"])
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path}:{number}: {error!r}: needs episode, decision and route") from error
+    if not known:
+        return [nan] * len(rows)
     for row in rows:
         if (row.episode, row.decision) not in known:
             raise UserError(f"{path}: no line for {row.episode}, decision {row.decision}; run `dvc repro route`")

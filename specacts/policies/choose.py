@@ -21,18 +21,18 @@ from specacts.core.episodes import agrees
 from specacts.core.errors import UserError
 from specacts.core.files import rounded
 from specacts.core.words import ACTION_TYPES, ActionType, Level
+from specacts.policies.bet import groups_needed
 from specacts.policies.cases import Case, greedy_right, judging
 from specacts.policies.cost import Charge, Swept, Tariff, charges, sweep, total
 from specacts.policies.decide import ALWAYS, NEVER, Outcome, Threshold, act
-from specacts.policies.guarantee import Evidence, certified, certified_by_kind, evidence_of, groups_needed, repeated
+from specacts.policies.guarantee import Evidence, certified, certified_by_kind, evidence_of, repeated
+from specacts.policies.needs import RISKS, needed
 from specacts.policies.probability import Calibration, choose
 from specacts.policies.results import Fitted, OnCalibrate
 from specacts.policies.table import JUDGING, POLICIES, RUN_LIVE
 
 EVEN = 0.5
 """Even odds, of a reward 0: where a recipe fixes its thresholds."""
-RISKS = (0.05, 0.1, 0.15, 0.2)
-"""Losses of accuracy to the strong model that the menu offers."""
 TIMES = (2, 4, 8)
 """How many times the groups the projection assumes."""
 
@@ -174,12 +174,12 @@ def _risk(acceptance: Acceptance) -> float:
 def enough_groups(have: int, acceptance: Acceptance) -> None:
     """Raises `UserError` where even a policy without any loss could not be shown to keep `acceptance.risk`."""
     tests = 1 + sum(risk > 0 for risk in acceptance.risk_by_type.values())
-    risk, needed = _risk(acceptance), groups_needed(_risk(acceptance), share(acceptance, tests))
-    if have < needed:
+    risk, wanted = _risk(acceptance), groups_needed(_risk(acceptance), share(acceptance, tests))
+    if have < wanted:
         raise UserError(
             f"acceptance.risk: {risk:g} cannot be promised with confidence {acceptance.confidence:g} for "
             f"{_counted(len(acceptance.policies), 'policy', 'policies')} ({', '.join(acceptance.policies)}): even "
-            f"without a single loss it takes {needed} calibrate groups, and there are {have}. Allow more risk, ask for "
+            f"without a single loss it takes {wanted} calibrate groups, and there are {have}. Allow more risk, ask for "
             "less confidence, name fewer acceptance.policies (a single one takes "
             f"{groups_needed(risk, (1 - acceptance.confidence) / tests)}), or make the calibrate split "
             "larger (split and answer.calibrate_episodes in the scale file)"
@@ -296,7 +296,7 @@ def on_calibrate(
         majority=commonest_type(cases),
         guaranteed=offered,
         projected=projected(cases, acceptance),
-        groups_needed={f"{risk:g}": groups_needed(risk, share(acceptance)) for risk in RISKS},
+        groups_needed=needed(len(acceptance.policies), acceptance.confidence),
         policies={name: _rounded(fit) for name, fit in fitted.items()},
     )
 

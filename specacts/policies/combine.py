@@ -10,6 +10,7 @@ cross-fitting. A guarantee needs scores that owe nothing to the groups it rests 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
+from specacts.core.files import read_json
 from specacts.core.results import Result
 
 EDGE = 1e-4
@@ -52,6 +54,11 @@ def fit(signals: Sequence[Signals], right: Sequence[bool]) -> Combination:
     model = LogisticRegression(C=1.0, max_iter=5000).fit(np.array([_odds(one) for one in signals]), labels)
     weights = dict(zip(Signals._fields, map(float, model.coef_[0]), strict=True))
     return Combination(**weights, intercept=float(model.intercept_[0]))
+
+
+def load_combination(path: Path) -> Combination | None:
+    """Read `data/combination.json`; None where there is no verifier, hence nothing to combine."""
+    return Combination.load(path) if read_json(path) else None
 
 
 def probability(combination: Combination, signals: Signals) -> float:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit
 
+from specacts.policies.bet import p_values
 from specacts.policies.decide import lowest_accepted
 
 GRID: tuple[float, ...] = tuple(float(value) for value in np.round(expit(np.linspace(12, -12, 241)), 12))
@@ -77,37 +78,6 @@ def excess(evidence: Evidence, risk: float, scope: np.ndarray | None = None) -> 
     accepted = evidence.scores[None, together] >= np.array([lowest_accepted(t) for t in GRID])[:, None]
     terms = (accepted * evidence.losses[together] - risk) * inside[together]
     return np.add.reduceat(terms, starts, axis=1) / sizes
-
-
-def p_values(excesses: np.ndarray, risk: float, error: float) -> np.ndarray:
-    """P-values of "the expected excess is above 0" for each row of [thresholds, groups], columns being independent.
-
-    A gambler bets against it group by group, with stakes that depend on earlier groups alone; under the hypothesis his
-    capital is a supermartingale, so it exceeds 1/p at any time with probability at most p (Ville's inequality).
-    """
-    values = (excesses + 1 + risk) / 2  # in [0, 1]; the hypothesis is that their mean is above `fair`
-    fair = (1 + risk) / 2
-    count = np.arange(1, values.shape[1] + 1)
-    means = (0.5 + np.cumsum(values, axis=1)) / (count + 1)
-    variances = (0.25 + np.cumsum((values - means) ** 2, axis=1)) / (count + 1)
-    before = np.hstack([np.full((len(values), 1), 0.25), variances[:, :-1]])
-    stakes = np.minimum(np.sqrt(2 * np.log(1 / error) / (values.shape[1] * before)), 0.9 / (1 - fair))
-    capital = np.cumsum(np.log1p(stakes * (fair - values)), axis=1)
-    return np.minimum(1.0, np.exp(-np.maximum(0.0, capital.max(axis=1))))
-
-
-def groups_needed(risk: float, error: float, most: int = 100_000) -> int:
-    """How many groups it takes to certify anything at all: so many without any loss just pass.
-
-    >>> groups_needed(risk=0.05, error=0.1), groups_needed(risk=0.05, error=0.1 / 3)  # one policy, three together
-    (53, 77)
-    """
-    low, high = 1, most
-    while low < high:
-        middle = (low + high) // 2
-        passes = p_values(np.full((1, middle), -risk), risk, error)[0] <= error
-        low, high = (low, middle) if passes else (middle + 1, high)
-    return low
 
 
 def evidence_of(

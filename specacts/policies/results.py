@@ -6,7 +6,7 @@ from pydantic import model_validator
 
 from specacts.core.results import Result
 from specacts.core.words import ActionType, Level
-from specacts.policies.table import JUDGING, POLICIES
+from specacts.policies.table import JUDGING, POLICIES, learns_to_judge
 
 Bar = float | dict[str, float]
 """A threshold, or one by the proposal's action type."""
@@ -35,7 +35,8 @@ class Thresholds(Result):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        wanted = (name for name in JUDGING if POLICIES[name].judge != "strong")  # a recorded one does not
+        # A recorded strong model judges nothing, and without a verifier there is no router either.
+        wanted = (name for name in JUDGING if POLICIES[name].judge is None and not learns_to_judge(name))
         lacking = [name for name in wanted if name not in self.policies]
         if lacking:
             raise ValueError(f"policies: {lacking[0]} is missing")

@@ -11,6 +11,7 @@ it has been paid for: that is policy F.
 
 import math
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from specacts.core.episodes import Act, Episode, Observation, User, decisions
+from specacts.core.files import read_json
 from specacts.core.observations import is_error
 from specacts.core.results import Result
 
@@ -54,6 +56,10 @@ class RouteMetrics(Result):
     auroc: float
     log_loss: float
     strength: float
+
+
+NO_ROUTER = RouteMetrics(decisions=0, groups=0, base_rate=0, auroc=0.5, log_loss=0, strength=0)
+"""Where nothing was proposed that it could learn from."""
 
 
 class Fit(NamedTuple):
@@ -111,6 +117,11 @@ def fit(examples: Sequence[Example], seed: int) -> Fit:
     weights = dict(zip(table.get_feature_names_out(), map(float, model.coef_[0]), strict=True))
     router = Router(weights=weights, intercept=float(model.intercept_[0]))
     return Fit(router, best, float(roc_auc_score(right, tried[best])), float(losses[best]))
+
+
+def load_router(path: Path) -> Router | None:
+    """Read `data/router.json`; None where there is no router."""
+    return Router.load(path) if read_json(path) else None
 
 
 def _model(strength: float) -> LogisticRegression:

@@ -5,6 +5,7 @@
 Decisions (decide.py), thresholds and promises (choose.py), evaluation, report and figures all go by this table.
 """
 
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from specacts.core.words import Role
@@ -81,6 +82,17 @@ SCORED = tuple(letter for letter in JUDGING if not POLICIES[letter].picks)
 RUN_LIVE = tuple(letter for letter, policy in POLICIES.items() if policy.runs_live)
 
 
+def learns_to_judge(letter: str) -> bool:
+    """Whether a policy rests on what is learnt on the verify split: the verifier, or the router beside it."""
+    policy = POLICIES[letter]
+    return policy.judge == "verifier" or policy.score == "route"
+
+
+def unverified(letters: Iterable[str]) -> tuple[str, ...]:
+    """Those of the policies that there are without a verifier and with a recorded strong model; F where none is."""
+    return tuple(name for name in letters if not (POLICIES[name].judge or learns_to_judge(name))) or ("F",)
+
+
 class Baseline(NamedTuple):
     """What policies have to be held against. marker: in figures (matplotlib's); shown: in tables and figures."""
 
@@ -104,5 +116,5 @@ BASELINES: dict[str, Baseline] = {
     },
     "oracle": Baseline("D with a perfect verifier", "D, perfect verifier", "*"),
     "oracle_picks": Baseline("E with a perfect verifier", "E, perfect verifier", "P"),
-    "oracle_routes": Baseline("G with a perfect router", "G, perfect router", "D"),
+    "oracle_routes": Baseline("a perfect router", "perfect router", "D"),
 }

@@ -12,7 +12,7 @@ from specacts.models.results import Assets
 from specacts.policies.results import OnCalibrate, Promise, Thresholds
 from specacts.policies.router import RouteMetrics
 from specacts.policies.table import JUDGING
-from specacts.recipe import is_recorded
+from specacts.recipe import has_verifier, is_recorded
 from specacts.traces.results import DataMetrics, IngestMetrics
 from specacts.training.results import TrainMetrics
 
@@ -64,6 +64,11 @@ class Facts(NamedTuple):
     def recorded(self) -> bool:
         """Whether the strong model is the agent that wrote the traces."""
         return is_recorded(self.recipe)
+
+    @property
+    def verified(self) -> bool:
+        """Whether a verifier was trained; else there is no router either."""
+        return has_verifier(self.recipe)
 
     @property
     def judging(self) -> tuple[str, ...]:

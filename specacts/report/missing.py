@@ -1,12 +1,13 @@
-"""What a promise lacks: groups of the calibration split, and roughly how many more logs they mean.
+"""What a promise lacks: groups of the calibration split, and roughly how many more logs they mean; or no verifier.
 
 for one in missing(facts):
     one.risk, one.needed, one.groups, one.conversations
 """
 
-from math import ceil, log10
 from typing import NamedTuple
 
+from specacts.policies.needs import Option, more, reachable
+from specacts.policies.table import unverified
 from specacts.report.facts import Facts
 
 
@@ -23,21 +24,32 @@ class Missing(NamedTuple):
     conversations: int
 
 
+class Without(NamedTuple):
+    """The smallest risk that could be promised without a verifier, with how many groups, for which policies alone."""
+
+    risk: str
+    groups: int
+    policies: tuple[str, ...]
+
+
+def without_a_verifier(facts: Facts) -> Without | None:
+    """What its groups would bring as groups for calibration; None where that allows no smaller risk than there is."""
+    calibration, split = facts.calibration, facts.data
+    if not facts.verified or split.calibrate.groups > calibration.groups:  # the scale asks about too few as it is
+        return None
+    alone = unverified(calibration.guaranteed)
+    groups = calibration.groups + split.verify.groups
+    now = [float(risk) for risk, needed in calibration.groups_needed.items() if needed <= calibration.groups]
+    then = reachable(Option("", groups, len(alone)), calibration.confidence)
+    better = then and float(then[0]) < min(now, default=1.0)
+    return Without(then[0], groups, alone) if better else None
+
+
 def missing(facts: Facts) -> list[Missing]:
     """One a risk of the menu that lacks groups, the smallest risk first."""
     split, everything = facts.data.calibrate, facts.data.total
     found = []
     for risk, needed in facts.calibration.groups_needed.items():
         if needed > facts.calibration.groups:
-            factor = max(0.0, needed / max(1, split.groups) - 1)
-            groups, conversations = factor * everything.groups, factor * everything.episodes
-            found.append(Missing(risk, needed, roughly(groups), roughly(conversations)))
+            found.append(Missing(risk, needed, *more(needed, split.groups, everything.groups, everything.episodes)))
     return found
-
-
-def roughly(number: float) -> int:
-    """Rounded up to two figures."""
-    if number <= 0:
-        return 0
-    step = 10 ** max(0, ceil(log10(number)) - 2)
-    return ceil(round(number / step, 9)) * step

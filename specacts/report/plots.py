@@ -134,7 +134,8 @@ def training_loss(curves: Mapping[Role, Rows], path: Path) -> None:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("optimiser step")
     axes.set_ylabel("weighted cross-entropy (nats)")
-    axes.set_title(f"Training loss of the {'two' if len(curves) == 2 else 'three'} roles; bold: running mean")
+    whose = {1: f"{next(iter(curves), '')} model", 2: "two roles"}.get(len(curves), "three roles")
+    axes.set_title(f"Training loss of the {whose}; bold: running mean")
     _save(figure, path)
 
 

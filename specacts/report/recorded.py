@@ -12,7 +12,7 @@ from specacts.evaluation.results import Kept
 from specacts.policies.results import ASKED
 from specacts.report.facts import Facts
 from specacts.report.fair import has_room
-from specacts.report.missing import Missing, missing
+from specacts.report.missing import Missing, missing, without_a_verifier
 from specacts.report.prose import render
 from specacts.report.wording import amount, listed, percent, risk_share, share, there, title
 
@@ -53,6 +53,7 @@ def answer(facts: Facts) -> str:
         asked=bool(asked),
         lacking=lacking[-1] if len(lacking) == len(facts.calibration.groups_needed) else None,
         more=_more(facts, lacking[-1]) if lacking else "",
+        without=without_a_verifier(facts),
     )
 
 
@@ -92,6 +93,8 @@ def advice_text(facts: Facts) -> str:
         lacking=[_lacking(facts, one) for one in lacking],
         least=listed([f"{one.needed} for {risk_share(one.risk)}" for one in lacking[::-1]]) if lacking else "",
         split=facts.data.calibrate,
+        verify_groups=facts.data.verify.groups,
+        without=without_a_verifier(facts),
         not_drawn=facts.own.left_out.get("not_drawn", 0),
         scale=facts.scale,
         budget=facts.max_relative_cost,

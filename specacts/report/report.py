@@ -112,6 +112,7 @@ def _no_answer(facts: Facts) -> str:
         "unfair",
         recorded=facts.recorded,
         learned=learned(facts),
+        verified=facts.verified,
         better=not _unfair(facts),
         b=evaluation.policies["B"].type_accuracy,
         constant=evaluation.baselines["majority"].type_accuracy,

@@ -167,6 +167,7 @@ def policies_text(facts: Facts) -> str:
     return render(
         "policies",
         recorded=facts.recorded,
+        verified=facts.verified,
         recipe=facts.recipe,
         score=facts.score,
         router=facts.router,
@@ -236,8 +237,14 @@ def paired_text(facts: Facts) -> str:
 
 
 def verifier_text(facts: Facts) -> str:
-    """The verifier's score against scores that cost nothing, and what D's verdicts were worth."""
-    quality, d = facts.evaluation.verifier, facts.evaluation.policies["D"]
+    """The verifier's score against scores that cost nothing, and what D's verdicts were worth.
+
+    Nothing where there is no verifier.
+    """
+    quality = facts.evaluation.verifier
+    if quality is None:
+        return ""
+    d = facts.evaluation.policies["D"]
     asked = ("trained verifier: " + ("reward" if facts.score == "reward" else "P(ACCEPT)"), quality.verdict_auroc)
     likelihood = ("trained verifier: its probability of the proposal", quality.auroc)
     trained = [likelihood, asked] if facts.score == "likelihood" else [asked]  # otherwise both are one figure
@@ -320,7 +327,7 @@ def live_text(facts: Facts) -> str:
                 f"{entry.cost_per_episode['seconds']:.1f}",
             ]
         )
-    return render("live", live=facts.live, rows=rows, cost_model=facts.cost_model)
+    return render("live", live=facts.live, rows=rows, cost_model=facts.cost_model, verified=facts.verified)
 
 
 def latency_text(facts: Facts) -> str:

@@ -7,7 +7,8 @@ Groups are alike if their episodes come from the same sources; each such kind is
 split has its part of the multi-turn tasks and of every single-turn source. Which group goes where is decided
 greedily, groups with the rarest action type first, each to the split that still lacks most of what it holds (after
 the iterative stratification of Sechidis et al., 2011). Test is parted from the others first: other shares among those
-leave it as it is.
+leave it as it is. Where nobody learns from the verify split its groups are for calibration, and train and test are the
+same as ever.
 """
 
 from collections import Counter
@@ -48,10 +49,13 @@ class _Group(NamedTuple):
     types: Counter[str]
 
 
-def split_groups(episodes: Sequence[Outline], shares: Split, seed: int) -> dict[str, list[Outline]]:
+def split_groups(
+    episodes: Sequence[Outline], shares: Split, seed: int, with_verify: bool = True
+) -> dict[str, list[Outline]]:
     """Every episode in exactly one split; the same result for the same episodes and seed.
 
     Groups come in shuffled order, the episodes of one together: the first N of a split are a fair sample of it.
+    with_verify: without it the verify split's groups go to calibrate, and verify is empty.
     Raises `UserError` if a split stays empty, or an action type that occurs is in no training episode.
     """
     wanted = {name: float(getattr(shares, name)) for name in SPLITS}
@@ -62,6 +66,9 @@ def split_groups(episodes: Sequence[Outline], shares: Split, seed: int) -> dict[
     shuffled = sorted(episodes, key=lambda episode: draw(seed, "split", episode.group))
     parts = {name: [episode for episode in shuffled if place[episode.group] == name] for name in SPLITS}
     _check(parts)
+    if not with_verify:
+        calibrating = [episode for episode in shuffled if place[episode.group] in ("verify", "calibrate")]
+        parts |= {"verify": [], "calibrate": calibrating}
     return parts
 
 
@@ -69,7 +76,7 @@ def missing_types(parts: dict[str, list[Outline]]) -> dict[str, list[str]]:
     """For every split, the action types that occur elsewhere but not in it."""
     types = {name: _types(part) for name, part in parts.items()}
     total = sum(types.values(), Counter[str]())
-    return {name: [t for t in ACTION_TYPES if total[t] and not found[t]] for name, found in types.items()}
+    return {name: [t for t in ACTION_TYPES if total[t] and not found[t]] for name, found in types.items() if found}
 
 
 def _types(episodes: Iterable[Outline]) -> Counter[str]:

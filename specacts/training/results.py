@@ -41,4 +41,4 @@ FROZEN = TrainMetrics(
     seconds=0,
     peak_memory_gib=0,
 )
-"""Of a model that its recipe uses as it comes."""
+"""Of a model that its recipe uses as it comes, or does without."""

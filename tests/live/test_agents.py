@@ -634,10 +634,27 @@ def test_the_stage_writes_every_policys_attempts_and_their_summary(workspace, mo
     assert all(one["steps"] and one["actors"] for one in lines)
 
 
+def test_without_a_verifier_nobody_runs_who_needs_one(workspace):
+    for file, old, new in (
+        ("configs/recipe/v3.yaml", "negatives: on_policy", "negatives: none"),
+        ("params.yaml", "policies: [D, F, G]", "policies: [F]"),
+    ):
+        text = (workspace / file).read_text(encoding="utf-8")
+        assert old in text
+        (workspace / file).write_text(text.replace(old, new), encoding="utf-8")
+    left = {name: THRESHOLDS.policies[name] for name in "CF"}
+    THRESHOLDS.model_copy(update={"policies": left, "best_other": "F"}).save(workspace / "data/thresholds.json")
+    for name in ("router", "combination"):
+        write_json(workspace / f"data/{name}.json", {})
+    shutil.rmtree(workspace / "models/verifier")
+    live_stage.main()
+    assert list(LiveMetrics.load(workspace / "metrics/live.json").policies) == ["A", "B", "other"]
+
+
 @pytest.mark.parametrize(
     ("thresholds", "says"),
     [
-        ({"policies": {"C": 0.5}, "best_other": "C"}, r"data/thresholds\.json: .*policies: D is missing"),
+        ({"policies": {"C": 0.5}, "best_other": "C"}, r"data/thresholds\.json: .*policies: F is missing"),
         ({"best_other": "Z"}, r"data/thresholds\.json: .*best_other: 'Z' is not one of C, D"),
     ],
 )

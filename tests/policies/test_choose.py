@@ -13,9 +13,9 @@ from specacts.config import Acceptance, load_config
 from specacts.core.episodes import agrees
 from specacts.core.errors import UserError
 from specacts.core.words import ACTION_TYPES, Level
+from specacts.policies.bet import groups_needed
 from specacts.policies.cases import Case
 from specacts.policies.choose import (
-    RISKS,
     best,
     best_other,
     calibrate,
@@ -32,7 +32,8 @@ from specacts.policies.choose import (
 )
 from specacts.policies.cost import Charge, charges, thresholds, total
 from specacts.policies.decide import ALWAYS, NEVER, Outcome, Threshold, act
-from specacts.policies.guarantee import GRID, certified, groups_needed
+from specacts.policies.guarantee import GRID, certified
+from specacts.policies.needs import RISKS
 from specacts.policies.results import Asked, Fitted, Promise
 from specacts.policies.table import JUDGING
 

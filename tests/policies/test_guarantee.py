@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from specacts.policies.bet import groups_needed, p_values
 from specacts.policies.guarantee import (
     GRID,
     Evidence,
@@ -11,8 +12,6 @@ from specacts.policies.guarantee import (
     certified_by_kind,
     evidence_of,
     excess,
-    groups_needed,
-    p_values,
 )
 
 RISK, ERROR, GROUPS = 0.1, 0.1, 60

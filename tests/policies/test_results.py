@@ -36,7 +36,7 @@ def test_thresholds_and_promises_survive_their_files_to_the_last_digit(result, p
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"policies": {"C": 0.5}, "best_other": "C"}, "policies: D is missing"),
+        ({"policies": {"C": 0.5}, "best_other": "C"}, "policies: F is missing"),
         ({"policies": dict.fromkeys(JUDGING, "x")}, r"policies\.C: .*\(got 'x'\)"),
         ({"policies": 0.5}, r"policies: .*\(got '0\.5'\)"),
         ({"best_other": "Z"}, "best_other: 'Z' is not one of C, D, E, F, G, H"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from factories import make_cases, recorded
-from toy_facts import CHEAPER, EVEN, SAME, TRAINED, changed, recorded_facts, setting, workspace
+from toy_facts import CHEAPER, EVEN, SAME, TRAINED, changed, recorded_facts, setting, unverified_facts, workspace
 
 from specacts.core.results import Estimate
 from specacts.evaluation.results import Ruled
@@ -129,6 +129,24 @@ def test_where_nothing_can_be_promised_it_is_said_how_many_more_logs_that_means(
     assert "a promise takes more: 18 for 20 %, 24 for 15 %, 38 for 10 % and 77 for 5 %." in text
     assert len(lines(text, "| 5 %")) == 2 and "370 groups (730 conversations)" in lines(text, "| 5 %")[1]
     assert "your agent: too few logs to promise anything" in lines(text, "| 5 %")[0]
+
+
+def test_what_the_verifiers_groups_would_bring_is_said(facts: Facts):
+    assert "Without a verifier" not in answer(facts)
+    facts = changed(facts, "data/verify/groups", 10)
+    assert answer(facts).endswith("Without a verifier there would be enough for 20 % (see below).")
+    assert (
+        "**Without a verifier** (`--no-verifier` of `specacts use`; recipe `recorded-small`) its 10 groups would be "
+        "for calibration too, and F alone takes fewer: 14 groups are enough to promise 20 %, if the cheap model is "
+        "good enough."
+    ) in advice_text(facts)
+
+
+def test_without_a_verifier_the_report_is_of_what_there_is():
+    text = report(unverified_facts())
+    assert first_line(unverified_facts()).startswith("Not yet: nothing can be promised. A promise rests on groups")
+    assert "takes 13. That is roughly" in text and "*a perfect router*" in text and "## Scores as probabilities" in text
+    assert "Where none can be shown to be safe" in text and "hold together" not in text and "whichever" not in text
 
 
 def test_groups_that_are_conversations_are_called_that(facts: Facts):

@@ -112,7 +112,7 @@ def test_two_trained_models_that_are_no_different_are_said_first(facts: Facts):
     assert answer(facts._replace(recipe=RECIPES["v2"])).startswith("Yes: D ")  # frozen: a remark says it
 
 
-@pytest.mark.parametrize("recipe", ["v2", "v3", "recorded"])
+@pytest.mark.parametrize("recipe", ["v2", "v3", "recorded", "recorded-small"])
 def test_a_cheap_model_that_did_not_learn_is_said_first(facts: Facts, recipe: str):
     facts = bent(facts, "D", BETTER, CHEAPER)._replace(recipe=RECIPES[recipe])
     for cheap, most_common, begins in (

@@ -15,7 +15,7 @@ from specacts.core.fingerprints import IGNORED, PACKAGES, fingerprints
 
 FILE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 PARAMS = yaml.safe_load((CONFIGURATION / "params.yaml").read_text())
-SCALES, RECIPES = ("smoke", "cpu", "qwen3"), ("v2", "v3")
+SCALES, RECIPES = ("smoke", "cpu", "qwen3"), ("v2", "v3", "recorded", "recorded-small")
 SCALE, RECIPE = "configs/scale/cpu.yaml", "configs/recipe/v3.yaml"
 
 

@@ -2,13 +2,16 @@
 
 import json
 from collections import Counter
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
-from specacts.config import Split
+from specacts.config import Config, Split
 from specacts.core.comparison import Rule
 from specacts.core.episodes import Act, Action, Episode, User, decisions, load_episodes, save_episodes
 from specacts.core.errors import UserError
+from specacts.core.files import write_text
 from specacts.core.words import ACTION_TYPES, SPEAKING
 from specacts.traces.results import Counted, DataMetrics, counted
 from specacts.traces.split import SPLITS, Outline, missing_types, outline, training_order
@@ -125,9 +128,39 @@ def test_all_nine_types_are_counted_in_a_fixed_order():
     )
 
 
-def test_the_stage_writes_four_files_and_the_counts(tmp_path, monkeypatch, config):
-    monkeypatch.chdir(tmp_path)
+def here(folder: Path, monkeypatch: pytest.MonkeyPatch, config: Config, roles: str = "cheap verifier strong") -> None:
+    """The stage runs in the folder, with this configuration and these models."""
+    monkeypatch.chdir(folder)
     monkeypatch.setattr(split_stage, "load_config", lambda root: config)
+    write_text(split_stage.LOCAL, roles)
+
+
+def test_without_a_verifier_its_groups_are_for_calibration_and_nothing_else_moves():
+    episodes = toys(60) + toys(9, "other", size=3)
+    ever, alone = split_groups(episodes, SHARES, 0), split_outlines([*map(outline, episodes)], SHARES, 0, False)
+    assert alone["train"] == ever["train"] and alone["test"] == ever["test"] and alone["verify"] == []
+    assert groups(alone["calibrate"]) == groups(ever["verify"]) | groups(ever["calibrate"])
+    order = [e.group for e in alone["calibrate"]]
+    assert len(order) == len(ever["verify"]) + len(ever["calibrate"])
+    assert sum(a != b for a, b in pairwise(order)) == len(set(order)) - 1  # the episodes of a group stand together
+
+
+def test_the_stage_says_what_promises_take_with_a_verifier_and_without(tmp_path, monkeypatch, config, capsys):
+    for roles, rows in (("cheap verifier strong", 3), ("cheap", 2)):
+        here(tmp_path, monkeypatch, config, roles)
+        save_episodes(split_stage.SOURCES[0], toys(60))
+        save_episodes(split_stage.SOURCES[1], [])
+        split_stage.main()
+        found, lines = DataMetrics.load(split_stage.METRICS), capsys.readouterr().out.splitlines()
+        assert "Groups for calibration, and how many a promise takes with 90 % confidence" in lines[0]
+        assert len(lines) == 2 + 2 * rows
+        assert lines[2].split()[4:] == [str(found.calibrate.groups), "77", "38", "24", f"18{'*' if rows == 2 else ''}"]
+        assert (found.verify.groups == 0) is (rows == 2)
+        assert load_episodes(split_stage.SPLIT / "verify.jsonl") == [] or rows == 3
+
+
+def test_the_stage_writes_four_files_and_the_counts(tmp_path, monkeypatch, config):
+    here(tmp_path, monkeypatch, config)
     bfcl, own = split_stage.SOURCES
     save_episodes(bfcl, toys(30))
     save_episodes(own, toys(10, "own"))
@@ -140,8 +173,7 @@ def test_the_stage_writes_four_files_and_the_counts(tmp_path, monkeypatch, confi
 
 
 def test_rules_for_arguments_go_to_every_split_but_train_whose_bytes_they_do_not_change(tmp_path, monkeypatch, config):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(split_stage, "load_config", lambda root: config)
+    here(tmp_path, monkeypatch, config)
     plain = toys(30, types=("tool_call", "final_answer"))
     rules = {"a": Rule("text", 0.6)}
     ruled = []
@@ -162,8 +194,7 @@ def test_rules_for_arguments_go_to_every_split_but_train_whose_bytes_they_do_not
 
 
 def test_two_sources_may_not_use_one_id(tmp_path, monkeypatch, config):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(split_stage, "load_config", lambda root: config)
+    here(tmp_path, monkeypatch, config)
     for path in split_stage.SOURCES:
         save_episodes(path, toys(10))
     with pytest.raises(UserError, match=r"data/own/episodes.jsonl:1: id: 'toy_0_0' is also in data/episodes.jsonl"):
@@ -172,8 +203,7 @@ def test_two_sources_may_not_use_one_id(tmp_path, monkeypatch, config):
 
 
 def test_the_stage_counts_what_test_says_that_train_said_too(tmp_path, monkeypatch, config):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(split_stage, "load_config", lambda root: config)
+    here(tmp_path, monkeypatch, config)
     words = " ".join(f"w{n}" for n in range(14))  # two runs of 13 words
     alike = [e.model_copy(update={"steps": (User(content=words), *e.steps[1:])}) for e in toys(40)]
     bfcl, own = split_stage.SOURCES
