@@ -97,6 +97,8 @@ def take_down(renderer: "Renderer", episodes: list[Episode], rows: Rows) -> int:
             row = rows[episode.id, due.index]
             row |= {"strong": dumped([as_answer(due.gold, counted)])[0], "strong_verdict": []}
             row["window"]["strong"], row["context"]["strong"] = 0, counted.context
+            if counted.cached is not None:
+                row["cached"] = {"strong": counted.cached}
             with_usage += counted.recorded
     return with_usage
 

@@ -3,7 +3,8 @@
     python -m stages.route
 
 Reads `data/proposals.jsonl` (whether the cheap model's greedy proposals were right) and the splits; writes
-`data/router.json`, `data/routes.jsonl` and `metrics/route.json`. No model runs; no label of calibrate or test is read.
+`data/router.json`, `data/routes.jsonl` (where it also stands which turn a decision is in) and `metrics/route.json`. No
+model runs; no label of calibrate or test is read.
 """
 
 from pathlib import Path

@@ -18,11 +18,19 @@ from specacts.transcripts.render import Renderer
 
 
 class Count(NamedTuple):
-    """Tokens at a decision: of everything before it, and of its action. recorded: as its provider counted them."""
+    """Tokens at a decision: of everything before it, and of its action.
+
+    cached: of the context, found in the provider's cache; None where the traces do not say what the call took.
+    """
 
     context: int
     action: int
-    recorded: bool = False
+    cached: int | None = None
+
+    @property
+    def recorded(self) -> bool:
+        """Whether its provider counted them."""
+        return self.cached is not None
 
 
 def count(renderer: Renderer, episode: Episode) -> list[Count]:
@@ -35,7 +43,9 @@ def count(renderer: Renderer, episode: Episode) -> list[Count]:
         if isinstance(step, Act):
             length = _length(renderer, written(step.action))
             if step.supervised and step.usage:
-                counts.append(Count(max(1, step.usage.prompt), max(1, step.usage.completion), True))
+                # Several actions of one call: it read its prompt for the first, and had it for the others.
+                cached = step.usage.prompt if step.parallel else step.usage.cached
+                counts.append(Count(max(1, step.usage.prompt), max(1, step.usage.completion), cached))
             elif step.supervised:
                 counts.append(Count(max(1, before), max(1, length)))
             before += length

@@ -160,12 +160,24 @@ class MeanCharge(Result):
     generated_tokens: float
 
 
+class Hopping(Result):
+    """What the strong model reads anew only because it did not see the decisions before.
+
+    tokens: a decision. money: what they cost beyond cached ones, a decision, in millionths. share: of A's money.
+    """
+
+    tokens: float
+    money: float
+    share: Estimate
+
+
 class Evaluation(Result):
     """Everything; by policy, where it is not said otherwise.
 
     paired: differences in accuracy on the same decisions, by `D_minus_A` and the like. guaranteed: by policy and risk.
     speech: by proposer, where the traces hold words.
-    upstream_without_fallback: upstream's price of a decision as its own table has it.
+    upstream_without_fallback: upstream's price of a decision as its own table has it. hopping: None in results of
+    before it was counted.
     """
 
     decisions: int
@@ -182,4 +194,5 @@ class Evaluation(Result):
     cost_per_decision: dict[str, MeanCharge]
     cost_per_episode: dict[str, MeanCharge]
     speech: dict[Role, Speech] | None = None
+    hopping: dict[str, Hopping] | None = None
     upstream_without_fallback: dict[str, float]

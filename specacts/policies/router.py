@@ -128,9 +128,14 @@ def route(router: Router, episode: Episode, at: int) -> float:
 
 
 def routes(router: Router, episodes: Iterable[Episode]) -> list[dict[str, Any]]:
-    """One line a decision for `data/routes.jsonl`."""
+    """One line a decision for `data/routes.jsonl`. turn: how many messages the user had written by then."""
     return [
-        {"episode": episode.id, "decision": due.index, "route": route(router, episode, due.step)}
+        {
+            "episode": episode.id,
+            "decision": due.index,
+            "turn": sum(isinstance(step, User) for step in episode.steps[: due.step]),
+            "route": route(router, episode, due.step),
+        }
         for episode in episodes
         for due in decisions(episode)
     ]
