@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from factories import ACCEPTANCE, SIZES, TARIFF, make_cases, recorded
+from factories import ACCEPTANCE, SIZES, TARIFF, make_cases, recorded, turn_of
 from places import CONFIGURATION, copy_configuration
 
 from specacts.answering.effects import by_text
@@ -218,7 +218,7 @@ def workspace(
     effects = (by_text(case.row).model_dump(mode="json") for case in splits["test"])
     write_jsonl(folder / "data/effects.jsonl", effects)
     lines = (
-        {"episode": case.row.episode, "decision": case.row.decision, "route": case.route}
+        {"episode": case.row.episode, "decision": case.row.decision, "turn": turn_of(case), "route": case.route}
         for cases in splits.values()
         for case in cases
     )

@@ -39,6 +39,7 @@ from specacts.evaluation.results import (
     Area,
     Evaluation,
     Frontier,
+    Hopped,
     Hopping,
     Kept,
     Latency,
@@ -277,7 +278,13 @@ def evaluate(
         cost_per_decision={name: per_decision(tracks[name]) for name in letters},
         cost_per_episode={name: per_episode(judged.rows, tracks[name]) for name in letters},
         speech=speech(judged.rows, weights) or None,
-        hopping={name: hopping(tracks[name], strong, tariff, weights) for name in letters},
+        hopping=Hopped(
+            policies={name: hopping(tracks[name], strong, tariff, weights) for name in letters},
+            guaranteed={
+                name: {risk: hopping(own, strong, tariff, weights) for risk, own in by_risk.items()}
+                for name, by_risk in safe.items()
+            },
+        ),
         upstream_without_fallback={name: float(asked(tracks[name].unpaid).mean()) for name in judging(cases)},
     )
 

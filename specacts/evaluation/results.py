@@ -171,6 +171,13 @@ class Hopping(Result):
     share: Estimate
 
 
+class Hopped(Result):
+    """By policy; and at guaranteed thresholds, by policy and risk."""
+
+    policies: dict[str, Hopping]
+    guaranteed: dict[str, dict[str, Hopping]]
+
+
 class Evaluation(Result):
     """Everything; by policy, where it is not said otherwise.
 
@@ -194,5 +201,5 @@ class Evaluation(Result):
     cost_per_decision: dict[str, MeanCharge]
     cost_per_episode: dict[str, MeanCharge]
     speech: dict[Role, Speech] | None = None
-    hopping: dict[str, Hopping] | None = None
+    hopping: Hopped | None = None
     upstream_without_fallback: dict[str, float]

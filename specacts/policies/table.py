@@ -78,7 +78,7 @@ POLICIES: dict[str, Policy] = {
         "as D, by verifier, confidence and router", "all combined", "#7B4B94", score="combined", judge="verifier"
     ),
     "S": Policy(
-        "as F, and strong stays until the user's next message",
+        "as F, and sticks until the user's next message",
         "own confidence, sticky",
         "#882255",
         score="confidence",
