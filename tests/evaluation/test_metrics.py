@@ -34,7 +34,7 @@ from specacts.evaluation.stats import resample_weights
 from specacts.policies.cases import Case
 from specacts.policies.cost import COST_MODELS, Charge, Tariff, charges
 from specacts.policies.decide import ALWAYS, NEVER
-from specacts.policies.table import BASELINES, JUDGING, coin_of
+from specacts.policies.table import BASELINES, JUDGING, POLICIES, coin_of
 
 CASES = make_cases(24, seed=1)
 THRESHOLDS = dict.fromkeys(JUDGING, 0.5) | {"E": 0.55}
@@ -350,3 +350,13 @@ def test_a_frontier_in_money_has_every_policy_that_there_is(of_an_agent):
     names = {row[0] for row in points if row[1] == "sweep"}
     assert names == set("DEFGHS")
     assert found.frontier.policies["D"].area is not None
+
+
+def test_hopping_is_a_part_of_the_money_of_policies_that_hop_at_the_difference_of_two_prices():
+    safe = run_guaranteed(CASES, TARIFF, {"F": {"0.1": 0.5, "0.05": NEVER}})
+    found = evaluated(CASES, ran(), safe=safe).hopping
+    assert found and list(found.policies) == list(POLICIES)
+    assert found.guaranteed["F"]["0.1"] == found.policies["F"] and found.guaranteed["F"]["0.05"].tokens == 0
+    for name, entry in found.policies.items():
+        assert entry.money == pytest.approx(entry.tokens * (PRICES.strong.input - PRICES.strong.cached_input))
+        assert (entry.tokens > 0) == (entry.share.value > 0) == (name not in "AB")
