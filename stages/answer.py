@@ -107,6 +107,8 @@ def take_down(renderer: "Renderer", episodes: dict[str, list[Episode]], recorded
     for row, gold, counted in taken:
         row |= {"strong": dumped([as_answer(gold, counted)])[0], "strong_verdict": []}
         row["window"]["strong"], row["context"]["strong"] = 0, counted.context
+        if counted.cached is not None:
+            row["cached"] = {"strong": counted.cached}
         if told.seconds == len(taken):
             row["seconds_per_token"]["strong"] = 0.0
     return told

@@ -3,8 +3,8 @@
     python -m stages.route
 
 Reads `data/proposals.jsonl` (whether the cheap model's greedy proposals were right) and the splits; writes
-`data/router.json`, `data/routes.jsonl` and `metrics/route.json`. No model runs; no label of calibrate or test is read.
-Where nothing was proposed there is no router: no routes, and nothing measured.
+`data/router.json`, `data/routes.jsonl` (where it also stands which turn a decision is in) and `metrics/route.json`. No
+model runs; no label of calibrate or test is read. Where nothing was proposed there is no router, and nothing measured.
 """
 
 from pathlib import Path
@@ -24,13 +24,13 @@ DATA = Path("data")
 def main() -> None:
     config = load_config(Path("."))
     examples = load_examples(config.acceptance.level)
+    asked = [e for split in ("calibrate", "test") for e in load_episodes(DATA / f"split/{split}.jsonl")]
     if not examples:
         write_json(DATA / "router.json", {})
-        write_jsonl(DATA / "routes.jsonl", [])
+        write_jsonl(DATA / "routes.jsonl", routes(None, asked))
         NO_ROUTER.save(Path("metrics/route.json"))
         return
     found = fit(examples, config.seed)
-    asked = [e for split in ("calibrate", "test") for e in load_episodes(DATA / f"split/{split}.jsonl")]
     found.router.save(DATA / "router.json", exact=True)
     write_jsonl(DATA / "routes.jsonl", routes(found.router, asked))
     RouteMetrics(

@@ -6,6 +6,7 @@ rows, row = make_rows(episodes=20), make_row(context=40)      # the record alone
 """
 
 import random
+from dataclasses import replace
 from math import nan
 from typing import Any
 
@@ -97,13 +98,28 @@ def make_case(route: float = 0.5, combined: float = 0.5, **fields: Any) -> Case:
 
 
 def case_of(row: Answers, route: float = 0.5, combined: float = 0.5) -> Case:
-    """A given row's case; policies go by the verifier's verdicts."""
+    """A given row's case, the first of its turn; policies go by the verifier's verdicts."""
     return Case(row, row.verifier, route, combined)
+
+
+def turn_of(case: Case) -> int:
+    """The number of its turn in `make_cases`: the user speaks before every third decision."""
+    return case.row.decision // 3
+
+
+def in_turns(cases: list[Case]) -> list[Case]:
+    """The same decisions, each with those before it in its turn."""
+    linked: list[Case] = []
+    for case in cases:
+        before = linked[-1:] if linked and linked[-1].row.episode == case.row.episode else []
+        earlier = (*before[0].earlier, *before) if before and turn_of(before[0]) == turn_of(case) else ()
+        linked.append(replace(case, earlier=earlier))
+    return linked
 
 
 def edited(case: Case, **fields: Any) -> Case:
     """The same decision with another record."""
-    return case_of(case.row.model_copy(update=fields), case.route, case.combined)
+    return replace(case_of(case.row.model_copy(update=fields), case.route, case.combined), earlier=case.earlier)
 
 
 def everywhere(value: int) -> dict[str, int]:
@@ -117,7 +133,7 @@ def make_rows(episodes: int = 20, seed: int = 0, digits: int = 2, proposals: int
 
 
 def make_cases(episodes: int = 20, seed: int = 0, digits: int = 2, proposals: int = 3) -> list[Case]:
-    """Episodes of one to nine decisions in windows of up to four, three episodes a group.
+    """Episodes of one to nine decisions in windows of up to four and turns of three, three episodes a group.
 
     The strong model is right more often than the cheap one; both judges score right proposals higher. Scores have
     few digits, so that ties occur; equal proposals share one verdict, as recorded ones do.
@@ -132,7 +148,7 @@ def make_cases(episodes: int = 20, seed: int = 0, digits: int = 2, proposals: in
             place = {"episode": f"e{number}", "group": f"g{number // 3}", "source": "toy"}
             place["window"] = everywhere(decision // 4)
             cases.append(_case(rng, gold, context, digits, proposals, decision=decision, **place))
-    return cases
+    return in_turns(cases)
 
 
 def _case(rng: random.Random, gold: str, context: int, digits: int, proposals: int, **place: Any) -> Case:
@@ -212,4 +228,4 @@ def recorded(cases: list[Case], timed: bool = False) -> list[Case]:
 
     pace = {role: seconds for role, seconds in SECONDS_PER_TOKEN.items() if role != "strong"}
     pace |= {"strong": 0.0} if timed else {}
-    return [edited(case, strong=did(case), strong_verdict=(), seconds_per_token=pace) for case in cases]
+    return in_turns([edited(case, strong=did(case), strong_verdict=(), seconds_per_token=pace) for case in cases])

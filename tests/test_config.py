@@ -190,7 +190,9 @@ def test_risks_by_type_need_a_risk_for_the_others(root, edit):
     assert "acceptance: " in message(root) and "types that it does not name have no risk" in message(root)
 
 
-@pytest.mark.parametrize(("policies", "reason"), [(["H"], "C, D, E, F, G (got 'H')"), (["D", "D"], "names one twice")])
+@pytest.mark.parametrize(
+    ("policies", "reason"), [(["H"], "C, D, E, F, G, S (got 'H')"), (["D", "D"], "names one twice")]
+)
 def test_only_policies_that_can_promise_are_named_and_each_once(root, edit, policies, reason):
     edit(PARAMS, {"acceptance.policies": policies})
     assert reason in message(root)

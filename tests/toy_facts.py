@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from factories import ACCEPTANCE, SIZES, TARIFF, make_cases, recorded, unverified, without_verifier
+from factories import ACCEPTANCE, SIZES, TARIFF, make_cases, recorded, turn_of, unverified, without_verifier
 from places import CONFIGURATION, copy_configuration
 
 from specacts.answering.effects import by_text
@@ -227,6 +227,10 @@ def promising(facts: Facts, name: str, threshold: float, cost: Estimate) -> Fact
     return facts
 
 
+def known(number: float) -> float | None:
+    return None if isnan(number) else number
+
+
 def workspace(
     folder: Path,
     splits: dict[str, list[Case]] | None = None,
@@ -241,10 +245,9 @@ def workspace(
     effects = (by_text(case.row).model_dump(mode="json") for case in splits["test"])
     write_jsonl(folder / "data/effects.jsonl", effects)
     lines = (
-        {"episode": case.row.episode, "decision": case.row.decision, "route": case.route}
+        {"episode": case.row.episode, "decision": case.row.decision, "turn": turn_of(case), "route": known(case.route)}
         for cases in splits.values()
         for case in cases
-        if not isnan(case.route)
     )
     write_jsonl(folder / "data/routes.jsonl", lines)
     asked = splits["test"][0].row.strong_verdict  # a recorded agent runs elsewhere

@@ -18,15 +18,21 @@ from specacts.transcripts.render import Renderer
 
 
 class Count(NamedTuple):
-    """Tokens at a decision: of everything before it, and of its action. recorded: as its provider counted them.
+    """Tokens at a decision: of everything before it, and of its action.
 
-    seconds: what its call took, reading included, where the traces say.
+    cached: of the context, found in the provider's cache; None where the traces do not say what the call took. seconds:
+    what its call took, reading included, where the traces say.
     """
 
     context: int
     action: int
-    recorded: bool = False
+    cached: int | None = None
     seconds: float | None = None
+
+    @property
+    def recorded(self) -> bool:
+        """Whether its provider counted them."""
+        return self.cached is not None
 
 
 def count(renderer: Renderer, episode: Episode) -> list[Count]:
@@ -39,9 +45,11 @@ def count(renderer: Renderer, episode: Episode) -> list[Count]:
         if isinstance(step, Act):
             length = _length(renderer, written(step.action))
             if step.supervised and step.usage:
-                counts.append(Count(max(1, step.usage.prompt), max(1, step.usage.completion), True, step.seconds))
+                # Several actions of one call: it read its prompt for the first, and had it for the others.
+                cached = step.usage.prompt if step.parallel else step.usage.cached
+                counts.append(Count(max(1, step.usage.prompt), max(1, step.usage.completion), cached, step.seconds))
             elif step.supervised:
-                counts.append(Count(max(1, before), max(1, length), False, step.seconds))
+                counts.append(Count(max(1, before), max(1, length), None, step.seconds))
             before += length
         else:
             before += _length(renderer, step.content)

@@ -103,7 +103,8 @@ class Answers(_Strict):
     window, context: by role, as each reads transcripts of its own form: the number of the window the decision is in,
     and the tokens before it there; a model that answered earlier in the same window has part of them cached.
     seconds_per_token: what reading one context token took each model that runs here; 0 for a recorded one that is
-    known to have taken its seconds, reading included.
+    known to have taken its seconds, reading included. cached: by role, how many of the context's tokens its provider's
+    cache held, where the traces say so.
     heard: what the proposers that run here think of the agent's words, where it said any.
     """
 
@@ -122,6 +123,7 @@ class Answers(_Strict):
     strong_verdict: tuple[Verdict, ...]
     seconds_per_token: dict[Role, float]
     heard: dict[Role, Heard] = Field(default_factory=dict)
+    cached: dict[Role, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _complete(self) -> "Answers":
@@ -139,6 +141,9 @@ class Answers(_Strict):
             missing = sorted(roles - set(getattr(self, field)))
             if missing:
                 raise ValueError(f"{field} lacks {', '.join(missing)}")
+        for role, tokens in self.cached.items():
+            if tokens > self.context[role]:
+                raise ValueError(f"cached: {role}: {tokens} tokens of a context of {self.context[role]}")
         return self
 
 

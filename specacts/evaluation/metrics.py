@@ -39,6 +39,8 @@ from specacts.evaluation.results import (
     Area,
     Evaluation,
     Frontier,
+    Hopped,
+    Hopping,
     Kept,
     Latency,
     MeanCharge,
@@ -58,6 +60,7 @@ from specacts.policies.cost import (
     charges,
     counted,
     expected_charges,
+    hopped,
     sweep,
     total,
     without_fallback,
@@ -79,6 +82,7 @@ class Track(NamedTuple):
     right: at each level. kept: whether the cheap model's action was taken; None where no model was asked.
     proposed_right: for judges, whether the proposal was right at the acceptance level, taken or not.
     unpaid: upstream's price of the calls without what the strong model does itself, as upstream's own table has it.
+    hopped: tokens that the strong model reads anew only because it did not see the decisions before.
     """
 
     right: dict[AnyLevel, np.ndarray]
@@ -87,6 +91,7 @@ class Track(NamedTuple):
     charges: list[Charge]
     proposed_right: np.ndarray | None = None
     unpaid: np.ndarray | None = None
+    hopped: np.ndarray | None = None
 
 
 def run(
@@ -182,6 +187,7 @@ def track(judged: Judged, outcomes: list[Outcome], tariff: Tariff, proposed_righ
         charges=charges(judged.rows, outcomes, tariff),
         proposed_right=proposed_right,
         unpaid=np.array([without_fallback(outcome, tariff.upstream) for outcome in outcomes]),
+        hopped=np.array(hopped(judged.rows, outcomes, [act("A", case) for case in judged.cases]), dtype=float),
     )
 
 
@@ -205,7 +211,8 @@ def constant(cases: list[Case], chances: dict[str, float]) -> Track:
 def random_accept(judged: Judged, sides: list[Side], rate: float, level: Level, tariff: Tariff) -> Track:
     """A judging policy with a coin for a verdict, accepting with probability `rate`: exact expectations.
 
-    It is charged like the policy, which still asks its judge.
+    It is charged like the policy, which still asks its judge. Each decision has a toss of its own, also where the
+    policy sticks: then its coin proposes at every decision, and the policy does not.
     """
     accept = track(judged, [side.accept for side in sides], tariff)
     reject = track(judged, [side.reject for side in sides], tariff)
@@ -280,6 +287,13 @@ def evaluate(
         cost_per_episode={name: per_episode(judged.rows, tracks[name]) for name in letters},
         speech=speech(judged.rows, weights) or None,
         rules=decided(judged.rows),
+        hopping=Hopped(
+            policies={name: hopping(tracks[name], strong, tariff, weights) for name in letters},
+            guaranteed={
+                name: {risk: hopping(own, strong, tariff, weights) for risk, own in by_risk.items()}
+                for name, by_risk in safe.items()
+            },
+        ),
         upstream_without_fallback={name: float(asked(tracks[name].unpaid).mean()) for name in judging(cases)},
     )
 
@@ -335,6 +349,17 @@ def per_decision(track: Track) -> MeanCharge:
 def per_episode(rows: Sequence[Answers], track: Track) -> MeanCharge:
     """Mean charge of an episode."""
     return _mean_charge(track, len({row.episode for row in rows}))
+
+
+def hopping(track: Track, strong: Track, tariff: Tariff, weights: np.ndarray) -> Hopping:
+    """The price of hopping between models. A miss is what tokens read anew cost beyond cached ones."""
+    tokens, price = asked(track.hopped), tariff.prices.strong
+    money = tokens * (price.input - price.cached_input)
+    return Hopping(
+        tokens=float(tokens.mean()),
+        money=float(money.mean()),
+        share=ratio(money / 1e6, spent(strong, "money"), weights),
+    )
 
 
 def _mean_charge(track: Track, count: int) -> MeanCharge:

@@ -175,13 +175,31 @@ class Ruled(Result):
     refused: int
 
 
+class Hopping(Result):
+    """What the strong model reads anew only because it did not see the decisions before.
+
+    tokens: a decision. money: what they cost beyond cached ones, a decision, in millionths. share: of A's money.
+    """
+
+    tokens: float
+    money: float
+    share: Estimate
+
+
+class Hopped(Result):
+    """By policy; and at guaranteed thresholds, by policy and risk."""
+
+    policies: dict[str, Hopping]
+    guaranteed: dict[str, dict[str, Hopping]]
+
+
 class Evaluation(Result):
     """Everything; by policy, where it is not said otherwise.
 
     paired: differences in accuracy on the same decisions, by `D_minus_A` and the like. guaranteed: by policy and risk.
     speech: by proposer, where the traces hold words. verifier: none where there is no verifier.
-    upstream_without_fallback: upstream's price of a decision as its own table has it. rules: by kind, where any tool
-    has some.
+    upstream_without_fallback: upstream's price of a decision as its own table has it. hopping: None in results of
+    before it was counted. rules: by kind, where any tool has some.
     """
 
     decisions: int
@@ -198,5 +216,6 @@ class Evaluation(Result):
     cost_per_decision: dict[str, MeanCharge]
     cost_per_episode: dict[str, MeanCharge]
     speech: dict[Role, Speech] | None = None
+    hopping: Hopped | None = None
     upstream_without_fallback: dict[str, float]
     rules: dict[RuleKind, Ruled] | None = None

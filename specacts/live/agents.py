@@ -75,12 +75,14 @@ class Row(SimpleNamespace):
     """
 
     made: Mapping[str, Callable[[], float]]
+    earlier: tuple["Row", ...]
     episode: str
     decision: int
     picks: tuple[int, ...]
     window: dict[Role, int]
     context: dict[Role, int]
     seconds_per_token: dict[Role, float]
+    cached: dict[Role, int]
     cheap: tuple[Candidate, ...]
     strong: Candidate
     verdicts: tuple[Verdict, ...]
@@ -224,6 +226,7 @@ class Agent:
 
     def _begin_turn(self) -> None:
         self.acted = self.called = self.failing = 0
+        self.faced: list[Row] = []
         self.steps.append(self.task.turns[len(self.turns)].user)
 
     def _end_turn(self) -> None:
@@ -236,13 +239,16 @@ class Agent:
         """An empty row; what models read is noted in its dictionaries, role by role."""
         self.row = Row(
             made={field: partial(make, self) for field, make in self.made.items()},
+            earlier=tuple(self.faced),
             episode=self.task.episode.id,
             decision=len(self.actors),
             picks=self.picks,
             window={},
             context={},
             seconds_per_token={},
+            cached={},
         )
+        self.faced.append(self.row)
 
     def _pay(self, outcome: Outcome) -> None:
         # A malformed reply is in no later context, hence in no cache.

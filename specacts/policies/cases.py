@@ -9,9 +9,9 @@ A `Case` is a `View` (decide.py). The record beside it is never edited.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from math import isnan, nan
+from math import inf, isnan, nan
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,19 +21,34 @@ from specacts.core.errors import UserError
 from specacts.core.files import read_jsonl
 from specacts.core.words import JudgeScore, Level
 from specacts.policies.combine import Signals
-from specacts.policies.decide import Outcome, accepting, rejecting, score
+from specacts.policies.decide import Outcome, accepting, rejecting, score, sticking
 from specacts.policies.table import JUDGING, POLICIES, SCORED
 
 
 class Side(NamedTuple):
     """What a judging policy goes by at a decision, and what it would do if it accepted, and if it rejected.
 
-    A threshold, a coin or an oracle picks between the two.
+    A threshold, a coin or an oracle picks between the two. score: of a policy that sticks, the lowest in its turn so
+    far, so that a higher threshold never accepts more. before: the lowest of the turn's earlier ones; behind: what is
+    done where that was rejected.
     """
 
     score: float
     accept: Outcome
     reject: Outcome
+    before: float = inf
+    behind: Outcome | None = None
+
+    def not_accepted(self, threshold: float) -> Outcome:
+        """What is done where the score does not reach the threshold."""
+        return self.behind if self.behind and self.before < threshold else self.reject
+
+
+class Route(NamedTuple):
+    """What is known of a decision before any model is asked: the router's probability, and the number of its turn."""
+
+    probability: float
+    turn: int
 
 
 @dataclass(frozen=True)
@@ -41,12 +56,14 @@ class Case:
     """A decision: its record, the verifier's verdicts that policies go by, the router's and the combined score.
 
     verdicts: none where there is no verifier. route, combined: NaN where there is no router, or nothing to combine.
+    earlier: the decisions before it in its turn, in order.
     """
 
     row: Answers
     verdicts: tuple[Verdict, ...]
     route: float
     combined: float
+    earlier: tuple["Case", ...] = field(default=(), repr=False, compare=False)
 
     @property
     def cheap(self) -> tuple[Candidate, ...]:
@@ -67,7 +84,14 @@ class Case:
     @cached_property
     def sides(self) -> dict[str, Side]:
         """By judging policy that can be replayed."""
-        return {name: Side(score(name, self), accepting(name, self), rejecting(name, self)) for name in self.judging}
+        return {name: self._side(name) for name in self.judging}
+
+    def _side(self, name: str) -> Side:
+        own, accept, reject = score(name, self), accepting(name, self), rejecting(name, self)
+        if not POLICIES[name].sticks:
+            return Side(own, accept, reject)
+        before = min((score(name, case) for case in self.earlier), default=inf)
+        return Side(min(before, own), accept, reject, before, sticking(self))
 
     @property
     def judging(self) -> tuple[str, ...]:
@@ -96,11 +120,17 @@ def compared(cases: Sequence[Case]) -> tuple[str, ...]:
 
 
 def make_cases(
-    rows: Sequence[Answers], judge: JudgeScore, routes: Sequence[float], combined: Sequence[float]
+    rows: Sequence[Answers], judge: JudgeScore, routes: Sequence[Route], combined: Sequence[float]
 ) -> list[Case]:
-    """One case a row. judge: which of the verifier's scores policies go by."""
-    made = zip(rows, routes, combined, strict=True)
-    return [Case(row, verdicts_of(row, judge), route, value) for row, route, value in made]
+    """One case a row, an episode's in order. judge: which of the verifier's scores policies go by."""
+    made: list[Case] = []
+    turn: tuple[str, int] | None = None
+    for row, route, value in zip(rows, routes, combined, strict=True):
+        follows = turn == (row.episode, route.turn)
+        earlier = (*made[-1].earlier, made[-1]) if follows else ()
+        made.append(Case(row, verdicts_of(row, judge), route.probability, value, earlier))
+        turn = row.episode, route.turn
+    return made
 
 
 def verdicts_of(row: Answers, judge: JudgeScore) -> tuple[Verdict, ...]:
@@ -113,10 +143,12 @@ def verified(rows: Sequence[Answers]) -> bool:
     return all(row.verifier for row in rows)
 
 
-def signals(rows: Sequence[Answers], judge: JudgeScore, routes: Sequence[float]) -> list[Signals]:
+def signals(rows: Sequence[Answers], judge: JudgeScore, routes: Sequence[Route]) -> list[Signals]:
     """What is known of each row's greedy proposal, where a verifier was asked."""
     pairs = zip(rows, routes, strict=True)
-    return [Signals(verdicts_of(row, judge)[0].score, row.cheap[0].confidence, route) for row, route in pairs]
+    return [
+        Signals(verdicts_of(row, judge)[0].score, row.cheap[0].confidence, route.probability) for row, route in pairs
+    ]
 
 
 def greedy_right(rows: Sequence[Answers], level: Level) -> list[bool]:
@@ -124,19 +156,16 @@ def greedy_right(rows: Sequence[Answers], level: Level) -> list[bool]:
     return [agrees(row.cheap[0].action, row.gold, level) for row in rows]
 
 
-def load_routes(path: Path, rows: Sequence[Answers]) -> list[float]:
-    """The router's probability for each row (`data/routes.jsonl`); of an empty file NaN: there is no router.
-
-    Raises `UserError` where it lacks a row's.
-    """
+def load_routes(path: Path, rows: Sequence[Answers]) -> list[Route]:
+    """What `data/routes.jsonl` says of each row. Raises `UserError` where it says nothing of one."""
     known = {}
     for number, line in read_jsonl(path):
         try:
-            known[line["episode"], line["decision"]] = float(line["route"])
+            probability = nan if line["route"] is None else float(line["route"])
+            known[line["episode"], line["decision"]] = Route(probability, int(line["turn"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{path}:{number}: {error!r}: needs episode, decision and route") from error
-    if not known:
-        return [nan] * len(rows)
+            needed = "needs episode, decision, turn and route; run `dvc repro route`"
+            raise UserError(f"{path}:{number}: {error!r}: {needed}") from error
     for row in rows:
         if (row.episode, row.decision) not in known:
             raise UserError(f"{path}: no line for {row.episode}, decision {row.decision}; run `dvc repro route`")

@@ -146,8 +146,9 @@ def promised(cases: list[Case], acceptance: Acceptance) -> dict[str, Threshold]:
     """By policy, thresholds that keep `acceptance.risk`, and of each type in `risk_by_type` its own risk.
 
     Types without a risk of their own share one threshold, which keeps `risk` over their proposals taken together. A
-    type whose risk is 0 is never accepted, which needs no proof. G knows no type before it decides: its one threshold
-    has to keep every type's risk. Raises `UserError` where the split has too few groups to show anything.
+    type whose risk is 0 is never accepted, which needs no proof. G knows no type before it decides, and S none where
+    nobody proposes: their one threshold has to keep every type's risk. Raises `UserError` where the split has too few
+    groups to show anything.
     """
     enough_groups(len({case.row.group for case in cases}), acceptance)
     return {name: _promised(cases, name, acceptance) for name in acceptance.policies}
@@ -163,7 +164,7 @@ def _promised(cases: list[Case], name: str, acceptance: Acceptance) -> Threshold
     if not by_type:
         return safe[""]
     thresholds: dict[str, float] = {k: safe.get(k, NEVER) if k in by_type else safe[""] for k in ACTION_TYPES}
-    return max(thresholds.values()) if POLICIES[name].foresees else thresholds
+    return max(thresholds.values()) if POLICIES[name].one_threshold else thresholds
 
 
 def _risk(acceptance: Acceptance) -> float:

@@ -9,6 +9,10 @@ the tokens of its own action, where that was the one taken. Cached tokens cost a
 weights; whatever else it missed it reads when it is next called. `flops_no_cache` charges the whole context every
 time, for stateless serving.
 
+Where traces say what a recorded model's provider had cached (`cached`), that is what it finds if it acted at the
+decision before too, as it did then: A costs what they say. After a gap it finds what it had read by then, and no more
+than they say; so does what they say of a conversation's first decision (a beginning shared with others) stay cached.
+
 FLOPs of t tokens through a decoder (multiply and add count as two): 2·body·t, plus 2·head for each next-token
 distribution computed, plus 4·layers·attention for each pair of a token and one it attends to (Kaplan et al. 2020,
 table 1). Not counted: norms, softmax, embedding look-ups, sampling. Money is tokens times a price table's: read anew,
@@ -37,8 +41,19 @@ PARTS = ("new", "cached", "generated")
 MARGIN = 5 * TIE
 """Scores this close, counted like `TIE`, are one score: a threshold between two others lies further from both."""
 
-Cached = dict[str, tuple[int, int]]
-"""What each model has in its cache, by role: the number of the window, and how many of its context tokens."""
+
+class Held(NamedTuple):
+    """What a model has in its cache: of which window, how many context tokens. decision: where it was last called."""
+
+    window: int
+    tokens: int
+    decision: int
+
+
+Cached = dict[Role, Held]
+"""By role; without the models that were not called yet."""
+State = tuple[tuple[Role, Held], ...]
+"""The same, to be counted."""
 
 
 class Place(Protocol):
@@ -47,11 +62,15 @@ class Place(Protocol):
     @property
     def episode(self) -> str: ...
     @property
+    def decision(self) -> int: ...
+    @property
     def window(self) -> Mapping[Role, int]: ...
     @property
     def context(self) -> Mapping[Role, int]: ...
     @property
     def seconds_per_token(self) -> Mapping[Role, float]: ...
+    @property
+    def cached(self) -> Mapping[Role, int]: ...
 
 
 class Tariff(NamedTuple):
@@ -97,7 +116,7 @@ def charges(rows: Sequence[Place], outcomes: Sequence[Outcome], tariff: Tariff) 
     episode = None
     for row, outcome in zip(rows, outcomes, strict=True):
         if row.episode != episode:
-            episode, cached = row.episode, {}
+            episode, cached = row.episode, beginning(row)
         charged, cached = step(row, outcome, cached, tariff)
         result.append(charged)
     return result
@@ -110,13 +129,13 @@ def expected_charges(rows: Sequence[Place], sides: Sequence[Side], rate: float, 
     followed with their probabilities. There are few, because a call makes a model forget its history.
     """
     result: list[Charge] = []
-    states: dict[tuple[tuple[str, tuple[int, int]], ...], float] = {}
+    states: dict[State, float] = {}
     episode = None
     for row, side in zip(rows, sides, strict=True):
         if row.episode != episode:
-            episode, states = row.episode, {(): 1.0}
+            episode, states = row.episode, {tuple(sorted(beginning(row).items())): 1.0}
         parts: list[Charge] = []
-        following: dict[tuple[tuple[str, tuple[int, int]], ...], float] = {}
+        following: dict[State, float] = {}
         for state, probability in states.items():
             for outcome, share in ((side.accept, rate), (side.reject, 1 - rate)):
                 charged, cached = step(row, outcome, dict(state), tariff)
@@ -128,6 +147,11 @@ def expected_charges(rows: Sequence[Place], sides: Sequence[Side], rate: float, 
     return result
 
 
+def beginning(row: Place) -> Cached:
+    """What is cached before an episode's first decision, `row`: what traces say, whoever acts there."""
+    return {role: Held(row.window[role], tokens, row.decision - 1) for role, tokens in row.cached.items()}
+
+
 def step(row: Place, outcome: Outcome, cached: Cached, tariff: Tariff) -> tuple[Charge, Cached]:
     """The charge of one decision, and what is cached after it."""
     parts, after = itemized(row, outcome, cached, tariff)
@@ -136,17 +160,55 @@ def step(row: Place, outcome: Outcome, cached: Cached, tariff: Tariff) -> tuple[
 
 def itemized(row: Place, outcome: Outcome, cached: Cached, tariff: Tariff) -> tuple[list[Charge], Cached]:
     """The charge of each of a decision's calls, in their order, and what is cached after them."""
-    after, parts = dict(cached), []
+    new, after = _readings(row, outcome, cached)
+    return [_charge(row, call, tokens, tariff) for call, tokens in zip(outcome.calls, new, strict=True)], after
+
+
+def _readings(row: Place, outcome: Outcome, cached: Cached) -> tuple[list[int], Cached]:
+    """The context tokens that each of a decision's calls reads anew, and what is cached after them."""
+    after, new = dict(cached), []
     for call in outcome.calls:
-        window, held = after.get(call.role, (-1, 0))
         context = row.context[call.role]
-        # An action longer than the gold one must not make more of the context cached than there is.
-        new = max(0, context - held) if window == row.window[call.role] else context
-        after[call.role] = (row.window[call.role], context)
-        parts.append(_charge(row, call, new, tariff))
-    window, held = after[outcome.actor]
-    after[outcome.actor] = (window, held + outcome.tokens)
-    return parts, after
+        new.append(context - _found(row, call.role, after.get(call.role)))
+        after[call.role] = Held(row.window[call.role], context, row.decision)
+    window, tokens, decision = after[outcome.actor]
+    after[outcome.actor] = Held(window, tokens + outcome.tokens, decision)
+    return new, after
+
+
+def _found(row: Place, role: Role, held: Held | None) -> int:
+    """How many of the context's tokens a model finds in its cache."""
+    # An action longer than the gold one must not make more of the context cached than there is.
+    own = min(row.context[role], held.tokens) if held and held.window == row.window[role] else 0
+    said = row.cached.get(role)
+    if said is None or (held and held.decision == row.decision):  # what it read a moment ago it has
+        return own
+    return said if held and held.decision == row.decision - 1 else min(own, said)
+
+
+def hopped(rows: Sequence[Place], outcomes: Sequence[Outcome], alone: Sequence[Outcome]) -> list[int]:
+    """Context tokens that the strong model reads anew at each decision only because others acted before, [rows].
+
+    alone: what A does: tokens that it reads anew at the same decision are not counted.
+    """
+    both = zip(_read_anew(rows, outcomes), _read_anew(rows, alone), strict=True)
+    return [max(0, mine["strong"] - its["strong"]) if "strong" in mine else 0 for mine, its in both]
+
+
+def _read_anew(rows: Sequence[Place], outcomes: Sequence[Outcome]) -> list[dict[Role, int]]:
+    """Context tokens that each model that is called reads anew at each decision."""
+    result: list[dict[Role, int]] = []
+    cached: Cached = {}
+    episode = None
+    for row, outcome in zip(rows, outcomes, strict=True):
+        if row.episode != episode:
+            episode, cached = row.episode, beginning(row)
+        new, cached = _readings(row, outcome, cached)
+        read: dict[Role, int] = {}
+        for call, tokens in zip(outcome.calls, new, strict=True):
+            read[call.role] = read.get(call.role, 0) + tokens
+        result.append(read)
+    return result
 
 
 def _charge(row: Place, call: Call, new: int, tariff: Tariff) -> Charge:
@@ -247,7 +309,7 @@ def sweep(cases: Sequence[Case], name: str, tariff: Tariff) -> list[Swept]:
             at += 1
         for key in stale:
             members = episodes[key]
-            taken = [sides[n].accept if accepted[n] else sides[n].reject for n in members]
+            taken = [sides[n].accept if accepted[n] else sides[n].not_accepted(threshold) for n in members]
             costs[key] = total(charges([rows[n] for n in members], taken, tariff))
         stale = set()
         result.append(Swept(threshold, tuple(accepted), total(costs.values()), dict(costs)))

@@ -9,6 +9,7 @@
     F  cheap proposes and its own confidence in the type decides: no verifier, and nothing to pay for one
     G  a router decides who acts from what the context looks like, before any model is asked (router.py)
     H  as D, by verifier's score, cheap model's confidence and router's probability combined (combine.py)
+    S  as F, but it sticks: once strong took over it acts until the user's next message, and cheap is not asked
 
     act("D", view, 0.7)          # the Outcome: action taken, calls made
 
@@ -17,7 +18,7 @@ fallback included; `cost.py` turns calls into FLOPs, seconds and prices. Of a `V
 does not need, so that at work (live/) nobody is asked in vain.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from specacts.answering.records import Candidate, Verdict
@@ -29,7 +30,8 @@ from specacts.policies.table import POLICIES
 class View(Protocol):
     """What policies see of a decision: proposals, verdicts and scores; see `records.Answers` and `cases.Case`.
 
-    verdicts: the verifier's on each candidate, by the score that policies go by.
+    verdicts: the verifier's on each candidate, by the score that policies go by. earlier: the decisions before it in
+    its turn, that is since the user's latest message, in order.
     """
 
     @property
@@ -46,6 +48,8 @@ class View(Protocol):
     def route(self) -> float: ...
     @property
     def combined(self) -> float: ...
+    @property
+    def earlier(self) -> Sequence["View"]: ...
 
 
 class Call(NamedTuple):
@@ -79,7 +83,7 @@ class Outcome(NamedTuple):
 
 
 Threshold = float | Mapping[str, float]
-"""A number, or one by the proposal's action type; what is malformed, or not proposed yet, is then never accepted."""
+"""A number, or one by the proposal's action type; what is malformed, or may not be proposed, is never accepted."""
 
 GREEDY = (0,)
 """Number of the first candidate, which is the greedy one."""
@@ -103,10 +107,12 @@ def act(letter: str, view: View, threshold: Threshold | None = None) -> Outcome:
         return cheap_only(view)
     assert threshold is not None, f"policy {letter} needs a threshold"
     if isinstance(threshold, Mapping):
-        proposed = None if POLICIES[letter].foresees else accepting(letter, view).action
+        proposed = None if POLICIES[letter].one_threshold else accepting(letter, view).action
         threshold = threshold[proposed.type] if proposed else NEVER
-    reached = score(letter, view) >= lowest_accepted(threshold)
-    return accepting(letter, view) if reached else rejecting(letter, view)
+    lowest = lowest_accepted(threshold)
+    if POLICIES[letter].sticks and any(score(letter, before) < lowest for before in view.earlier):
+        return sticking(view)  # in order: at work those behind the first rejection have no score
+    return accepting(letter, view) if score(letter, view) >= lowest else rejecting(letter, view)
 
 
 def always_strong(view: View) -> Outcome:
@@ -148,6 +154,11 @@ def rejecting(letter: str, view: View) -> Outcome:
     """What a judging policy does where it rejects: the strong model acts; what was asked before is paid for."""
     calls = () if POLICIES[letter].foresees else _proposing(letter, view)
     return _took(view.strong, "strong", False, (*calls, _generated("strong", (view.strong,), taken=0)))
+
+
+def sticking(view: View) -> Outcome:
+    """What a policy that sticks does behind a rejection in its turn: strong acts, and nobody else is asked."""
+    return always_strong(view)._replace(accepted=False)
 
 
 def _proposing(letter: str, view: View, taken: int | None = None) -> tuple[Call, ...]:

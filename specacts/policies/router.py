@@ -138,10 +138,18 @@ def route(router: Router, episode: Episode, at: int) -> float:
     return float(expit(router.intercept + sum(router.weights.get(name, 0.0) * value for name, value in found.items())))
 
 
-def routes(router: Router, episodes: Iterable[Episode]) -> list[dict[str, Any]]:
-    """One line a decision for `data/routes.jsonl`."""
+def routes(router: Router | None, episodes: Iterable[Episode]) -> list[dict[str, Any]]:
+    """One line a decision for `data/routes.jsonl`. turn: how many messages the user had written by then.
+
+    Without a router nothing is said of the route.
+    """
     return [
-        {"episode": episode.id, "decision": due.index, "route": route(router, episode, due.step)}
+        {
+            "episode": episode.id,
+            "decision": due.index,
+            "turn": sum(isinstance(step, User) for step in episode.steps[: due.step]),
+            "route": route(router, episode, due.step) if router else None,
+        }
         for episode in episodes
         for due in decisions(episode)
     ]

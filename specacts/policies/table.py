@@ -18,12 +18,12 @@ Score = Literal["judge", "confidence", "route", "combined"]
 class Policy(NamedTuple):
     """One of the compared configurations.
 
-    title, label: its name in tables and in figures. colour: of Okabe and Ito's palette, told apart with any colour
-    vision. always: who acts, where nothing is decided. score: what is compared with a threshold, where something is.
-    judge: who is asked about the proposals. picks: whether the cheap model makes several proposals, of which the best
-    is taken. foresees: whether it decides before anybody proposes, so that its threshold cannot be one by action type.
-    promises: whether it can carry a guarantee. runs_live: whether it acts on the simulators in any case, and not only
-    as the best of the others.
+    title, label: its name in tables and in figures. colour: of Okabe and Ito's palette as far as that goes, told apart
+    with any colour vision. always: who acts, where nothing is decided. score: what is compared with a threshold, where
+    something is. judge: who is asked about the proposals. picks: whether the cheap model makes several proposals, of
+    which the best is taken. foresees: whether it decides before anybody proposes. sticks: whether the strong model,
+    once it took over, acts until the user's next message, and nobody else is asked. promises: whether it can carry a
+    guarantee. runs_live: whether it acts on the simulators in any case, and not only as the best of the others.
     """
 
     title: str
@@ -34,8 +34,14 @@ class Policy(NamedTuple):
     judge: Role | None = None
     picks: bool = False
     foresees: bool = False
+    sticks: bool = False
     promises: bool = False
     runs_live: bool = False
+
+    @property
+    def one_threshold(self) -> bool:
+        """Whether its threshold cannot be one by action type: at some decisions nobody proposes a type."""
+        return self.foresees or self.sticks
 
 
 POLICIES: dict[str, Policy] = {
@@ -71,6 +77,14 @@ POLICIES: dict[str, Policy] = {
     # H's score is fitted on the very groups that would have to prove a promise.
     "H": Policy(
         "as D, by verifier, confidence and router", "all combined", "#7B4B94", score="combined", judge="verifier"
+    ),
+    "S": Policy(
+        "as F, and sticks until the user's next message",
+        "own confidence, sticky",
+        "#882255",
+        score="confidence",
+        sticks=True,
+        promises=True,
     ),
 }
 

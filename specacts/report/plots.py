@@ -235,7 +235,8 @@ def ablation(found: Ablation | None, path: Path) -> None:
                 "markersize": 5,
                 "label": legend_name(policy) if not place else None,
             }
-            axes.errorbar(value, place + (n - 2.5) * 0.13, xerr=spread, **style)
+            aside = (n - (len(experiment.policies) - 1) / 2) * 0.9 / len(experiment.policies)
+            axes.errorbar(value, place + aside, xerr=spread, **style)
     axes.axvline(0, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
     axes.set_yticks(range(len(experiments)), [experiment.what for experiment in experiments])
     axes.invert_yaxis()

@@ -105,8 +105,27 @@ def advice_text(facts: Facts) -> str:
         cost=entry.cost[facts.cost_model],
         accept_all=[name for name, rate in accepting.items() if rate == 1],
         accept_none=[name for name, rate in accepting.items() if rate == 0],
+        hopping=_hopping(facts),
         levers=levers_text(facts),
     )
+
+
+def _hopping(facts: Facts) -> list[str]:
+    """What hopping costs with the policy that is advised (or else F) and with S; where promised, at the smallest risk.
+
+    Without a promise at the threshold that the policy has anyway.
+    """
+    counted = there(facts.evaluation.hopping)
+    promised = [(name, risk) for risk, name in facts.promise.cheapest.items() if name != "A"]
+    risks, advised = dict(reversed(promised)), [name for name, _ in promised] or [facts.thresholds.most_accurate]
+    found = []
+    for name in dict.fromkeys((advised[0] if advised[0] in facts.judging else "F", "S")):
+        if name in risks:
+            cost = counted.guaranteed[name][risks[name]].share
+            found.append(f"{percent(cost)} with {name} where {risk_share(risks[name])} of actions may differ")
+        else:
+            found.append(f"{percent(counted.policies[name].share)} with {name} at its threshold without a promise")
+    return found
 
 
 def _advised(facts: Facts, risk: str, name: str, lacking: list[Missing]) -> list[str]:

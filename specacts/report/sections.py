@@ -163,7 +163,7 @@ def _bar(threshold: float, otherwise: str) -> str:
 
 
 def policies_text(facts: Facts) -> str:
-    """What A to H and the baselines are, as the recipe makes them."""
+    """What the policies and the baselines are, as the recipe makes them."""
     return render(
         "policies",
         recorded=facts.recorded,
@@ -360,13 +360,18 @@ def costs_text(facts: Facts) -> str:
     both = (evaluation.cost_per_decision, evaluation.cost_per_episode)
     timed = "seconds" in evaluation.policies["A"].cost
     cells = (_money_and_time if timed else _money) if facts.recorded else _charges
-    rows = [[name, *cells(both[0][name], both[1][name])] for name in evaluation.policies]
+    hopping = there(evaluation.hopping).policies
+    rows = [
+        [name, *cells(both[0][name], both[1][name]), percent(hopping[name].share) if name in facts.judging else "–"]
+        for name in evaluation.policies
+    ]
     return render(
         "costs",
         recorded=facts.recorded,
         unit=evaluation.cost_per_decision["A"],
         prices=facts.prices,
         currency=facts.currency,
+        hopping=[f"{percent(hopping[name].share)} with {name}" for name in ("F", "S")],
         with_usage=facts.answers.with_usage,
         with_seconds=facts.answers.with_seconds,
         timed=timed,

@@ -1,12 +1,14 @@
 """The agent that wrote the traces stands as the strong model: its actions, and the tokens of the uncut conversation."""
 
 import json
+from typing import Any
 
 import pytest
 from toys import COMPACT, call, compact_tokenizer, renderer, say
 
 from specacts.answering.recorded import as_answer, count, definition, written
 from specacts.core.episodes import Act, Episode, Observation, Tool, Usage, User, decisions
+from stages.answer import take_down
 
 TOOL = Tool(
     name="cat",
@@ -60,6 +62,29 @@ def test_an_action_costs_what_the_agent_wrote_words_included():
     assert written(beside) == 'I look. cat {"file_name":"a.txt"}'
 
 
+def with_usage(act: Act, prompt: int, cached: int, **more: Any) -> Act:
+    return act.model_copy(update={"usage": Usage(prompt=prompt, cached=cached, completion=9), **more})
+
+
+def test_what_the_provider_had_cached_is_what_the_logs_say_and_unknown_where_they_say_nothing():
+    steps = (EPISODE.steps[0], with_usage(CAT, 900, 512), CAT, with_usage(CAT, 1000, 0))
+    counts = count(RENDERER, EPISODE.model_copy(update={"steps": steps}))
+    assert [one.cached for one in counts] == [512, None, 0] and [one.recorded for one in counts] == [True, False, True]
+
+
+def test_a_call_that_decided_several_actions_read_its_prompt_once():
+    steps = (EPISODE.steps[0], with_usage(CAT, 900, 512), with_usage(CAT, 900, 512, parallel=True))
+    assert [one.cached for one in count(RENDERER, EPISODE.model_copy(update={"steps": steps}))] == [512, 900]
+
+
+def test_a_row_of_answers_says_what_was_cached_only_where_the_logs_do():
+    steps = (EPISODE.steps[0], with_usage(CAT, 900, 512), CAT)
+    episode = EPISODE.model_copy(update={"steps": steps})
+    rows = {(episode.id, n): {"window": {}, "context": {}} for n in range(2)}
+    assert take_down(RENDERER, [episode], rows) == 1
+    assert rows["e", 0]["cached"] == {"strong": 512} and "cached" not in rows["e", 1]
+
+
 def test_tools_are_counted_as_an_api_is_given_them():
     assert json.loads(definition(TOOL))["function"]["parameters"] == TOOL.parameters
 
@@ -85,7 +110,7 @@ def test_what_the_traces_say_a_call_took_is_believed_and_the_rest_is_estimated()
     first, second, _ = count(
         RENDERER, EPISODE.model_copy(update={"steps": (EPISODE.steps[0], told, *EPISODE.steps[2:])})
     )
-    assert first[:3] == (5000, 70, True)
+    assert first == (5000, 70, 4000, None)
     assert second == count(RENDERER, EPISODE)[1] and not second.recorded
 
 

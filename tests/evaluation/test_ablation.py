@@ -90,7 +90,7 @@ def test_other_decisions_are_refused():
     [
         (lambda t: t.replace("right_call", "right_column"), "v2: .* lacks a column"),
         (lambda t: "", "v2: .* lacks a column"),
-        (lambda t: "".join(t.splitlines(keepends=True)[:-1]), "policy H was not replayed over A's decisions"),
+        (lambda t: "".join(t.splitlines(keepends=True)[:-1]), "policy S was not replayed over A's decisions"),
     ],
 )
 def test_a_spoilt_file_is_named_with_what_it_lacks(spoil, reason):

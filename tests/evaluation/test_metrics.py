@@ -34,7 +34,7 @@ from specacts.evaluation.stats import resample_weights
 from specacts.policies.cases import Case
 from specacts.policies.cost import COST_MODELS, Charge, Tariff, charges
 from specacts.policies.decide import ALWAYS, NEVER
-from specacts.policies.table import BASELINES, JUDGING, coin_of
+from specacts.policies.table import BASELINES, JUDGING, POLICIES, coin_of
 
 CASES = make_cases(24, seed=1)
 THRESHOLDS = dict.fromkeys(JUDGING, 0.5) | {"E": 0.55}
@@ -69,14 +69,14 @@ def evaluation(tracks: dict[str, Track]) -> Evaluation:
 def test_every_promised_key_is_in_the_file(evaluation: Evaluation):
     values = evaluation.model_dump(mode="json")
     assert (values["decisions"], values["groups"]) == (len(CASES), 8)
-    assert list(values["policies"]) == list("ABCDEFGH") and list(values["baselines"]) == list(BASELINES)
+    assert list(values["policies"]) == list("ABCDEFGHS") and list(values["baselines"]) == list(BASELINES)
     for entry in (*values["policies"].values(), *values["baselines"].values()):
         assert {f"{level}_accuracy{end}" for level in LEVELS for end in INTERVALS} <= entry.keys()
         assert "malformed" in entry
         assert {f"{model}{end}" for model in COST_MODELS for end in INTERVALS} == entry["cost"].keys()
     for name in JUDGING:
         assert {"precision", "recall"} <= values["policies"][name].keys()
-    pairs = {f"{x}_minus_{y}" for x in "ABCDEFGH" for y in "AB" if x != y}
+    pairs = {f"{x}_minus_{y}" for x in "ABCDEFGHS" for y in "AB" if x != y}
     assert pairs == values["paired"].keys()
     for entry in values["paired"].values():
         assert {f"{level}_accuracy{end}" for level in LEVELS for end in INTERVALS} == entry.keys()
@@ -84,7 +84,7 @@ def test_every_promised_key_is_in_the_file(evaluation: Evaluation):
     assert {f"{score}{end}" for score in scores for end in INTERVALS} <= values["verifier"].keys()
     for unit in ("decision", "episode"):
         entries = values[f"cost_per_{unit}"]
-        assert list(entries) == list("ABCDEFGH") and {tuple(e) for e in entries.values()} == {Charge._fields}
+        assert list(entries) == list("ABCDEFGHS") and {tuple(e) for e in entries.values()} == {Charge._fields}
 
 
 def test_an_evaluation_survives_its_file(evaluation: Evaluation, tmp_path):
@@ -192,7 +192,7 @@ def test_random_accept_is_what_tossing_coins_gives_on_average(name: str):
 
 def test_every_policy_stands_to_its_own_coin_and_to_the_line(tracks: dict[str, Track], evaluation: Evaluation):
     found = evaluation.frontier.policies
-    assert list(found) == list("ABCDEFGH")
+    assert list(found) == list("ABCDEFGHS")
     assert found["A"].above_line.value == pytest.approx(0) and found["B"].above_line.value == pytest.approx(0)
     policies, low = evaluation.policies, evaluation.policies["B"].cost["flops"].value
     a, b = policies["A"].type_accuracy.value, policies["B"].type_accuracy.value
@@ -258,7 +258,7 @@ def test_the_frontier_holds_every_policy_and_baseline_and_a_sweep_of_each_judge(
 ):
     points = frontier_points(CASES, tracks, evaluation, TARIFF, SETTINGS)
     table = [dict(zip(FRONTIER, row, strict=True)) for row in points]
-    assert [row["name"] for row in table if row["kind"] == "policies"] == list("ABCDEFGH")
+    assert [row["name"] for row in table if row["kind"] == "policies"] == list("ABCDEFGHS")
     drawn = {name for name in evaluation.baselines if not name.startswith("random_accept")} | {coin_of("D")}
     assert {row["name"] for row in table if row["kind"] == "baselines"} == drawn
     policies = evaluation.policies
@@ -314,7 +314,7 @@ def of_an_agent() -> tuple[dict[str, Track], Evaluation]:
 
 def test_the_agent_that_wrote_the_traces_is_right_by_definition_and_c_is_absent(of_an_agent):
     _, found = of_an_agent
-    assert list(found.policies) == list("ABDEFGH") and "random_accept_C" not in found.baselines
+    assert list(found.policies) == list("ABDEFGHS") and "random_accept_C" not in found.baselines
     assert not any("C" in pair.split("_minus_") for pair in found.paired)
     for level in LEVELS:
         assert found.policies["A"].accuracy(level) == Estimate(1.0, 1.0, 1.0)
@@ -332,7 +332,7 @@ def test_what_is_not_known_of_it_is_absent_and_not_made_up(of_an_agent):
     assert found.cost_per_decision["A"].money > found.cost_per_decision["B"].money > 0
     assert found.cost_per_decision["B"].flops is not None  # the cheap model runs here
     rows = [dict(zip(OUTCOME, row, strict=True)) for row in outcomes(RECORDED, tracks)]
-    assert {row["policy"] for row in rows} == set("ABDEFGH")
+    assert {row["policy"] for row in rows} == set("ABDEFGHS")
     assert all(row["flops"] is None and row["money"] > 0 for row in rows if row["policy"] == "A")
 
 
@@ -348,5 +348,15 @@ def test_a_frontier_in_money_has_every_policy_that_there_is(of_an_agent):
     tracks, found = of_an_agent
     points = frontier_points(RECORDED, tracks, found, MONEY, Settings("call", "verdict", "money"))
     names = {row[0] for row in points if row[1] == "sweep"}
-    assert names == set("DEFGH")
+    assert names == set("DEFGHS")
     assert found.frontier.policies["D"].area is not None
+
+
+def test_hopping_is_a_part_of_the_money_of_policies_that_hop_at_the_difference_of_two_prices():
+    safe = run_guaranteed(CASES, TARIFF, {"F": {"0.1": 0.5, "0.05": NEVER}})
+    found = evaluated(CASES, ran(), safe=safe).hopping
+    assert found and list(found.policies) == list(POLICIES)
+    assert found.guaranteed["F"]["0.1"] == found.policies["F"] and found.guaranteed["F"]["0.05"].tokens == 0
+    for name, entry in found.policies.items():
+        assert entry.money == pytest.approx(entry.tokens * (PRICES.strong.input - PRICES.strong.cached_input))
+        assert (entry.tokens > 0) == (entry.share.value > 0) == (name not in "AB")

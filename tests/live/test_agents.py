@@ -351,6 +351,8 @@ class Answerer:
         ("G", False, {"strong"}),
         ("H", True, {"cheap", "verdicts"}),
         ("H", False, {"cheap", "verdicts", "strong"}),
+        ("S", True, {"cheap"}),
+        ("S", False, {"cheap", "strong"}),
     ],
 )
 def test_nothing_is_asked_that_the_policy_does_not_need(task, simulator, policy, accepts, needs):
@@ -365,6 +367,23 @@ def test_nothing_is_asked_that_the_policy_does_not_need(task, simulator, policy,
     assert answers.fields == needs
     assert len(answers.asked) == len(needs) * 3  # once a decision
     assert set(attempt.actors) == {"cheap" if policy != "A" and accepts else "strong"}
+
+
+def test_where_a_policy_sticks_nobody_but_the_strong_model_is_asked_until_the_users_next_message(task, simulator):
+    """Turns of three, one and three actions; the cheap model is unsure at the second one, and at the fifth."""
+    confidences, asked = {0: 0.9, 1: 0.1, 3: 0.9, 4: 0.1}, []
+
+    def ask(field: str, agents: list[Agent]) -> list:
+        (row,) = (agent.row for agent in agents)
+        asked.append((row.decision, field))
+        noted(agents[0], ASKED[field], 100 + 50 * row.decision)
+        due = RIGHT[row.decision].action
+        return [candidate(due)] if field == "strong" else [(candidate(due, confidence=confidences[row.decision]),)]
+
+    (attempt,) = run(partial(act, "S", threshold=0.5), [Agent("S", task, TARIFF, 5)], [simulator], ask)
+    assert attempt.turns == (True, True, True)
+    assert attempt.actors == ("cheap", "strong", "strong", "cheap", "strong", "strong", "strong")
+    assert [n for n, field in asked if field == "cheap"] == [0, 1, 3, 4]
 
 
 def test_what_several_agents_need_is_asked_at_once_and_only_for_those_that_need_it(task, simulator, bfcl):

@@ -170,7 +170,7 @@ def test_the_model_stages_run_one_after_the_other(workspace):
     calibrate.main()
     evaluate.main()
     found = json.loads((workspace / "metrics/eval.json").read_text())
-    assert list(found["policies"]) == list("ABCDEFGH") and found["decisions"] > 0
+    assert list(found["policies"]) == list("ABCDEFGHS") and found["decisions"] > 0
     for role in ROLES:
         names = {path.name for path in (workspace / "models" / role).iterdir()}
         assert names == {"adapter_config.json", "adapter_model.safetensors"}

@@ -58,7 +58,7 @@ def test_the_ablation_compares_experiments_in_temporary_folders(smoke, v2):
     assert list(found["experiments"]) == ["strong", "threshold"]
     for name, unchanged in (("strong", "B"), ("threshold", "AB")):
         policies = found["experiments"][name]["policies"]
-        assert list(policies) == list("ABCDEFGH")
+        assert list(policies) == list("ABCDEFGHS")
         for policy in unchanged:
             assert policies[policy]["accuracy_effect_low"] == policies[policy]["accuracy_effect_high"] == 0
     report = smoke.text("reports/report.md")

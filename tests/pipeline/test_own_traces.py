@@ -63,7 +63,7 @@ def test_the_run_is_about_these_traces_and_no_others(workspace):
 def test_the_expensive_model_is_the_agent_that_wrote_them(workspace):
     """Right by definition, paid for in money, never asked: no policy in which it judges, no FLOPs, no training."""
     found = workspace.json("metrics/eval.json")
-    assert set("ABF") <= set(found["policies"]) and "C" not in found["policies"] and found["level"] == "call"
+    assert set("ABFS") <= set(found["policies"]) and "C" not in found["policies"] and found["level"] == "call"
     assert found["policies"]["A"]["call_accuracy_low"] == 1 and found["rules"].keys() >= {"exact", "text"}
     assert {key.removesuffix("_low").removesuffix("_high") for key in found["policies"]["B"]["cost"]} == {
         "money",

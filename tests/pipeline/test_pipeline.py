@@ -30,14 +30,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 def test_a_run_ends_with_every_policy_compared(smoke):
     found = smoke.json("metrics/eval.json")
     assert found["decisions"] > 0 and found["groups"] > 0
-    assert list(found["policies"]) == list("ABCDEFGH")
+    assert list(found["policies"]) == list("ABCDEFGHS")
     for policy in found["policies"].values():
         for level in ("type", "tool", "call"):
             low, value, high = (policy[f"{level}_accuracy{end}"] for end in ("_low", "", "_high"))
             assert 0 <= low <= value <= high <= 1
         assert {"flops", "seconds", "upstream"} <= set(policy["cost"])
     assert found["policies"]["A"]["cost"]["flops"] == 1
-    for name in "CDEFGH":
+    for name in "CDEFGHS":
         assert 0 <= found["policies"][name]["accept_rate"] <= 1
         assert {"type_accuracy", "type_accuracy_low", "type_accuracy_high"} <= set(found["paired"][f"{name}_minus_A"])
     assert {"auroc", "auroc_low", "auroc_high"} <= set(found["verifier"])

@@ -31,7 +31,7 @@ from specacts.policies.choose import (
     share,
 )
 from specacts.policies.cost import Charge, charges, thresholds, total
-from specacts.policies.decide import ALWAYS, NEVER, Outcome, Threshold, act
+from specacts.policies.decide import ALWAYS, NEVER, Outcome, Threshold, act, lowest_accepted
 from specacts.policies.guarantee import GRID, certified
 from specacts.policies.needs import RISKS
 from specacts.policies.results import Asked, Fitted, Promise
@@ -196,14 +196,25 @@ def test_risks_by_type_give_each_type_its_own_threshold_and_the_others_one_toget
     assert writes and not any(act("D", case, found).accepted for case in writes)
 
 
-def test_a_router_that_sees_no_type_keeps_the_strictest_of_all_risks():
+@pytest.mark.parametrize("name", ["G", "S"])
+def test_a_policy_that_may_see_no_type_keeps_the_strictest_of_all_risks(name: str):
     cases = many_groups(400)
-    strict = accepting(risk=0.3, policies=("G",), risk_by_type={"file_write": 0})
-    loose = accepting(risk=0.3, policies=("G",), risk_by_type={"repair": 0.6})
-    assert promised(cases, strict)["G"] == NEVER
-    evidence = evidence_for(cases, "G", "type")
+    strict = accepting(risk=0.3, policies=(name,), risk_by_type={"file_write": 0})
+    loose = accepting(risk=0.3, policies=(name,), risk_by_type={"repair": 0.6})
+    assert promised(cases, strict)[name] == NEVER
+    evidence = evidence_for(cases, name, "type")
     parts = [(0.6, evidence.kinds == "repair"), (0.3, evidence.kinds != "repair")]
-    assert promised(cases, loose)["G"] == max(certified(evidence, r, 0.05, scope) or NEVER for r, scope in parts)
+    assert promised(cases, loose)[name] == max(certified(evidence, r, 0.05, scope) or NEVER for r, scope in parts)
+
+
+def test_what_is_promised_of_a_policy_that_sticks_counts_as_accepted_just_what_it_accepts():
+    cases = many_groups()
+    evidence = evidence_for(cases, "S", "type")
+    for threshold in GRID[::12]:
+        accepts = [act("S", case, threshold).accepted for case in cases]
+        assert list(evidence.scores >= lowest_accepted(threshold)) == accepts
+    own = [case.cheap[0].confidence for case in cases]
+    assert any(evidence.scores < own)  # the toys have turns of several decisions
 
 
 def test_a_split_too_small_for_the_promise_says_how_many_groups_it_takes():

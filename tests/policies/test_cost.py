@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from dataclasses import replace
 from math import isclose, prod
 
 import pytest
@@ -14,9 +15,12 @@ from specacts.policies.cost import (
     MARGIN,
     PARTS,
     Charge,
+    Held,
     Tariff,
+    beginning,
     charges,
     expected_charges,
+    hopped,
     itemized,
     step,
     sweep,
@@ -90,7 +94,7 @@ def test_a_model_that_was_not_asked_catches_up_later():
     cases = [make_case(context=100, verifier=(0.9,)), make_case(context=150, verifier=(0.1,))]
     outcomes = [act("D", case, 0.5) for case in cases]
     _, cached = step(cases[0].row, outcomes[0], {}, TARIFF)
-    assert cached == {"cheap": (0, 100 + cases[0].cheap[0].tokens), "verifier": (0, 100)}
+    assert cached == {"cheap": Held(0, 100 + cases[0].cheap[0].tokens, 0), "verifier": Held(0, 100, 0)}
     fallback = outcomes[1].calls[-1]
     second = charged(cases, outcomes)[1]
     others = charged(cases, [outcomes[0], outcomes[1]._replace(calls=outcomes[1].calls[:-1], actor="cheap")])[1]
@@ -138,8 +142,8 @@ def test_charges_of_single_calls_sum_to_the_total(name: str):
             alone = outcome._replace(calls=(call,), actor=call.role, tokens=0)
             one, cached = step(case.row, alone, cached, TARIFF)
             parts.append(one)
-        window, held = cached[outcome.actor]
-        cached[outcome.actor] = (window, held + outcome.tokens)
+        held = cached[outcome.actor]
+        cached[outcome.actor] = held._replace(tokens=held.tokens + outcome.tokens)
     assert total(parts) == pytest.approx(total(charged(cases, outcomes)))
     assert all(value > 0 for value in total(parts))
 
@@ -183,6 +187,83 @@ def test_a_router_pays_for_the_model_that_acts_and_for_no_other():
     case = make_case(route=0.6)
     assert charge(case, "G", 0.7) == charge(case, "A")
     assert charge(case, "G", 0.5) == charge(case, "B")
+
+
+def test_a_policy_that_sticks_pays_for_no_proposal_behind_a_rejection():
+    first, second = make_case(context=100, decision=0), make_case(context=150, decision=1)
+    cases = [first, replace(second, earlier=(first,))]
+    stuck = charged(cases, [act("S", case, 0.6) for case in cases])  # the toy's confidence is 0.5
+    alone = charged(cases, [act("A", case) for case in cases])
+    cheap = charge(first, "B")
+    assert stuck[0] == pytest.approx(total([alone[0], cheap])) and stuck[1] == alone[1]
+
+
+def logged(*decisions: tuple[int, int]) -> list[Case]:
+    """A recorded agent's decisions: tokens of the prompt, and how many of them its provider had cached."""
+    cases = [make_case(context=context, decision=n) for n, (context, _) in enumerate(decisions)]
+    return [edited(case, cached={"strong": found}) for case, (_, found) in zip(cases, decisions, strict=True)]
+
+
+def agents_tokens(cases: list[Case], outcomes: list[Outcome]) -> list[tuple[float, float]]:
+    """What the strong model reads anew and finds cached, at the decisions where it acts."""
+    cached, found = beginning(cases[0].row), []
+    for case, outcome in zip(cases, outcomes, strict=True):
+        parts, cached = itemized(case.row, outcome, cached, TARIFF)
+        for call, part in zip(outcome.calls, parts, strict=True):
+            if call.role == "strong":
+                found.append((part.new_tokens, part.cached_tokens))
+    return found
+
+
+LOG = ((100, 64), (150, 96), (400, 384), (450, 0))
+"""A shared beginning; less than it had read; more, a call that is no decision having read it; nothing."""
+
+
+def test_a_recorded_agent_costs_what_its_logs_say_to_the_token():
+    cases = logged(*LOG)
+    outcomes = [always_strong(case) for case in cases]
+    assert agents_tokens(cases, outcomes) == [(context - found, found) for context, found in LOG]
+    price, own = PRICES.strong, sum(case.strong.tokens for case in cases)
+    read, found = sum(context - found for context, found in LOG), sum(found for _, found in LOG)
+    expected = (read * price.input + found * price.cached_input + own * price.output) / 1e6
+    assert total(charged(cases, outcomes)).money == pytest.approx(expected)
+
+
+def test_after_a_gap_it_finds_what_it_had_read_by_then_and_no_more_than_the_logs_say():
+    cases = logged(*LOG)
+    own = cases[0].strong.tokens
+    acts = [always_strong(cases[0]), cheap_only(cases[1]), always_strong(cases[2]), always_strong(cases[3])]
+    assert agents_tokens(cases, acts) == [(36, 64), (400 - 100 - own, 100 + own), (450, 0)]
+
+
+def test_a_beginning_that_conversations_share_is_cached_whoever_acts_first():
+    cases = logged(*LOG)
+    acts = [cheap_only(cases[0]), cheap_only(cases[1]), always_strong(cases[2]), always_strong(cases[3])]
+    assert agents_tokens(cases, acts) == [(400 - 64, 64), (450, 0)]
+
+
+def test_what_logs_say_of_caches_holds_for_coins_too():
+    cases = logged(*LOG)
+    rows, sides = [case.row for case in cases], [case.sides["G"] for case in cases]
+    never = expected_charges(rows, sides, 0.0, TARIFF)
+    assert never == charged(cases, [always_strong(case) for case in cases])
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_hopping_is_what_the_strong_model_reads_anew_beyond_what_it_reads_alone(name: str):
+    cases = make_cases(12)
+    rows, alone = [case.row for case in cases], [always_strong(case) for case in cases]
+    found = hopped(rows, [act(name, case, 0.5) for case in cases], alone)
+    assert min(found) == 0 and any(found) == (name not in "AB")
+
+
+def test_hopping_by_hand():
+    cases = [make_case(context=context, decision=n) for n, context in enumerate((100, 150, 210))]
+    rows, alone = [case.row for case in cases], [always_strong(case) for case in cases]
+    own = cases[0].strong.tokens
+    assert hopped(rows, [alone[0], cheap_only(cases[1]), alone[2]], alone) == [0, 0, 50]
+    assert hopped(rows, [cheap_only(cases[0]), alone[1], alone[2]], alone) == [0, 100 + own, 0]
+    assert hopped(rows, [cheap_only(case) for case in cases], alone) == [0, 0, 0]
 
 
 def test_upstream_figures_come_out_as_upstream_printed_them():

@@ -1,13 +1,15 @@
 """What each policy does with recorded answers, and which calls it makes."""
 
+import math
 from dataclasses import replace
 
 import pytest
-from factories import candidate, edited, make_case, make_cases
+from factories import candidate, case_of, edited, make_case, make_cases
 
 from specacts.answering.records import Words
+from specacts.policies.cases import Case
 from specacts.policies.decide import ALWAYS, NEVER, TIE, act, score
-from specacts.policies.table import JUDGING
+from specacts.policies.table import JUDGING, POLICIES
 
 CASE = make_case(
     gold="retrieval",
@@ -108,8 +110,9 @@ def test_nobody_is_asked_about_malformed_proposals_alone():
 @pytest.mark.parametrize("name", JUDGING)
 def test_thresholds_split_exactly_by_score(name: str):
     for case in make_cases(10):
-        assert act(name, case, score(name, case)).accepted
-        assert not act(name, case, score(name, case) + 2 * TIE).accepted
+        value = case.sides[name].score
+        assert act(name, case, value).accepted
+        assert not act(name, case, value + 2 * TIE).accepted
 
 
 @pytest.mark.parametrize("name", JUDGING)
@@ -134,6 +137,47 @@ def test_h_goes_by_the_combined_score_and_pays_like_d():
     assert outcome.calls == act("D", case, ALWAYS).calls
 
 
+def turn(*confidences: float) -> list[Case]:
+    """A user's turn of decisions at which the cheap model is so sure, and wrong."""
+    cases: list[Case] = []
+    for n, value in enumerate(confidences):
+        case = make_case(context=100 + 30 * n, cheap=("repair",), decision=n)
+        sure = case.row.model_copy(update={"cheap": (case.cheap[0].model_copy(update={"confidence": value}),)})
+        cases.append(replace(case_of(sure), earlier=tuple(cases)))
+    return cases
+
+
+def test_s_lets_the_strong_model_stay_until_the_turn_is_over_and_asks_nobody_else():
+    outcomes = [act("S", case, 0.5) for case in turn(0.9, 0.4, 0.9)]
+    assert [[call.role for call in outcome.calls] for outcome in outcomes] == [
+        ["cheap"],
+        ["cheap", "strong"],
+        ["strong"],
+    ]
+    assert [(o.actor, o.accepted) for o in outcomes] == [("cheap", True), ("strong", False), ("strong", False)]
+    assert outcomes[2] == act("A", turn(0.9, 0.4, 0.9)[2])._replace(accepted=False)
+
+
+def test_s_is_f_until_something_is_rejected():
+    for case in turn(0.9, 0.8, 0.4):
+        assert act("S", case, 0.5) == act("F", case, 0.5)
+
+
+def test_where_a_policy_sticks_the_lowest_score_of_the_turn_so_far_decides():
+    sides = [case.sides["S"] for case in turn(0.9, 0.4, 0.6, 0.3)]
+    assert [side.score for side in sides] == [0.9, 0.4, 0.4, 0.3]
+    assert [side.before for side in sides] == [math.inf, 0.9, 0.4, 0.4]
+    assert sides[2].not_accepted(0.5) == sides[2].behind and sides[3].not_accepted(0.35) == sides[3].reject
+
+
+def test_another_sticky_policy_is_one_more_line(monkeypatch):
+    monkeypatch.setitem(POLICIES, "T", POLICIES["D"]._replace(sticks=True))
+    cases = turn(0.9, 0.9)
+    doubtful = replace(cases[0], verdicts=(cases[0].verdicts[0].model_copy(update={"score": 0.1}),))
+    stuck = act("T", replace(cases[1], earlier=(doubtful,)), 0.5)
+    assert [call.role for call in stuck.calls] == ["strong"] and act("T", cases[1], 0.5).accepted
+
+
 def test_a_score_that_is_not_there_is_no_score():
     with pytest.raises(TypeError):
         act("G", make_case(route=None), 0.5)
@@ -155,6 +199,10 @@ def test_of_several_proposals_the_threshold_is_that_of_the_best_ones_type():
 
 def test_with_thresholds_by_type_a_malformed_proposal_is_never_accepted():
     assert not act("D", make_case(cheap=(None,), verifier=(0.9,)), dict.fromkeys(("BLOCKED",), 0.0)).accepted
+
+
+def test_with_thresholds_by_type_a_policy_that_sticks_accepts_nothing_for_nobody_may_propose():
+    assert not act("S", turn(0.9)[0], dict.fromkeys(("repair",), 0.0)).accepted
 
 
 def test_with_thresholds_by_type_a_router_accepts_nothing_for_it_sees_no_type():

@@ -93,12 +93,13 @@ def test_it_is_stored_as_plain_numbers_and_read_back(tmp_path):
 def test_every_decision_has_a_line_and_rows_find_theirs(tmp_path):
     lines = routes(Router(weights={"last=user": 1.0}, intercept=0.0), [episode(*STEPS)])
     assert [(line["episode"], line["decision"]) for line in lines] == [("e0", 0), ("e0", 1)]
+    assert [line["turn"] for line in lines] == [1, 1]
     assert lines[0]["route"] == pytest.approx(0.731, abs=1e-3) and lines[1]["route"] == 0.5
     write_jsonl(tmp_path / "routes.jsonl", lines)
     rows = [make_row(decision=n) for n in (1, 0)]  # in whatever order
-    assert load_routes(tmp_path / "routes.jsonl", rows) == [line["route"] for line in reversed(lines)]
+    assert load_routes(tmp_path / "routes.jsonl", rows) == [(line["route"], line["turn"]) for line in reversed(lines)]
     with pytest.raises(UserError, match="no line for e0, decision 7; run `dvc repro route`"):
         load_routes(tmp_path / "routes.jsonl", [make_row(decision=7)])
     write_text(tmp_path / "routes.jsonl", '{"episode": "e0"}\n')
-    with pytest.raises(UserError, match=r"routes\.jsonl:1: .*needs episode, decision and route"):
+    with pytest.raises(UserError, match=r"routes\.jsonl:1: .*needs episode, decision, turn and route"):
         load_routes(tmp_path / "routes.jsonl", rows)

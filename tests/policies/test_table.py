@@ -26,7 +26,7 @@ CASE = make_case(cheap=("repair", "BLOCKED"), verifier=(0.5, 0.6))
 
 
 def test_policies_are_letters_in_order_each_with_a_name_and_a_colour_of_its_own():
-    assert list(POLICIES) == list("ABCDEFGH")
+    assert list(POLICIES) == list("ABCDEFGHS")
     for field in ("title", "label", "colour"):
         assert len({getattr(policy, field) for policy in POLICIES.values()}) == len(POLICIES)
     assert all(re.fullmatch(r"#[0-9A-F]{6}", policy.colour) for policy in POLICIES.values())
@@ -39,7 +39,7 @@ def test_a_policy_has_one_model_that_always_acts_or_one_score_that_decides(polic
     if policy.score == "judge":
         assert policy.judge
     if policy.always:
-        assert not (policy.judge or policy.picks or policy.foresees or policy.promises)
+        assert not (policy.judge or policy.picks or policy.foresees or policy.sticks or policy.promises)
     if policy.picks:
         assert policy.judge  # somebody has to tell its proposals apart
     if policy.foresees:
@@ -76,7 +76,9 @@ def test_every_judging_policy_has_its_coin_among_the_baselines_and_no_two_look_a
     assert [name for name in BASELINES if name.startswith(coin_of(""))] == [coin_of(letter) for letter in JUDGING]
     shown = [baseline for baseline in BASELINES.values() if baseline.shown]
     assert len({baseline.title for baseline in BASELINES.values()}) == len(BASELINES)
-    assert len({baseline.label for baseline in shown} | {p.label for p in POLICIES.values()}) == len(shown) + 8
+    assert len({baseline.label for baseline in shown} | {p.label for p in POLICIES.values()}) == len(shown) + len(
+        POLICIES
+    )
     assert len({baseline.marker for baseline in shown}) == len(shown)
 
 

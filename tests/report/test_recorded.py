@@ -76,7 +76,7 @@ def test_what_rules_for_arguments_decided_is_told_where_there_are_some(facts: Fa
 def test_what_cannot_be_known_is_absent(facts: Facts):
     head, _, *rows = result_table(facts).splitlines()
     assert [cell.strip() for cell in head.split("|")][-4:] == ["from cheap", "money", "upstream's figures", ""]
-    assert [row[2] for row in rows if row[2] in "ABCDEFGH" and row[3] == " "] == list("ABDEFGH")
+    assert [row[2] for row in rows if row[2] in "ABCDEFGHS" and row[3] == " "] == list("ABDEFGHS")
     assert rows[0].startswith("| A what your agent did")
     text = report(facts)
     assert "(policy C)" not in text and "- **C**" not in text and "There is no C" in text
@@ -220,6 +220,19 @@ def test_seconds_of_some_calls_are_told_and_not_compared(facts: Facts):
     some = changed(facts, "answers/with_seconds", decisions - 1)
     assert f"your logs say how long a call took at {decisions - 1:,} of {decisions:,} decisions" in report(some)
     assert "## How long it takes" not in report(some) and "seconds a decision" not in report(some)
+
+
+def test_what_hopping_costs_is_told_of_the_advised_policy_and_of_the_one_that_sticks(facts: Facts):
+    for path, value in (("guaranteed/F/0.1", 0.2), ("policies/F", 0.12), ("policies/S", 0.084), ("policies/E", 0.3)):
+        facts = changed(facts, f"evaluation/hopping/{path}/share", Estimate(value, value, value))
+    sticky = "8.4 % (8–8) with S at its threshold without a promise"
+    for best, said in (("E", "30.0 % (30–30) with E at"), ("A", "12.0 % (12–12) with F at")):
+        found = advice_text(changed(facts, "thresholds/most_accurate", best))
+        assert f"{said} its threshold without a promise and {sticky}." in found
+    promised = advice_text(promising(facts, "F", "0.1", 0.4, CHEAPER))
+    assert f"that is 20.0 % (20–20) with F where 10 % of actions may differ and {sticky}." in promised
+    only = advice_text(changed(facts, "thresholds/most_accurate", "S"))
+    assert f"that is {sticky}." in only
 
 
 def test_levers_say_from_how_many_times_the_logs_on_something_could_be_promised(facts: Facts):

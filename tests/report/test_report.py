@@ -37,6 +37,7 @@ from specacts.policies.decide import NEVER
 from specacts.policies.results import Asked, OnCalibrate, Promise, Thresholds
 from specacts.report.facts import Facts, Trained
 from specacts.report.report import answer, remarks, report, result_table
+from specacts.report.sections import costs_text
 from specacts.report.wording import percent
 from specacts.traces.ingest import metrics as no_own_traces
 from specacts.training.results import FROZEN
@@ -143,7 +144,7 @@ def test_the_first_screen_is_question_answer_and_what_to_do(facts: Facts):
     assert lines[2] == f"**{answer(facts)}**"
     assert "## What to do" in lines[3:8]
     table = result_table(facts).splitlines()
-    assert len(table) == 2 + len("ABCDEFGH") + 6
+    assert len(table) == 2 + len("ABCDEFGHS") + 6
     assert "\n".join(table) in report(facts)
 
 
@@ -158,7 +159,7 @@ def test_the_report_links_every_figure_and_explains_every_policy(facts: Facts):
     text = report(facts)
     for figure in ("frontier", "confusion", "training_loss", "accept_rate", "reliability", "risk_coverage"):
         assert f"(figures/{figure}.png)" in text
-    for name in "ABCDEFGH":
+    for name in "ABCDEFGHS":
         assert f"- **{name}**: " in text
     assert "nan" not in text.lower().replace("finance", "") and "None" not in text
 
@@ -291,13 +292,21 @@ def test_an_ablation_of_another_run_is_called_that(facts: Facts):
 
 
 def test_upstreams_figures_are_given_with_and_without_the_fallback(facts: Facts):
-    without = {"C": 0.25, "D": 0.25, "E": 0.75, "F": 0.15, "G": 0.1, "H": 0.2}
+    without = {"C": 0.25, "D": 0.25, "E": 0.75, "F": 0.15, "G": 0.1, "H": 0.2, "S": 0.12}
     facts = changed(facts, "evaluation/upstream_without_fallback", without)
-    for name, value in (("C", 1.25), ("D", 1.04), ("E", 1.75), ("F", 0.9), ("G", 0.8), ("H", 0.7)):
+    for name, value in (("C", 1.25), ("D", 1.04), ("E", 1.75), ("F", 0.9), ("G", 0.8), ("H", 0.7), ("S", 0.6)):
         facts = changed(facts, f"evaluation/policies/{name}/cost/upstream", Estimate(value, value, value))
-    assert "then read 0.25, 0.25, 0.75, 0.15, 0.10 and 0.20; with it, 1.25, 1.04, 1.75, 0.90, 0.80 and 0.70." in report(
-        facts
-    )
+    read = "0.25, 0.25, 0.75, 0.15, 0.10, 0.20 and 0.12; with it, 1.25, 1.04, 1.75, 0.90, 0.80, 0.70 and 0.60."
+    assert f"then read {read}" in report(facts)
+
+
+def test_what_hopping_costs_stands_beside_the_costs_of_every_policy_that_hops(facts: Facts):
+    for name, value in (("F", 0.12), ("S", 0.084)):
+        facts = changed(facts, f"evaluation/hopping/policies/{name}/share", Estimate(value, value - 0.02, value + 0.02))
+    text = costs_text(facts)
+    assert "It is 12.0 % (10–14) with F and 8.4 % (6–10) with S" in text
+    cells = {row.split("|")[1].strip(): row.split("|")[-2].strip() for row in text.splitlines() if row[:2] == "| "}
+    assert (cells["F"], cells["S"]) == ("12.0 % (10–14)", "8.4 % (6–10)") and cells["A"] == cells["B"] == "–"
 
 
 def test_how_much_of_test_was_in_training_is_said(facts):
