@@ -639,12 +639,17 @@ WORDS = (
     "<tool_call>{} ATIF-v1.7 observation constructor {} [] null"
 ).split()
 
+LISTS = "messages conversations steps traj results request response input output inputs outputs generations".split()
+
 
 @settings(max_examples=200, deadline=None)
 @given(st.randoms(use_true_random=True))
 def test_no_object_makes_a_format_fail(rng):
     for _ in range(10):
         value = {rng.choice(KEYS): anything(rng, KEYS, WORDS) for _ in range(rng.randint(1, 5))}
+        if rng.random() < 0.5:  # most formats hold a list of objects
+            rows = [{rng.choice(KEYS): anything(rng, KEYS, WORDS, 6) for _ in range(4)} for _ in range(3)]
+            value[rng.choice(LISTS)] = rows
         note(json.dumps(value))
         try:
             found = as_chat(value)
