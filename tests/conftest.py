@@ -24,6 +24,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side would fight for th
     os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}  # read when torch is imported
 
 
+gc.disable()  # while torch and the tests are imported: there is no garbage yet
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
+    gc.set_threshold(20_000, 20, 50)  # looking for garbage among so many objects takes long; do so less often
+
+
 @pytest.fixture(scope="module", autouse=True)
 def imports_are_no_garbage() -> None:
     """Without what was imported in the way garbage is collected in no time, and trainers do so often."""

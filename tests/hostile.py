@@ -97,7 +97,7 @@ CASES = [
     Case(
         "a line of 40 MB", lambda: line(USER | {"content": "x" * 4 * 10**7}, DONE) + GOOD, 1, "a line of more than 32"
     ),
-    Case("a conversation of 100,000 messages", lambda: long_conversation(100_000), 1, ""),
+    Case("a conversation of 20,000 messages", lambda: long_conversation(20_000), 1, ""),
     Case("nested 100,000 deep", lambda: b'{"messages":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", 0, "nested deeper"),
     Case("arguments nested 65 deep", lambda: calling(nested(65)), 0, "nested deeper than 64 levels"),
     Case("a gzip file", lambda: gzip.compress(GOOD), 1, "", "traces.jsonl.gz"),

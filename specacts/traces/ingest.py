@@ -71,9 +71,12 @@ def _is_surely_short(arguments: dict[str, Any], room: int) -> bool:
     """Whether a look at the lengths of texts is enough: JSON spells a character with six at most."""
     total = 2
     for key, value in arguments.items():
-        if not isinstance(value, str):
+        if isinstance(value, str):
+            total += 6 * (len(key) + len(value) + 1)
+        elif isinstance(value, int) and -(10**9) < value < 10**9:  # a boolean too
+            total += 6 * (len(key) + 3)
+        else:
             return False
-        total += 6 * (len(key) + len(value) + 1)
     return total <= room
 
 
@@ -156,7 +159,13 @@ def prepare(found: Conversation, sources: Sources, own: Own, seed: int) -> Fitte
     )
 
 
-ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+def _plain(model: Any) -> dict[str, Any]:
+    """A step, or a part of one, as `model_dump` gives it: its fields, which all hold JSON or such parts."""
+    given = vars(model)
+    return {name: value for name, value in given.items() if name != "usage"} if given.get("usage", 0) is None else given
+
+
+ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain).encode
 """What `compact_json` does, set up once: it is called for every conversation."""
 _offered: dict[int, tuple[tuple[Tool, ...], str]] = {}
 """The JSON of tools that were written before, by the identity of their tuple, which it keeps alive."""
@@ -173,9 +182,9 @@ def _line(episode: Episode) -> str:
             _offered.clear()
         _offered[id(tools)] = (tools, ENCODE([tool.model_dump(mode="json") for tool in tools]))
     _, written = _offered[id(tools)]
-    rest = episode.model_dump(mode="json", exclude={"tools"})
-    first = {name: rest[name] for name in ("id", "group", "source", "system")}
-    return f'{ENCODE(first)[:-1]},"tools":{written},{ENCODE({name: rest[name] for name in ("withheld", "steps")})[1:]}'
+    first = {"id": episode.id, "group": episode.group, "source": episode.source, "system": episode.system}
+    rest = {"withheld": episode.withheld, "steps": episode.steps}
+    return f'{ENCODE(first)[:-1]},"tools":{written},{ENCODE(rest)[1:]}'
 
 
 def with_took(line: str, took: Taken) -> str:

@@ -38,7 +38,7 @@ from specacts.traces.formats.openai_chat import (
     read_conversation,
 )
 from specacts.traces.formats.unsupported import code_calls
-from specacts.traces.redaction import redact, redact_text
+from specacts.traces.redaction import redact, redact_text, redacted
 from specacts.traces.stream import Place, Progress, Record, find_files, records, size
 from specacts.traces.tool_types import TypeMap
 from specacts.traces.usage import NOTHING, Taken, taken, together
@@ -136,12 +136,7 @@ class _Understanding:
         self.toolsets: Toolsets = {}
 
     def scrub(self, value: Any) -> Any:
-        if self.keep_secrets:
-            return value
-        found = redact(value)
-        if found.found:
-            self.secrets.update(found.found)
-        return found.value
+        return value if self.keep_secrets else redacted(value, self.secrets)
 
     def of(self, record: Record) -> _Outcome:
         try:

@@ -2,6 +2,7 @@
 
     clean, found = redact(trace)        # any JSON value; found counts by kind, such as {"openai": 2, "password": 1}
     clean, found = redact_text(text)    # each finding becomes "[REDACTED:kind]"
+    clean = redacted(trace, found)      # the same as `redact`, with its findings added to those of others
 
 Three sources, the most specific one names the finding: keys with a known shape (PREFIXES and SHAPES here, which know
 the present AI providers, and the regular expressions of detect-secrets), credentials in URLs and headers, and values
@@ -298,12 +299,14 @@ def redact(value: Any) -> Redacted:
     if isinstance(value, str):
         return redact_text(value)
     found: Counter[str] = Counter()
-    return Redacted(_redacted(value, found), found)
+    return Redacted(redacted(value, found), found)
 
 
-def _redacted(value: Any, found: Counter[str]) -> Any:
+def redacted(value: Any, found: Counter[str]) -> Any:
     """`redact`, which adds what it finds to `found`."""
     if isinstance(value, str):
+        if len(value) <= REMEMBERED and not _redact_short(value).found:
+            return value
         text = redact_text(value)
         if text.found:
             found.update(text.found)
@@ -315,24 +318,24 @@ def _redacted(value: Any, found: Counter[str]) -> Any:
         for key, item in value.items():
             name = named_by if key == "value" and isinstance(named_by, str) else key
             new_item = _redacted_item(name, item, value, found)
-            new_key = _redacted(key, found) if isinstance(key, str) else key
+            new_key = redacted(key, found) if isinstance(key, str) else key
             while new_key != key and (new_key in clean or new_key in value):  # two secrets as keys stay two
                 new_key += "+"
             clean[new_key] = new_item
         return clean if found.total() > before else value
     if isinstance(value, list | tuple):
-        items = [_redacted(item, found) for item in value]
+        items = [redacted(item, found) for item in value]
         return type(value)(items) if found.total() > before else value
     return value
 
 
 def _redacted_item(name: Any, item: Any, siblings: dict[Any, Any], found: Counter[str]) -> Any:
     """The value of one dictionary item: as a whole where its key says that it is a secret."""
-    if not isinstance(item, str) or not isinstance(name, str):
-        return _redacted(item, found)
+    kind = named_kind(name[-64:]) if isinstance(name, str) and isinstance(item, str) else None
+    if kind is None:  # nearly always
+        return redacted(item, found)
     inner = redact_text(item)
-    kind = named_kind(name)
-    if kind is None or (kind == "token" and "logprob" in siblings) or not item.strip() or is_placeholder(item):
+    if (kind == "token" and "logprob" in siblings) or not item.strip() or is_placeholder(item):
         if inner.found:
             found.update(inner.found)
         return inner.value
@@ -594,9 +597,13 @@ def word_kind(word: str, before: str) -> str | None:
     return "authorization" if word == "authorization" else "secret"
 
 
+@lru_cache(maxsize=2**12)
 def named_kind(name: str) -> str | None:
-    """The kind of secret that a dictionary key names, such as "api-key" for `x-api-key`, `apiKey` and `API_KEY`."""
-    low = name[-64:].strip().lower()
+    """The kind of secret that a dictionary key names, such as "api-key" for `x-api-key`, `apiKey` and `API_KEY`.
+
+    name: of a long one its last 64 characters.
+    """
+    low = name.strip().lower()
     if low == "pass":
         return "password"
     match = NAME.search(low)

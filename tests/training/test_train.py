@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -321,29 +322,44 @@ def stop_after(monkeypatch, steps: int) -> None:
     monkeypatch.setattr(ActionTrainer, "compute_loss", dying)
 
 
-def interrupted(base: Path, rows: list[Row], folder: Path, monkeypatch, steps: int = 45) -> Path:
-    """A run of 60 steps that died; returns its folder of checkpoints (after steps 20 and 40)."""
+@pytest.fixture(scope="module")
+def often() -> Iterator[None]:
+    """Checkpoints after every fifth step, so that a short run has several."""
+    made = training.trainer_config
+
+    def config(*arguments, **named):
+        config = made(*arguments, **named)
+        config.save_steps = 5
+        return config
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training, "trainer_config", config)
+        yield
+
+
+def interrupted(base: Path, rows: list[Row], folder: Path, monkeypatch) -> Path:
+    """A run of 15 steps that died; returns its folder of checkpoints (after steps 5 and 10)."""
     with monkeypatch.context() as patched:
-        stop_after(patched, steps)
+        stop_after(patched, 11)
         with pytest.raises(Stopped):
-            run(base, rows, folder, epochs=60 / len(rows))
+            run(base, rows, folder, epochs=15 / len(rows))
     assert not (folder / "out").exists()
     (checkpoints,) = (folder / "scratch").iterdir()
     return checkpoints
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(base, rows, tmp_path_factory) -> dict[str, bytes]:
+def uninterrupted(base, rows, often, tmp_path_factory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("whole")
-    assert run(base, rows, folder, epochs=60 / len(rows)).steps == 60
+    assert run(base, rows, folder, epochs=15 / len(rows)).steps == 15
     return files(folder / "out")
 
 
 def test_a_resumed_run_ends_in_the_same_bytes(base, rows, tmp_path, monkeypatch, uninterrupted):
     checkpoints = interrupted(base, rows, tmp_path, monkeypatch)
-    assert Path(newest_checkpoint(checkpoints)).name == "checkpoint-40"
-    stop_after(monkeypatch, 21)  # 20 steps are left: it does not begin anew
-    run(base, rows, tmp_path, epochs=60 / len(rows))
+    assert Path(newest_checkpoint(checkpoints)).name == "checkpoint-10"
+    stop_after(monkeypatch, 6)  # 5 steps are left: it does not begin anew
+    run(base, rows, tmp_path, epochs=15 / len(rows))
     assert files(tmp_path / "out") == uninterrupted
 
 
@@ -369,8 +385,8 @@ def test_a_run_goes_on_from_the_older_checkpoint_where_the_newer_is_damaged(
     base, rows, tmp_path, monkeypatch, uninterrupted
 ):
     checkpoints = interrupted(base, rows, tmp_path, monkeypatch)
-    (checkpoints / "checkpoint-40/optimizer.pt").unlink()
-    run(base, rows, tmp_path, epochs=60 / len(rows))
+    (checkpoints / "checkpoint-10/optimizer.pt").unlink()
+    run(base, rows, tmp_path, epochs=15 / len(rows))
     assert files(tmp_path / "out") == uninterrupted
 
 
@@ -412,12 +428,12 @@ def test_weights_that_are_not_finite_are_never_published(model, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_checkpoint_with_weights_that_are_not_finite_is_not_gone_on_with(base, rows, tmp_path, monkeypatch):
+def test_a_checkpoint_with_weights_that_are_not_finite_is_not_gone_on_with(base, rows, often, tmp_path, monkeypatch):
     checkpoints = interrupted(base, rows, tmp_path, monkeypatch)
     for path in checkpoints.glob("checkpoint-*/adapter_model.safetensors"):
         save_file({name: t * math.nan for name, t in load_file(path).items()}, path)
     with pytest.raises(UserError, match="nan"):
-        run(base, rows, tmp_path, epochs=60 / len(rows))
+        run(base, rows, tmp_path, epochs=15 / len(rows))
     assert not (tmp_path / "out").exists()
 
 

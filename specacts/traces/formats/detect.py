@@ -42,35 +42,12 @@ FORMATS: tuple[ModuleType, ...] = (
 """In the order in which they are asked. What none of them knows and has `messages` is OpenAI chat."""
 PLAIN_ROLES = ("system", "developer", "user", "assistant", "tool")
 PLAIN_PARTS = ("text", "image_url", "input_audio", "file")
-TELLING = (
-    *(
-        "system",
-        "task_id",
-        "traj",
-        "steps",
-        "trajectory",
-        "history",
-        "events",
-        "contents",
-        "text",
-        "type",
-        "role",
-        "source",
-    ),
-    *("request", "request_body", "requestBody", "body", "input", "inputs", "params", "kwargs", "prompt", "choices"),
-    *("response", "response_body", "responseBody", "output", "outputs", "completion", "result", "previous_response_id"),
-    *(
-        "chosen",
-        "rejected",
-        "preferred_output",
-        "query",
-        "answers",
-        "custom_id",
-        "instruction",
-        "instructions",
-        "items",
-    ),
-    *("conversations", "conversation", "attributes", "resourceSpans", "scopeSpans", "sessionId", "uuid"),
+TELLING = frozenset(
+    "system task_id traj steps trajectory history events contents text type role source "
+    "request request_body requestBody body input inputs params kwargs prompt choices "
+    "response response_body responseBody output outputs completion result previous_response_id "
+    "chosen rejected preferred_output query answers custom_id instruction instructions items "
+    "conversations conversation attributes resourceSpans scopeSpans sessionId uuid".split()
 )
 """Fields beside `messages` by which an object may be in another format."""
 DEEPEST = 4
@@ -125,7 +102,7 @@ def _is_plain(value: dict[str, Any]) -> bool:
     messages = value.get("messages")
     return (
         isinstance(messages, list)
-        and not any(name in value for name in TELLING)
+        and TELLING.isdisjoint(value)
         and all(
             isinstance(message, dict)
             and message.get("role") in PLAIN_ROLES

@@ -148,6 +148,8 @@ def _clean(value: Any) -> Any:
 
 def _shallow(value: Any) -> Any:
     """The value itself, unless it is nested so deeply that what walks through it might fail."""
+    if isinstance(value, dict) and not any(isinstance(item, dict | list) for item in value.values()):
+        return value  # most are flat
     level = [value]
     for _ in range(DEEPEST + 1):
         level = [
@@ -453,9 +455,9 @@ def _problem(error: Any, *inside: str) -> Problem:
 
 def _is_empty(message: _Message) -> bool:
     """Whether an assistant message says and does nothing."""
-    does = message.tool_calls or message.refusal or message.action_type
-    says = message.content.strip() if isinstance(message.content, str) else message.content
-    return message.role == "assistant" and not does and not says
+    if message.role != "assistant" or message.tool_calls or message.refusal or message.action_type:
+        return False
+    return not (message.content.strip() if isinstance(message.content, str) else message.content)
 
 
 class _Pending(NamedTuple):
@@ -575,7 +577,7 @@ class _Reader:
     def _message(self, field: str, message: _Message, following: _Message | None) -> None:
         if message.tool_calls and message.role != "assistant":
             self._wrong(f"{field}.tool_calls", f"only the assistant calls tools, not role {message.role!r}")
-        text = self._content(field, message)
+        text = message.content if isinstance(message.content, str) else self._content(field, message)
         if message.role == "assistant" and not message.refusal and _is_refusal(message.content):
             message = message.model_copy(update={"refusal": text})
         if message.role in ("user", "assistant", "tool"):
@@ -596,8 +598,8 @@ class _Reader:
     def _content(self, field: str, message: _Message) -> str:
         """The text of a message: a string, or parts, of which those that are no text leave their kind in brackets."""
         content = message.content
-        if content is None or isinstance(content, str):
-            return content or ""
+        if content is None:
+            return ""
         is_parts = isinstance(content, list) and all(map(_is_part, content))
         if message.role == "tool" and not is_parts:  # a result of which nobody made a text
             self.normalised["results written as JSON"] += 1
