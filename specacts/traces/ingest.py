@@ -159,10 +159,13 @@ def prepare(found: Conversation, sources: Sources, own: Own, seed: int) -> Fitte
     )
 
 
+LEFT_OUT_IF_EMPTY = frozenset({"usage", "seconds", "compare"})
+"""Fields that are not written where there is nothing to say (core/episodes.py)."""
+
+
 def _plain(model: Any) -> dict[str, Any]:
     """A step, or a part of one, as `model_dump` gives it: its fields, which all hold JSON or such parts."""
-    given = vars(model)
-    return {name: value for name, value in given.items() if name != "usage"} if given.get("usage", 0) is None else given
+    return {name: value for name, value in vars(model).items() if value or name not in LEFT_OUT_IF_EMPTY}
 
 
 ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain).encode

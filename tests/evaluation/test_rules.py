@@ -57,7 +57,7 @@ def test_nothing_is_said_where_no_tool_has_rules(tmp_path):
     ruled = [case_of(cases[0].row.model_copy(update={"gold": row(GOLD).gold})), *cases[1:]]
     for these, there in ((cases, False), (ruled, True)):
         weights = resample_weights([case.row.group for case in these], 20, 0)
-        tracks = run(these, TARIFF, dict.fromkeys("CDEFGH", 0.5), "final_answer", "call")
+        tracks = run(these, TARIFF, dict.fromkeys("CDEFGHS", 0.5), "final_answer", "call")
         maps = {name: calibrated(these, name, "call") for name in scored(these)}
         found = evaluate(these, tracks, TARIFF, Settings("call", "verdict", "flops"), weights, {}, maps)
         found.save(tmp_path / "eval.json")

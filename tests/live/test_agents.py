@@ -661,7 +661,7 @@ def test_without_a_verifier_nobody_runs_who_needs_one(workspace):
         text = (workspace / file).read_text(encoding="utf-8")
         assert old in text
         (workspace / file).write_text(text.replace(old, new), encoding="utf-8")
-    left = {name: THRESHOLDS.policies[name] for name in "CF"}
+    left = {name: THRESHOLDS.policies[name] for name in "CFS"}
     THRESHOLDS.model_copy(update={"policies": left, "best_other": "F"}).save(workspace / "data/thresholds.json")
     for name in ("router", "combination"):
         write_json(workspace / f"data/{name}.json", {})
