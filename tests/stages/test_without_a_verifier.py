@@ -11,7 +11,7 @@ from toy_facts import setting, unverified_facts, workspace
 from specacts.answering.proposals import ProposalMetrics, load_proposals
 from specacts.answering.records import Answers
 from specacts.core.errors import UserError
-from specacts.core.files import write_text
+from specacts.core.files import write_jsonl, write_text
 from specacts.policies.cases import compared, judging, load_routes, scored
 from specacts.policies.combine import load_combination
 from specacts.policies.results import Thresholds
@@ -58,15 +58,15 @@ def test_from_answers_to_report_only_the_policies_that_there_are_appear(here: Pa
     for stage in (calibrate, evaluate, report):
         stage.main()
     assert load_combination(here / "data/combination.json") is None
-    assert list(Thresholds.load(here / "data/thresholds.json").policies) == ["F"]
+    assert list(Thresholds.load(here / "data/thresholds.json").policies) == ["F", "S"]
     found = json.loads((here / "metrics/eval.json").read_text())
-    assert list(found["policies"]) == ["A", "B", "F"] and "verifier" not in found
-    assert set(found["baselines"]) == {"majority", "random", "random_accept_F", "oracle_routes"}
+    assert list(found["policies"]) == ["A", "B", "F", "S"] and "verifier" not in found
+    assert set(found["baselines"]) == {"majority", "random", "random_accept_F", "random_accept_S", "oracle_routes"}
     assert {path.name for path in (here / "reports/cards").iterdir()} == {"cheap.md"}
     text = (here / "reports/report.md").read_text()
     for absent in ("strong", "- **D**", "- **G**", "D with a", "| verifier", "None", "nan ", "Is the verifier"):
         assert absent not in text, absent
-    assert "No verifier was trained either" in text and "F scores the cheap model's greedy proposal;" in text
+    assert "No verifier was trained either" in text and "F and S score the cheap model's greedy proposal;" in text
 
 
 def test_a_promise_for_what_is_absent_is_refused_before_anything_runs(here: Path):
@@ -77,13 +77,15 @@ def test_a_promise_for_what_is_absent_is_refused_before_anything_runs(here: Path
 
 def test_a_policy_is_replayed_where_its_judge_and_its_score_are_there():
     cases = unverified(make_cases(4))
-    assert judging(cases) == scored(cases) == ("C", "F") and compared(cases) == ("A", "B", "C", "F")
-    assert judging(unverified(recorded(make_cases(4)))) == ("F",)
+    assert judging(cases) == ("C", "F", "S") and compared(cases) == ("A", "B", "C", "F", "S")
+    assert judging(unverified(recorded(make_cases(4)))) == ("F", "S") and "G" not in scored(cases)
 
 
-def test_an_empty_file_of_routes_is_no_router(tmp_path: Path):
-    write_text(tmp_path / "routes.jsonl", "")
-    assert all(map(isnan, load_routes(tmp_path / "routes.jsonl", [make_row(), make_row()])))
+def test_routes_without_a_probability_are_no_router(tmp_path: Path):
+    path = tmp_path / "routes.jsonl"
+    write_jsonl(path, [{"episode": "e0", "decision": 0, "turn": 1, "route": None}])
+    (found,) = load_routes(path, [make_row()])
+    assert isnan(found.probability) and found.turn == 1
 
 
 def test_recorded_answers_have_a_verifier_in_all_places_or_in_none():
