@@ -34,8 +34,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@rm .venv/.unfinished && touch $@
 
 repro: setup ## run the pipeline; print the result table
-	@git rev-parse --git-dir >/dev/null 2>&1 || "$(PY)" -m dvc config --local core.no_scm true
-	@"$(PY)" -m dvc repro || { scripts/restore.sh; exit 1; }
+	@scripts/repro.sh || { scripts/restore.sh; exit 1; }
 	@"$(PY)" scripts/show.py
 
 test: setup ## the unit tests

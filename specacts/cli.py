@@ -9,7 +9,9 @@ Exit codes: 0 fine; 1 something is wrong with the traces, or with what was asked
 """
 
 import io
+import os
 import shlex
+import subprocess
 import sys
 import tempfile
 import unicodedata
@@ -88,9 +90,6 @@ SkipInvalid = Annotated[
 
 def main() -> None:
     """The console script: what a user can fix is one line on stderr."""
-    for stream in (sys.stdout, sys.stderr):  # a terminal that knows few characters shows others as `?`
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
     with one_line_errors():
         app(prog_name="specacts")
 
@@ -328,6 +327,8 @@ def use(
     place = locate(traces)
     if not PARAMS.is_file():
         raise UserError(f"{PARAMS}: no such file; run this in the repository's root")
+    if not os.access(PARAMS.absolute().parent, os.W_OK):
+        raise UserError(f"{PARAMS.absolute().parent}: this folder cannot be written; nothing was changed")
     config = load_config(Path("."))
     if types is None:
         types = Path("configs/action_types") / f"{Path(place.path).name.split('.')[0] or 'own'}.yaml"
@@ -361,6 +362,9 @@ def use(
         values |= {"recipe": "v3"}
     edit_params(values)
     print(f"{PARAMS}: sources now are {'BFCL and ' if mix else ''}{place.path} with {types}. Next: dvc repro")
+    if _is_untracked(place.path):
+        command = shlex.join(["git", "add", place.path, str(types)])
+        print(f"`dvc exp run` sees only what Git knows; for experiments on these traces first: {command}")
     if strong is Strong.RECORDED:
         for line in prospects.told() if prospects else ():
             print(line)
@@ -438,6 +442,14 @@ def _prospects(place: Place, config: Config, policies: Sequence[str], values: di
         conversations=found.taken,
         left=found.left_out["not_drawn"],
     )
+
+
+def _is_untracked(path: str) -> bool:
+    """Whether the working tree's Git has nothing of a path: then an experiment in a folder of its own lacks it."""
+    if Path(path).is_absolute() or path.startswith(os.pardir) or not Path(".git").exists():
+        return False
+    listed = subprocess.run(["git", "ls-files", "--", path], capture_output=True, text=True, check=False)
+    return listed.returncode == 0 and not listed.stdout
 
 
 def edit_params(values: dict[str, Any]) -> None:

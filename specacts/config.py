@@ -423,8 +423,26 @@ def _validated(path: Path, model: type[Model]) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or '(top level)'}: {e['msg']} (got {str(e['input'])[:60]!r})"
-            for e in error.errors()
-        )
-        raise UserError(f"{path}: {problems}") from error
+        raise UserError(f"{path}: {'; '.join(map(_problem, error.errors()))}") from error
+
+
+WORDS = {
+    "tuple": "should be a list",
+    "list": "should be a list",
+    "string": "should be text",
+    "bool": "should be true or false",
+    "int": "should be a whole number",
+    "float": "should be a number",
+    "dict": "should be keys and their values",
+    "model": "should be keys and their values",
+}
+"""What is wrong in our words, by the kind of value that pydantic misses."""
+
+
+def _problem(error: Any) -> str:
+    """One of pydantic's errors: the key, what is wrong, and the value as the file has it."""
+    kind, _, ending = error["type"].partition("_")
+    says = WORDS.get(kind) if ending in ("type", "parsing", "from_float") else None
+    given = error["input"]
+    shown = "nothing" if given is None else repr(str(given)[:60])
+    return f"{'.'.join(map(str, error['loc'])) or '(top level)'}: {says or error['msg']} (got {shown})"

@@ -9,6 +9,8 @@ verifier that the recipe does without): what follows hardly ever runs
 again because of them.
 """
 
+import os
+import shlex
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,8 +31,13 @@ def main() -> None:
     config = load_config(Path("."))
     sources = config.sources
     for field in ("path", "types"):  # DVC wants them even where `own` is false
-        if not Path(getattr(sources, field)).exists():
-            raise UserError(f"params.yaml: sources.{field}: {getattr(sources, field)!r}: no such file or folder")
+        path = getattr(sources, field)
+        if not Path(path).exists():
+            hint = "; an experiment sees only what Git knows: " + shlex.join(["git", "add", path])
+            is_experiment = "DVC_EXP_NAME" in os.environ
+            raise UserError(
+                f"params.yaml: sources.{field}: {path!r}: no such file or folder{hint if is_experiment else ''}"
+            )
     write_text(Path("data/local_roles.txt"), "".join(f"{role}\n" for role in local_roles(config.recipe)))
     write_text(Path("data/checked.txt"), "the configuration is valid\n")
 

@@ -1,6 +1,7 @@
 """The commands: what they print, what they write, and how they end."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -205,6 +206,24 @@ def test_using_other_traces_drafts_their_types_and_says_everything(here, run):
     assert (sources.invalid, sources.secrets) == ("skip", "keep")
     assert load_type_map(Path(sources.types)).names["get_order"] == "retrieval"
     assert yaml.safe_load((here / "params.yaml").read_text())["sources"]["min_reward"] is None
+
+
+def test_use_says_how_experiments_get_to_know_traces_that_git_does_not(here, run):
+    shutil.copy(EXAMPLE, here / "my logs.jsonl")
+    assert "git add" not in run("use", "my logs.jsonl")[1]  # no Git here
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    told = "git add 'my logs.jsonl' 'configs/action_types/my logs.yaml'\n"
+    assert told in run("use", "my logs.jsonl")[1]
+    subprocess.run(["git", "add", "my logs.jsonl"], check=True)
+    assert "git add" not in run("use", "my logs.jsonl")[1]
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_anything_changes(here, run, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != here)  # root may write everywhere
+    shutil.copy(EXAMPLE, here / "mine.jsonl")
+    code, _, err = run("use", "mine.jsonl")
+    assert code == 1 and err == f"error: {here}: this folder cannot be written; nothing was changed\n"
+    assert not (here / "configs/action_types/mine.yaml").exists()
 
 
 def test_a_broken_types_file_is_refused_before_anything_changes(here, run):

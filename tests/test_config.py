@@ -103,7 +103,7 @@ def test_an_unknown_key_is_refused_at_every_level(root, edit, file, field):
 @pytest.mark.parametrize(
     ("file", "field", "value", "reason"),
     [
-        (PARAMS, "seed", "today", "valid integer"),
+        (PARAMS, "seed", "today", "should be a whole number"),
         (PARAMS, "seed", -1, "greater than or equal to 0"),
         (PARAMS, "sources.near_duplicates", 0, "greater than 0"),
         (PARAMS, "sources.invalid", "ignore", "'stop' or 'skip'"),
@@ -111,7 +111,7 @@ def test_an_unknown_key_is_refused_at_every_level(root, edit, file, field):
         (SCALE, "own.conversations", 3, "greater than or equal to 4"),
         (PARAMS, "lora.r", 0, "greater than or equal to 1"),
         (PARAMS, "lora.r", -8, "greater than or equal to 1"),
-        (PARAMS, "lora.r", 8.5, "valid integer"),
+        (PARAMS, "lora.r", 8.5, "should be a whole number"),
         (PARAMS, "lora.dropout", 1.0, "less than 1"),
         (PARAMS, "train.batch_size", 0, "greater than or equal to 1"),
         (PARAMS, "acceptance.level", "word", "'type', 'tool' or 'call'"),
@@ -128,7 +128,7 @@ def test_an_unknown_key_is_refused_at_every_level(root, edit, file, field):
         (SCALE, "data.variants", [], "at least 1 item"),
         (SCALE, "data.variants", ["bass"], "'base'"),
         (SCALE, "render.max_tokens", 8, "greater than or equal to 64"),
-        (SCALE, "cheap.layers", "first", "valid tuple"),
+        (SCALE, "cheap.layers", "first", "should be a list"),
         (SCALE, "strong.learning_rate", 0, "greater than 0"),
         (SCALE, "answer.proposals", 0, "greater than or equal to 1"),
         (SCALE, "split.test", 1.5, "less than 1"),
@@ -138,7 +138,7 @@ def test_an_unknown_key_is_refused_at_every_level(root, edit, file, field):
         (RECIPE, "verifier.warm_start", "warm", "'none', 'cheap' or 'strong'"),
         (RECIPE, "format", "other", "'same' or 'mismatched'"),
         (RECIPE, "threshold", 0.3, "'calibrated' or 'fixed'"),
-        (RECIPE, "picks.may_reject", "perhaps", "valid boolean"),
+        (RECIPE, "picks.may_reject", "perhaps", "should be true or false"),
     ],
 )
 def test_a_wrong_value_is_refused_with_file_field_and_value(root, edit, file, field, value, reason):

@@ -6,9 +6,15 @@
 Anything else that is raised is a fault of ours and keeps its traceback.
 """
 
+import errno
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+"""Why a system would not let us read or write: the user can do something about it."""
 
 
 class UserError(Exception):
@@ -17,11 +23,24 @@ class UserError(Exception):
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn a `UserError` or Ctrl-C into one line on stderr and a non-zero exit, without a traceback."""
+    """Turn what a user can fix, or Ctrl-C, into one line on stderr and a non-zero exit, without a traceback.
+
+    Output that knows few characters shows others as `?`.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         yield
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in REFUSED or error.filename is None:
+            raise
+        path = Path(error.filename)
+        place = path if path.exists() else path.parent  # a file that was to be made has a name that nobody knows
+        print(f"error: {place.absolute()}: {error.strerror}; nothing half-written was published", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; nothing half-written was published", file=sys.stderr)

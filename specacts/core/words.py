@@ -32,6 +32,9 @@ JudgeScore = Literal["likelihood", "verdict", "reward"]
 Form = Literal["words", "lines", "natural"]
 """How actions are spelled in a transcript; specacts/transcripts/render.py shows each."""
 
+OWN = "own"
+"""The source of conversations that a user brought in; all others are BFCL's."""
+
 
 def as_action_type(word: str) -> ActionType | None:
     """The action type of this name; None where there is none."""

@@ -30,6 +30,7 @@ Three forms say how actions are spelled (recipe v2 trains in one and asks in ano
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,7 +41,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from specacts.config import Render
 from specacts.core.episodes import Act, Action, Episode, Tool, User
 from specacts.core.errors import UserError
-from specacts.core.words import ACTION_TYPES, ActionType, Form
+from specacts.core.words import ACTION_TYPES, OWN, ActionType, Form
 from specacts.transcripts.frames import INSTRUCTIONS, LINE_INSTRUCTIONS, Frames, chat_frames, compact_frames
 from specacts.transcripts.parse import SPOKEN, VERBS, dump_arguments, read_line, read_reply, read_words
 
@@ -149,13 +150,57 @@ class Renderer:
         offered = [tool for tool in episode.tools if tool.name not in episode.withheld]
         standing = self.content(f"{episode.system}\n") if episode.system else []
         standing = cut_middle(standing, self.limits.system_tokens)
-        return self.framed(self.frames.system, standing + self.content(self.listing(offered)))
+        called = {step.action.tool for step in episode.steps if isinstance(step, Act)}
+        listing = self.listing(offered, called if episode.source == OWN else None)
+        return self.framed(self.frames.system, standing + self.content(listing))
 
-    def listing(self, tools: list[Tool]) -> str:
-        """The richest listing of the tools that fits `tools_tokens`; the poorest where none does."""
-        levels = _signature_listings if self.frames.signatures else _json_listings
-        texts = list(levels(tools))
-        return next((t for t in texts if len(self.content(t)) <= self.limits.tools_tokens), texts[-1])
+    def listing(self, tools: list[Tool], called: Collection[str | None] | None = None) -> str:
+        """The richest listing of the tools that fits `tools_tokens`.
+
+        Where not all fit with all that is known of them, each tool says less by itself: those that are `called` keep
+        their parameters longest, and what still does not fit is left out. So a listing tells something of which tools
+        the episode calls; that is the price for their parameters being there at all.
+
+        called: None for one level for all, even where the poorest is too long: BFCL's listings, as they always were.
+        """
+        levels = (_signature_listings if self.frames.signatures else _json_listings)(tools)
+        together = len(levels) - 1 if self.frames.signatures else None  # the level that has all names in one line
+        texts = [" ".join(lines) if level == together else "\n".join(lines) for level, lines in enumerate(levels)]
+        if called is None:
+            return next((text for text in texts if self._fits(text)), texts[-1])
+        return texts[0] if self._fits(texts[0]) else self._by_tool(tools, levels, called, together)
+
+    def _fits(self, listing: str) -> bool:
+        return len(self.content(listing)) <= self.limits.tools_tokens
+
+    def _by_tool(
+        self, tools: list[Tool], levels: list[list[str]], called: Collection[str | None], together: int | None
+    ) -> str:
+        """A listing that fits, each tool at a level of its own; those of the level `together` in the last line."""
+        mine = [n for n, tool in enumerate(tools) if tool.name in called]
+        others = [n for n, tool in enumerate(tools) if tool.name not in called]
+        name, parameters = len(levels) - 1, len(levels) - 2
+        cost = [[len(self.content(f"{line}\n")) for line in level] for level in levels]
+        room = self.limits.tools_tokens
+        while True:
+            chosen: dict[int, int] = {}
+            left = room
+            for numbers, level in (
+                *((mine, name), (mine, parameters), (others, name)),
+                *((others, parameters), (mine, 0), (others, 0)),
+            ):
+                for n in numbers:
+                    more = cost[level][n] - (cost[chosen[n]][n] if n in chosen else 0)
+                    if more <= left and (n in chosen or level == name):
+                        chosen[n] = level
+                        left -= more
+            lines = [levels[level][n] for n, level in sorted(chosen.items()) if level != together]
+            names = [levels[level][n] for n, level in sorted(chosen.items()) if level == together]
+            text = "\n".join([*lines, *([" ".join(names)] if names else [])])
+            over = len(self.content(text)) - self.limits.tools_tokens  # lines cost other than one by one
+            if over <= 0:
+                return text
+            room -= over
 
     def user_ids(self, step: User) -> list[int]:
         text = step.content + (f"\nnew tools: {' '.join(step.new_tools)}" if step.new_tools else "")
@@ -342,24 +387,24 @@ def without_added_tokens(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(state))
 
 
-def _signature_listings(tools: list[Tool]) -> list[str]:
-    """Signatures, or names only."""
+def _signature_listings(tools: list[Tool]) -> list[list[str]]:
+    """Every tool's signature, then its name alone."""
     return [
-        "\n".join(f"{tool.name}({', '.join(tool.parameters.get('properties', {}))})" for tool in tools),
-        " ".join(tool.name for tool in tools),
+        [f"{tool.name}({', '.join(tool.parameters.get('properties', {}))})" for tool in tools],
+        [tool.name for tool in tools],
     ]
 
 
-def _json_listings(tools: list[Tool]) -> list[str]:
-    """Full definitions, then without descriptions, then without parameters; one a line, as templates do."""
+def _json_listings(tools: list[Tool]) -> list[list[str]]:
+    """Every tool's full definition, then without descriptions, then without parameters; one a line, as templates do."""
 
     def definition(tool: Tool, **kept: object) -> str:
         return json.dumps({"type": "function", "function": {"name": tool.name, **kept}}, ensure_ascii=False)
 
     return [
-        "\n".join(definition(t, description=t.description, parameters=t.parameters) for t in tools),
-        "\n".join(definition(t, parameters=_bare(t.parameters)) for t in tools),
-        "\n".join(definition(t) for t in tools),
+        [definition(t, description=t.description, parameters=t.parameters) for t in tools],
+        [definition(t, parameters=_bare(t.parameters)) for t in tools],
+        [definition(t) for t in tools],
     ]
 
 

@@ -29,3 +29,12 @@ def test_traces_that_are_not_there_are_refused_before_anything_runs(tmp_path, mo
     params.write_text(params.read_text().replace(f"  {field}: {getattr(config.sources, field)}", f"  {field}: gone"))
     with pytest.raises(UserError, match=f"params.yaml: sources.{field}: 'gone': no such file or folder"):
         check.main()
+
+
+def test_traces_that_an_experiment_lacks_are_told_to_git(tmp_path, monkeypatch):
+    monkeypatch.chdir(copy_configuration(tmp_path))
+    monkeypatch.setenv("DVC_EXP_NAME", "bold-name")  # as DVC sets it
+    params = tmp_path / "params.yaml"
+    params.write_text(params.read_text().replace("  path: examples/helpdesk.jsonl", "  path: my logs.jsonl"))
+    with pytest.raises(UserError, match="an experiment sees only what Git knows: git add 'my logs.jsonl'"):
+        check.main()

@@ -13,6 +13,7 @@ from specacts.config import Own
 from specacts.core.comparison import Rule
 from specacts.core.episodes import Act, Action, Episode, Usage, User, decisions, load_episodes
 from specacts.core.errors import UserError
+from specacts.core.files import compact_json
 from specacts.report.sections import LEFT_OUT, OWN_RULES
 from specacts.traces.ingest import RULES, fitted, ingest, sample, shortened
 from specacts.traces.stream import Place
@@ -249,3 +250,20 @@ def test_the_stage_publishes_all_or_nothing(tmp_path, monkeypatch, config):
     with pytest.raises(UserError):
         ingest_stage.main()
     assert {p: p.read_bytes() for p in Path("data").rglob("*") if p.is_file()} == before
+
+
+def test_a_line_is_what_the_models_own_dump_would_be(run):
+    used = {"prompt_tokens": 9, "completion_tokens": 2}
+    call = {"id": "c", "function": {"name": "get_it", "arguments": '{"n": [1, {"é": null}], "x": 1.5}'}}
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "tool_calls": [call, call | {"id": "d"}], "usage": used},
+        {"role": "tool", "tool_call_id": "c", "content": "it"},
+        {"role": "tool", "tool_call_id": "d", "content": "it"},
+        {"role": "assistant", "content": "Here it is."},
+    ]
+    tools = [{"name": "get_it", "parameters": {"type": "object"}}]
+    _, (episode,), out = run(json.dumps({"messages": messages, "tools": tools, "id": '"group":""'}))
+    assert (out / "episodes.jsonl").read_text() == compact_json(episode.model_dump(mode="json")) + "\n"
+    assert any(isinstance(step, Act) and step.usage for step in episode.steps)

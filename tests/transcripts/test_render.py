@@ -16,7 +16,7 @@ from toys import CHAT, COMPACT, TOOLS, call, compact_tokenizer, episode, qwen3_t
 from specacts.core.comparison import Rule
 from specacts.core.episodes import Act, Action, Episode, Observation, Step, User, decisions
 from specacts.core.errors import UserError
-from specacts.core.words import SPEAKING
+from specacts.core.words import OWN, SPEAKING
 from specacts.transcripts.parse import UNNAMED, VERBS, read_line, read_reply
 from specacts.transcripts.render import Renderer, cut_middle
 
@@ -187,6 +187,31 @@ def test_a_roomy_budget_lists_more_about_each_tool(renderer):
     roomy, poor = again(renderer, tools_tokens=10_000), again(renderer, tools_tokens=0)
     assert len(roomy.listing(list(TOOLS))) > len(poor.listing(list(TOOLS)))
     assert "source" in roomy.listing(list(TOOLS)) and "source" not in poor.listing(list(TOOLS))
+
+
+def test_of_too_many_tools_those_that_are_called_keep_their_parameters_and_the_limit_is_kept(renderer):
+    tools = tuple(tool(f"tool{n}", f"parameter{n}") for n in range(300))
+    steps = (User(content="go"), call("tool150", "file_read", parameter150="x"), Observation(content="{}"), say())
+    own = Episode(id="o", group="o", source=OWN, tools=tools, steps=steps)
+    whole, narrow = again(renderer, tools_tokens=10**6, max_tokens=10**6), renderer
+    assert whole.system_ids(own) == whole.system_ids(own.model_copy(update={"source": "toy"}))  # where all fit
+    called = {"tool150"}
+    listing = narrow.listing(list(tools), called)
+    assert 0 < len(narrow.content(listing)) <= narrow.limits.tools_tokens
+    assert "parameter150" in listing and "parameter299" not in listing and "tool299" not in listing
+    assert listing in narrow.tokenizer.decode(narrow.system_ids(own))
+    assert [p.decision for w in narrow.windows(own) for p in w.points] == [0, 1]
+    some = again(renderer, tools_tokens=len(narrow.content(whole.listing(list(tools[:6])))) - 1)
+    listing = some.listing(list(tools[:6]), {"tool5"})
+    assert "parameter5" in listing and all(f"tool{n}" in listing for n in range(5))
+    assert sum(f"parameter{n}" in listing for n in range(6)) >= 2  # tool by tool, not all at once
+
+
+@pytest.mark.parametrize("budget", [0, 1, 3, 7, 20])
+def test_however_small_the_budget_it_is_kept(renderer, budget):
+    tools = [tool(f"a tool (number {n})", "a", "b") for n in range(5)]
+    small = again(renderer, tools_tokens=budget)
+    assert len(small.content(small.listing(tools, {"a tool (number 3)", None}))) <= budget
 
 
 def test_a_withheld_tool_is_not_offered_until_its_message(renderer):

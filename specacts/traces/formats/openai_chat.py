@@ -41,12 +41,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from specacts.core.episodes import Act, Action, Episode, Observation, Step, Tool, User
 from specacts.core.files import reject_constant
 from specacts.core.observations import is_error
-from specacts.core.words import SPEAKING, ActionType
+from specacts.core.words import OWN, SPEAKING, ActionType
 from specacts.traces.timing import seconds_known
 from specacts.traces.tool_types import Typed, TypeMap, type_of
 from specacts.traces.usage import Took, usage_of
 
-SOURCE = "own"
 DEEPEST = 64
 """Deepest nesting of a conversation's values: far deeper than any tool asks for, far from Python's own limit."""
 LONGEST = 20_000
@@ -243,7 +242,8 @@ def _is_elsewhere(value: Any) -> bool:
 
 def _schema(value: Any) -> Any:
     """Parameters as a JSON schema: what exports leave empty (null, an empty list) holds none."""
-    value = _from_json(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        value = _from_json(value) if value.strip() else {}
     if value == []:
         return {}
     return _shallow(_proper(_shallow(value))) if isinstance(value, dict) else value
@@ -439,7 +439,10 @@ WORDS: dict[str, Callable[[Any], str]] = {
 
 
 def _shown(value: Any) -> str:
-    return repr(value)[:LONGEST]
+    """A value as the user wrote it: text in quotes, anything else as JSON."""
+    if isinstance(value, str):
+        return repr(value[:LONGEST])
+    return json.dumps(value, ensure_ascii=False, default=str)[:LONGEST]
 
 
 def _problem(error: Any, *inside: str) -> Problem:
@@ -526,7 +529,7 @@ class _Reader:
         episode = Episode.model_construct(  # of valid parts; and the tools stay the same tuple for all who share them
             id=self.scrub(self.given.id or ""),
             group="",
-            source=SOURCE,
+            source=OWN,
             system=self._text("\n\n".join(self.system)),
             tools=self.offered,
             withheld=(),
@@ -815,6 +818,10 @@ class _Reader:
 
 
 NO_KEYS: Counter[str] = Counter()
+CARRY = frozenset("image_url input_audio audio_url video_url image_file file_id file_data mimeType refusal".split())
+"""Fields that hold what a part that is no text has; an object without any has its `type` for reasons of its own."""
+CARRY_OBJECTS = ("source", "resource", "file", "audio")
+"""The same, where they hold an object."""
 PARTS = re.compile(r"(input_|output_)?(text|image|audio|file|video)(_url)?|refusal|document|resource(_link)?")
 """Kinds of parts of a message."""
 
@@ -825,7 +832,10 @@ def _is_part(value: Any) -> bool:
         kind = value.get("type")
         if not isinstance(kind, str) or not PARTS.fullmatch(kind):
             return not value
-        return kind != "text" or "text" in value
+        if "text" in kind:
+            return isinstance(value.get("text"), str)
+        held = any(isinstance(value.get(name), dict) for name in CARRY_OBJECTS)
+        return len(value) == 1 or held or not CARRY.isdisjoint(value)
     return isinstance(value, str) or value is None
 
 

@@ -352,3 +352,36 @@ def test_parsing_rendering_and_parsing_again_is_parsing_once(value):
     again = read_conversation(decode(json.dumps(as_chat(episode))), NO_MAP).episode
     assert again == episode
     assert Episode.model_validate_json(episode.model_dump_json()) == episode
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [1, 2.5],
+        [[1], [2]],
+        [True, None],
+        [{"type": "flight", "id": 1}],
+        [{"type": "file", "name": "a.txt"}, {"type": "file", "name": "b.txt"}],
+        [{"type": "document", "source": "wiki", "title": "Boats"}],
+        [{"type": "video", "title": "Holiday", "minutes": 12}],
+        [{"type": "text", "id": 1}],
+        [{"type": "text", "text": 7}],
+        {"type": "text", "text": "x"},
+    ],
+)
+def test_a_raw_result_is_kept_as_json_whatever_types_its_objects_have(value):
+    found = read(USER, calls(call("a")), result(value), say("Done."))
+    assert json.loads(found.episode.steps[2].content) == value
+    assert found.normalised["results written as JSON"] == 1
+
+
+def test_parts_of_a_result_are_parts():
+    parts = [{"type": "text", "text": "see"}, {"type": "image", "source": {"data": "x"}}, {"type": "image"}]
+    found = read(USER, calls(call("a")), result(parts), say("Done."))
+    assert found.episode.steps[2].content == "see\n[image]\n[image]"
+
+
+def test_values_in_problems_are_spelled_as_in_the_line():
+    assert problems({"role": ["user"], "content": "a"}, say("b")) == [
+        "messages.0.role: [\"user\"] is not one of 'system', 'developer', 'user', 'assistant' or 'tool'"
+    ]
