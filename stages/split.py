@@ -11,7 +11,9 @@ many there are.
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from specacts.config import load_config
@@ -24,7 +26,8 @@ from specacts.traces.contamination import overlaps
 from specacts.traces.results import DataMetrics, counted
 from specacts.traces.split import Outline, missing_types, outline, split_groups
 
-SOURCES = (Path("data/episodes.jsonl"), Path("data/own/episodes.jsonl"))
+OWN_EPISODES = Path("data/own/episodes.jsonl")
+SOURCES = (Path("data/episodes.jsonl"), OWN_EPISODES)
 SPLIT = Path("data/split")
 METRICS = Path("metrics/data.json")
 LOCAL = Path("data/local_roles.txt")  # from check: another recipe that leaves it as it is shares nothing out again
@@ -34,9 +37,10 @@ def main() -> None:
     config = load_config(Path("."))
     with_verifier = "verifier" in LOCAL.read_text(encoding="utf-8").split()
     parts = split_groups(list(outlines(SOURCES)), config.scale.split, config.seed, with_verifier)
+    calls = calls_in(parts["train"])
     with published_dir(SPLIT) as out:
         for name, part in parts.items():
-            copy(part, out / f"{name}.jsonl", with_rules=name != "train")
+            copy(part, out / f"{name}.jsonl", calls, with_rules=name != "train")
         shared = overlaps(episodes(out / "test.jsonl"), episodes(out / "train.jsonl"))
     found = DataMetrics(
         train=counted(parts["train"]),
@@ -79,30 +83,44 @@ def outlines(paths: Sequence[Path]) -> Iterator[Outline]:
             yield outline(episode, (path, starts[number - 1]))
 
 
-def copy(part: Sequence[Outline], target: Path, with_rules: bool = True) -> None:
+def copy(part: Sequence[Outline], target: Path, calls: Counter[str], with_rules: bool = True) -> None:
     """Write the lines of the episodes, in the order of the part.
 
-    with_rules: whether with those for comparing arguments. Proposers do not learn by them, and another rule is not to
-    train them again.
+    calls: how often tools are called; of your own traces the most called are offered first, because a listing that is
+    too long for a model says most of the first. with_rules: whether with those for comparing arguments. Proposers do
+    not learn by them, and another rule is not to train them again.
     """
-    sources = {path: path.open("rb") for path in {found.place[0] for found in part}}
-    try:
-        with target.open("wb") as file:
-            for found in part:
-                path, start = found.place
-                sources[path].seek(start)
-                line = sources[path].readline()
-                file.write(line if with_rules or b'"compare":' not in line else without_rules(line))
-    finally:
-        for source in sources.values():
-            source.close()
+    with target.open("wb") as file:
+        for path, line in lines(part):
+            file.write(arranged(line, calls, with_rules) if path == OWN_EPISODES else line)
 
 
-def without_rules(line: bytes) -> bytes:
-    """The line of an episode, without how its arguments are compared."""
+def lines(part: Sequence[Outline]) -> Iterator[tuple[Path, bytes]]:
+    """The file and the line of each episode."""
+    with ExitStack() as stack:
+        sources = {path: stack.enter_context(path.open("rb")) for path in {found.place[0] for found in part}}
+        for found in part:
+            path, start = found.place
+            sources[path].seek(start)
+            yield path, sources[path].readline()
+
+
+def calls_in(part: Sequence[Outline]) -> Counter[str]:
+    """How often each tool is called in the part's episodes of your own traces."""
+    found: Counter[str] = Counter()
+    for path, line in lines(part):
+        if path == OWN_EPISODES:
+            found.update(tool for step in json.loads(line)["steps"] if (tool := step.get("action", {}).get("tool")))
+    return found
+
+
+def arranged(line: bytes, calls: Counter[str], with_rules: bool) -> bytes:
+    """The line of an episode with its tools in the order that listings want."""
     values = json.loads(line)
-    for step in values["steps"]:
-        step.get("action", {}).pop("compare", None)
+    values["tools"].sort(key=lambda tool: -calls[tool["name"]])
+    if not with_rules:
+        for step in values["steps"]:
+            step.get("action", {}).pop("compare", None)
     return (compact_json(values) + "\n").encode()
 
 

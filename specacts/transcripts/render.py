@@ -30,7 +30,6 @@ Three forms say how actions are spelled (recipe v2 trains in one and asks in ano
 """
 
 import json
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -150,50 +149,43 @@ class Renderer:
         offered = [tool for tool in episode.tools if tool.name not in episode.withheld]
         standing = self.content(f"{episode.system}\n") if episode.system else []
         standing = cut_middle(standing, self.limits.system_tokens)
-        called = {step.action.tool for step in episode.steps if isinstance(step, Act)}
-        listing = self.listing(offered, called if episode.source == OWN else None)
+        listing = self.listing(offered, one_level=episode.source != OWN)
         return self.framed(self.frames.system, standing + self.content(listing))
 
-    def listing(self, tools: list[Tool], called: Collection[str | None] | None = None) -> str:
+    def listing(self, tools: list[Tool], one_level: bool = True) -> str:
         """The richest listing of the tools that fits `tools_tokens`.
 
-        Where not all fit with all that is known of them, each tool says less by itself: those that are `called` keep
-        their parameters longest, and what still does not fit is left out. So a listing tells something of which tools
-        the episode calls; that is the price for their parameters being there at all.
-
-        called: None for one level for all, even where the poorest is too long: BFCL's listings, as they always were.
+        one_level: the same of all tools, even where the poorest is too long, as BFCL's listings always were. Else,
+        where not all fit with all that is known of them, each says as much as there is room for, the first the most:
+        those that agents call most stand there (stages/split.py). What does not fit by name is left out.
         """
         levels = (_signature_listings if self.frames.signatures else _json_listings)(tools)
         together = len(levels) - 1 if self.frames.signatures else None  # the level that has all names in one line
         texts = [" ".join(lines) if level == together else "\n".join(lines) for level, lines in enumerate(levels)]
-        if called is None:
+        if one_level:
             return next((text for text in texts if self._fits(text)), texts[-1])
-        return texts[0] if self._fits(texts[0]) else self._by_tool(tools, levels, called, together)
+        return texts[0] if self._fits(texts[0]) else self._by_tool(levels, together)
 
     def _fits(self, listing: str) -> bool:
         return len(self.content(listing)) <= self.limits.tools_tokens
 
-    def _by_tool(
-        self, tools: list[Tool], levels: list[list[str]], called: Collection[str | None], together: int | None
-    ) -> str:
-        """A listing that fits, each tool at a level of its own; those of the level `together` in the last line."""
-        mine = [n for n, tool in enumerate(tools) if tool.name in called]
-        others = [n for n, tool in enumerate(tools) if tool.name not in called]
+    def _by_tool(self, levels: list[list[str]], together: int | None) -> str:
+        """A listing that fits, each tool at a level of its own; those of the level `together` in the last line.
+
+        Half of the room is for parameters, then come names, then whatever else there is room for.
+        """
         name, parameters = len(levels) - 1, len(levels) - 2
         cost = [[len(self.content(f"{line}\n")) for line in level] for level in levels]
         room = self.limits.tools_tokens
         while True:
             chosen: dict[int, int] = {}
-            left = room
-            for numbers, level in (
-                *((mine, name), (mine, parameters), (others, name)),
-                *((others, parameters), (mine, 0), (others, 0)),
-            ):
-                for n in numbers:
-                    more = cost[level][n] - (cost[chosen[n]][n] if n in chosen else 0)
-                    if more <= left and (n in chosen or level == name):
+            used = 0
+            for level, most in ((parameters, room // 2), (name, room), (parameters, room), (0, room)):
+                for n, price in enumerate(cost[level]):
+                    more = price - (cost[chosen[n]][n] if n in chosen else 0)
+                    if used + more <= most and level < chosen.get(n, len(levels)):
                         chosen[n] = level
-                        left -= more
+                        used += more
             lines = [levels[level][n] for n, level in sorted(chosen.items()) if level != together]
             names = [levels[level][n] for n, level in sorted(chosen.items()) if level == together]
             text = "\n".join([*lines, *([" ".join(names)] if names else [])])

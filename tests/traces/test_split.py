@@ -9,7 +9,7 @@ import pytest
 
 from specacts.config import Config, Split
 from specacts.core.comparison import Rule
-from specacts.core.episodes import Act, Action, Episode, User, decisions, load_episodes, save_episodes
+from specacts.core.episodes import Act, Action, Episode, Tool, User, decisions, load_episodes, save_episodes
 from specacts.core.errors import UserError
 from specacts.core.files import write_text
 from specacts.core.words import ACTION_TYPES, SPEAKING
@@ -191,6 +191,28 @@ def test_rules_for_arguments_go_to_every_split_but_train_whose_bytes_they_do_not
     assert found[0]["train"] == found[1]["train"]
     for name in SPLITS[1:]:
         assert b"compare" not in found[0][name] and b'"compare":{"a":["text",0.6]}' in found[1][name]
+
+
+def test_tools_that_are_called_most_in_train_are_offered_first_everywhere(tmp_path, monkeypatch, config):
+    """A listing that is too long says most of the first. Test's own calls must not decide what is said of tools."""
+    here(tmp_path, monkeypatch, config)
+    offered = tuple(Tool(name=name) for name in ("never", "seldom", "often"))
+    written = []
+    for number, each in enumerate(toys(30, types=("tool_call", "final_answer"))):
+        user, call, rest = each.steps
+        name = "seldom" if number % 5 == 0 else "often"
+        act = call.model_copy(update={"action": call.action.model_copy(update={"tool": name})})
+        written.append(each.model_copy(update={"tools": offered, "steps": (user, act, rest)}))
+    bfcl, own = split_stage.SOURCES
+    save_episodes(bfcl, [each.model_copy(update={"id": f"bfcl{each.id}", "group": "b"}) for each in written[:4]])
+    save_episodes(own, written)
+    split_stage.main()
+    for name in SPLITS:
+        for each in load_episodes(split_stage.SPLIT / f"{name}.jsonl"):
+            names = [tool.name for tool in each.tools]
+            assert names == (
+                ["never", "seldom", "often"] if each.id.startswith("bfcl") else ["often", "seldom", "never"]
+            )
 
 
 def test_two_sources_may_not_use_one_id(tmp_path, monkeypatch, config):

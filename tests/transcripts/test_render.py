@@ -189,29 +189,42 @@ def test_a_roomy_budget_lists_more_about_each_tool(renderer):
     assert "source" in roomy.listing(list(TOOLS)) and "source" not in poor.listing(list(TOOLS))
 
 
-def test_of_too_many_tools_those_that_are_called_keep_their_parameters_and_the_limit_is_kept(renderer):
+def test_of_too_many_tools_the_first_keep_their_parameters_and_the_limit_is_kept(renderer):
     tools = tuple(tool(f"tool{n}", f"parameter{n}") for n in range(300))
     steps = (User(content="go"), call("tool150", "file_read", parameter150="x"), Observation(content="{}"), say())
     own = Episode(id="o", group="o", source=OWN, tools=tools, steps=steps)
-    whole, narrow = again(renderer, tools_tokens=10**6, max_tokens=10**6), renderer
+    whole = again(renderer, tools_tokens=10**6, max_tokens=10**6)
     assert whole.system_ids(own) == whole.system_ids(own.model_copy(update={"source": "toy"}))  # where all fit
-    called = {"tool150"}
-    listing = narrow.listing(list(tools), called)
-    assert 0 < len(narrow.content(listing)) <= narrow.limits.tools_tokens
-    assert "parameter150" in listing and "parameter299" not in listing and "tool299" not in listing
-    assert listing in narrow.tokenizer.decode(narrow.system_ids(own))
-    assert [p.decision for w in narrow.windows(own) for p in w.points] == [0, 1]
-    some = again(renderer, tools_tokens=len(narrow.content(whole.listing(list(tools[:6])))) - 1)
-    listing = some.listing(list(tools[:6]), {"tool5"})
-    assert "parameter5" in listing and all(f"tool{n}" in listing for n in range(5))
-    assert sum(f"parameter{n}" in listing for n in range(6)) >= 2  # tool by tool, not all at once
+    listing = renderer.listing(list(tools), one_level=False)
+    assert 0 < len(renderer.content(listing)) <= renderer.limits.tools_tokens
+    assert "parameter0" in listing and "parameter299" not in listing and "tool299" not in listing
+    assert listing in renderer.tokenizer.decode(renderer.system_ids(own))
+    assert [p.decision for w in renderer.windows(own) for p in w.points] == [0, 1]
+
+
+def test_what_a_listing_shows_of_its_tools_does_not_depend_on_what_the_agent_will_call(renderer):
+    tools = tuple(tool(f"tool{n}", f"parameter{n}") for n in range(300))
+    own = [
+        Episode(id="o", group="o", source=OWN, tools=tools, steps=(User(content="go"), call(f"tool{n}"), say()))
+        for n in (1, 250)
+    ]
+    assert renderer.system_ids(own[0]) == renderer.system_ids(own[1])
+
+
+def test_tools_are_cut_one_by_one_and_not_all_at_once(renderer):
+    tools = [tool(f"tool{n}", f"parameter{n}") for n in range(6)]
+    whole = again(renderer, tools_tokens=10**6).listing(tools)
+    some = again(renderer, tools_tokens=len(renderer.content(whole)) - 1)
+    listing = some.listing(tools, one_level=False)
+    assert all(f"tool{n}" in listing for n in range(6))
+    assert [f"parameter{n}" in listing for n in range(6)] in ([True] * k + [False] * (6 - k) for k in range(2, 7))
 
 
 @pytest.mark.parametrize("budget", [0, 1, 3, 7, 20])
 def test_however_small_the_budget_it_is_kept(renderer, budget):
     tools = [tool(f"a tool (number {n})", "a", "b") for n in range(5)]
     small = again(renderer, tools_tokens=budget)
-    assert len(small.content(small.listing(tools, {"a tool (number 3)", None}))) <= budget
+    assert len(small.content(small.listing(tools, one_level=False))) <= budget
 
 
 def test_a_withheld_tool_is_not_offered_until_its_message(renderer):
