@@ -59,6 +59,13 @@ def simulator(bfcl: Path) -> Iterator[Simulator]:
 
 
 @pytest.fixture(scope="session")
+def other(bfcl: Path) -> Iterator[Simulator]:
+    """The same in one more process, for agents at work side by side."""
+    with Simulator(bfcl / SOURCE_CODE, timeout=30) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace after one run of the smoke scale through the real `dvc`, as an experiment of that name.
 

@@ -415,7 +415,7 @@ def test_a_router_is_asked_with_what_the_agent_has_done_so_far(task, simulator):
     assert seen == [1, 3, 5, 7, 9, 11, 13] and attempt.turns == (True, True, True)
 
 
-def test_agents_keep_step_with_each_other_as_far_as_there_are_simulators(task, simulator, bfcl):
+def test_agents_keep_step_with_each_other_as_far_as_there_are_simulators(task, simulator, other):
     plans = {name: planned(*RIGHT) for name in ("one", "two", "three")}
     tasks = [task._replace(episode=task.episode.model_copy(update={"id": name})) for name in plans]
     sizes: list[int] = []
@@ -424,9 +424,8 @@ def test_agents_keep_step_with_each_other_as_far_as_there_are_simulators(task, s
         sizes.append(len(agents))
         return scripted(plans)(field, agents)
 
-    with Simulator(simulator.code_dir, timeout=30) as other:
-        agents = [Agent("B", each, TARIFF, limit=5) for each in tasks]
-        attempts = list(run(cheap_only, agents, [simulator, other], ask))
+    agents = [Agent("B", each, TARIFF, limit=5) for each in tasks]
+    attempts = list(run(cheap_only, agents, [simulator, other], ask))
     assert sizes == [2] * 7 + [1] * 7
     assert sorted(a.episode for a in attempts) == ["one", "three", "two"] and all(all(a.turns) for a in attempts)
 
@@ -524,7 +523,7 @@ def answers_recorded(ask: Models, episodes: list[Episode]) -> dict[tuple[str, in
 
 @pytest.mark.parametrize(("form", "score"), [("words", "likelihood"), ("words", "reward"), ("natural", "verdict")])
 def test_an_agent_that_does_what_was_recorded_is_asked_as_it_was_recorded(
-    simulator, config, tmp_path, monkeypatch, form, score
+    simulator, other, config, tmp_path, monkeypatch, form, score
 ):
     episodes = [recorded(SHORT, "all"), recorded(SHORT[:6], "less")]
     agents = [Agent("E", assignment(e, ROW, simulator), TARIFF, 20, picks=(0, 1)) for e in episodes]
@@ -543,8 +542,7 @@ def test_an_agent_that_does_what_was_recorded_is_asked_as_it_was_recorded(
     readings = []
     extend = Session.extend
     monkeypatch.setattr(Session, "extend", lambda s, ids, keep: readings.append(len(ids)) or extend(s, ids, keep))
-    with Simulator(simulator.code_dir, timeout=30) as other:
-        attempts = list(run(faithful, agents, [simulator, other], ask))
+    attempts = list(run(faithful, agents, [simulator, other], ask))
     assert all(all(attempt.turns) for attempt in attempts)
     assert not any(agent.trunks for agent in agents)  # nothing is kept of those that are done
     assert len(readings) == len(gold) * len(ROLES)  # a model that is asked twice at a decision reads once
