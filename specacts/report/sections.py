@@ -549,4 +549,6 @@ def limits_text(facts: Facts) -> str:
         recorded=facts.recorded,
         speed=facts.answers.decisions_per_second,
         timed="seconds" in facts.evaluation.policies["A"].cost,
+        with_usage=facts.answers.with_usage or 0,
+        decisions=sum(facts.answers.decisions.values()),
     )
