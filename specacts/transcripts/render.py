@@ -30,7 +30,7 @@ Three forms say how actions are spelled (recipe v2 trains in one and asks in ano
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,6 +97,7 @@ class Renderer:
     frames: Frames
     limits: Render
     form: Form = "words"
+    encoded: dict[str, list[int]] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def load(cls, tokenizer: PreTrainedTokenizerFast, limits: Render, form: Form = "words") -> "Renderer":
@@ -116,8 +117,10 @@ class Renderer:
     # -- tokens ---------------------------------------------------------------------------------------------
 
     def frame(self, text: str) -> list[int]:
-        """Encode a template's own literal text, special tokens included."""
-        return self.tokenizer.encode(text, add_special_tokens=False) if text else []
+        """Encode a template's own literal text, special tokens included; there are few such texts, and many uses."""
+        if text not in self.encoded:
+            self.encoded[text] = self.tokenizer.encode(text, add_special_tokens=False) if text else []
+        return list(self.encoded[text])
 
     def content(self, text: str) -> list[int]:
         """Encode text from a trace or a model as plain text: no token id in it is a special or added one."""

@@ -38,7 +38,8 @@ def test_a_name_that_is_not_given_is_an_error():
 
 
 def test_a_recorded_agent_has_editions_of_its_own_and_shares_the_others():
-    assert render("limits", recorded=True, timed=False, speed=4.0).startswith("- Your agent is right by definition")
+    known = {"timed": False, "with_usage": 0, "decisions": 9, "speed": 4.0}
+    assert render("limits", recorded=True, **known).startswith("- Your agent is right by definition")
     assert render("limits", speed=4.0).startswith("- Contexts are")
     assert render("training", recorded=True, rows=[], verdicts=None) == "No training was recorded."
 

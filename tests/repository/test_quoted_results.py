@@ -1,7 +1,7 @@
-"""The results that the README quotes are whole.
+"""The results that documents quote are whole.
 
 They are read from the commit that last changed it: a run of one's own, committed or not, does not make it wrong. Where
-there is no Git, nothing is looked at. That the README quotes them rightly is checked by `make check`
+there is no Git, nothing is looked at. That documents quote them rightly is checked by `make check`
 (scripts/quote.py).
 """
 
@@ -27,7 +27,7 @@ def beside(document: str) -> Callable[[str], str]:
 
 
 def test_the_results_beside_it_hold_every_policy():
-    policies = json.loads(beside("README.md")("metrics/eval.json"))["policies"]
+    policies = json.loads(beside("docs/results.md")("metrics/eval.json"))["policies"]
     assert list(policies) == list("ABCDEFGHS")
     for entry in policies.values():
         for level in ("type", "tool", "call"):
