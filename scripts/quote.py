@@ -104,12 +104,12 @@ def policies(*columns: str) -> str:
     head, _, *rows = (cells(row) for row in parts[at].splitlines())
     kept = [head.index(column) for column in ("policy", *columns)]
     lines = [head, ["---"] * len(head), *(row for row in rows if not row[0].startswith("*"))]
-    return "\n".join(line([row[number] for number in kept]) for row in lines) + f"\n\n{parts[at + 1]}"
+    return "\n".join(line([row[number] for number in kept]) for row in lines) + f"\n\n{section('What it rests on')[0]}"
 
 
 def ablation() -> str:
     """The report's table of what each change of the recipe does."""
-    (table,) = [part for part in result("reports/report.md").split("\n\n") if part.startswith("| undone")]
+    (table,) = [part for part in result("reports/appendix.md").split("\n\n") if part.startswith("| undone")]
     return table.strip()
 
 
@@ -138,8 +138,8 @@ def durations() -> str:
 
 
 def section(title: str) -> list[str]:
-    """The paragraphs of a section of the report; those before the first heading for no title."""
-    text = "\n" + result("reports/report.md")
+    """The paragraphs of a section of the report or its appendix; those before the first heading for no title."""
+    text = "".join(f"\n{result(f'reports/{name}.md')}" for name in ("report", "appendix"))
     return (text.partition(f"\n## {title}\n")[2] if title else text).partition("\n## ")[0].strip().split("\n\n")
 
 

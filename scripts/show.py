@@ -8,7 +8,7 @@
 import sys
 from pathlib import Path
 
-REPORT = Path("reports/report.md")
+REPORT, APPENDIX, PAGE = (Path("reports") / name for name in ("report.md", "appendix.md", "report.html"))
 TITLE = "## What every policy does"
 
 
@@ -24,9 +24,10 @@ def result_table(text: str) -> list[str]:
 
 
 def main() -> None:
-    if not REPORT.is_file():
-        sys.exit(f"error: no {REPORT}; run `make repro`")
-    print("\n".join(["", *result_table(REPORT.read_text(encoding="utf-8")), "", f"The report: {REPORT}"]))
+    if not APPENDIX.is_file():
+        sys.exit(f"error: no {APPENDIX}; run `make repro`")
+    where = f"The report: {REPORT} and {APPENDIX}, or both in one: {PAGE}"
+    print("\n".join(["", *result_table(APPENDIX.read_text(encoding="utf-8")), "", where]))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
     python -m stages.report
 
-Reads `metrics/` and `reports/plots/`; writes `reports/report.md`, `reports/figures/*.png` and the models' cards
+Reads `metrics/` and `reports/plots/`; writes `reports/report.md` (one page), `reports/appendix.md` (every figure), both
+as one page that opens anywhere (`reports/report.html`), `reports/figures/*.png` and the models' cards
 (`reports/cards/<role>.md`), and prints the result table.
 """
 
@@ -25,25 +26,29 @@ from specacts.recipe import is_recorded, judge_score, local_roles
 from specacts.report import plots
 from specacts.report.card import model_card
 from specacts.report.facts import Facts, Losses, Trained
-from specacts.report.report import report, result_table
+from specacts.report.page import page
+from specacts.report.report import appendix, first_page, report, result_table
 from specacts.report.wording import COSTS
 from specacts.traces.results import DataMetrics, IngestMetrics
 from specacts.training.results import TrainMetrics
 
 DATA, METRICS, PLOTS = Path("data"), Path("metrics"), Path("reports/plots")
-REPORT, FIGURES, CARDS = Path("reports/report.md"), Path("reports/figures"), Path("reports/cards")
+REPORT, APPENDIX, PAGE = (Path("reports") / name for name in ("report.md", "appendix.md", "report.html"))
+FIGURES, CARDS = Path("reports/figures"), Path("reports/cards")
 
 
 def main() -> None:
     config = load_config(Path("."))
     facts = gather(config)
-    text = report(facts)
+    first, rest, whole = first_page(facts), appendix(facts), report(facts)
     draw(config, facts.ablation)
     with published_dir(CARDS) as out:
         for role, trained in facts.training.items():
             write_text(out / f"{role}.md", model_card(role, config, trained))
-    write_text(REPORT, text)
-    print(f"\n{result_table(facts)}\n\nThe report: {REPORT}")
+    write_text(PAGE, page(whole, REPORT.parent))
+    write_text(APPENDIX, rest)
+    write_text(REPORT, first)
+    print(f"\n{result_table(facts)}\n\nThe report: {REPORT} and {APPENDIX}, or both in one: {PAGE}")
 
 
 def gather(config: Config) -> Facts:

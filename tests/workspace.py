@@ -66,6 +66,10 @@ class Workspace:
     def text(self, name: str) -> str:
         return (self.path / name).read_text(encoding="utf-8")
 
+    def report(self) -> str:
+        """The report's first page, then its appendix."""
+        return self.text("reports/report.md") + self.text("reports/appendix.md")
+
     def replace(self, name: str, changes: dict[str, str]) -> None:
         """Put other words into a file; each has to be there."""
         text = self.text(name)

@@ -41,7 +41,12 @@ from specacts.report.wording import COSTS, LEVELS, as_table, percent, ratio, sha
 
 
 def report(facts: Facts) -> str:
-    """The whole report."""
+    """The whole report: the first page, then the appendix."""
+    return f"{first_page(facts, 'below')}\n{appendix(facts)}"
+
+
+def first_page(facts: Facts, rest: str = "[appendix.md](appendix.md)") -> str:
+    """Question, answer, what to do at which risk, and what that rests on. rest: where everything else stands."""
     page = render(
         "report",
         recorded=facts.recorded,
@@ -51,6 +56,18 @@ def report(facts: Facts) -> str:
         answer=answer(facts),
         remarks=(recorded.remarks if facts.recorded else remarks)(facts),
         advice=(recorded.advice_text if facts.recorded else advice_text)(facts),
+        verifier=facts.evaluation.verifier is not None,
+        rest=rest,
+    )
+    return page + "\n"
+
+
+def appendix(facts: Facts) -> str:
+    """All figures."""
+    page = render(
+        "appendix",
+        recorded=facts.recorded,
+        evaluation=facts.evaluation,
         results=result_table(facts),
         policies=policies_text(facts),
         thresholds=thresholds_text(facts),

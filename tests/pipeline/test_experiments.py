@@ -18,7 +18,7 @@ def v2(smoke) -> set[str]:
     assert [path.name for path in (smoke.path / "models/strong").iterdir()] == ["frozen.txt"]
     assert "No adapter" in smoke.text("reports/cards/strong.md")
     assert smoke.json("metrics/train/strong.json")["steps"] == 0
-    assert "recipe `v2`" in smoke.text("reports/report.md")
+    assert "recipe `v2`" in smoke.report()
     assert any("score.weight" in name for name in load_file(smoke.path / "models/verifier/adapter_model.safetensors"))
     drawn = smoke.dvc("plots", "diff", "smoke", "v2", "--json", "-o", "dvc_plots")
     assert drawn.returncode == 0, drawn.stdout
@@ -61,10 +61,10 @@ def test_the_ablation_compares_experiments_in_temporary_folders(smoke, v2):
         assert list(policies) == list("ABCDEFGHS")
         for policy in unchanged:
             assert policies[policy]["accuracy_effect_low"] == policies[policy]["accuracy_effect_high"] == 0
-    report = smoke.text("reports/report.md")
+    report = smoke.report()
     assert "strong: strong model frozen, zero-shot" in report and "is not this run" not in report
     after = smoke.hashes()
-    made = {"metrics/ablation.json", "reports/report.md", "reports/figures/ablation.png"}
+    made = {"metrics/ablation.json", "reports/appendix.md", "reports/report.html", "reports/figures/ablation.png"}
     assert {name for name in after if after[name] != before.get(name)} <= made
     (smoke.path / "metrics/ablation.json").write_text(committed)
     assert smoke.dvc("repro").returncode == 0

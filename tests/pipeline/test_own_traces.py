@@ -79,7 +79,7 @@ def test_the_expensive_model_is_the_agent_that_wrote_them(workspace):
 
 
 def test_the_report_tells_of_them(workspace):
-    report = (workspace.path / "reports/report.md").read_text(encoding="utf-8")
+    report = workspace.report()
     assert "### Your own traces" in report and "Of 72 conversations" in report and "secrets were redacted" in report
     assert "At work on the simulators" not in report and "What each change of the recipe does" not in report
     assert "### How arguments are compared" in report and "compared by your rules" in report
@@ -97,7 +97,7 @@ def test_few_conversations_are_for_promises_and_not_for_a_verifier(workspace, sa
         assert {path.name for path in (workspace.path / folder).iterdir()} == {"none.txt"}
     assert workspace.json("metrics/propose.json")["decisions"] == workspace.json("metrics/route.json")["decisions"] == 0
     assert set(workspace.json("data/answers/models.json")) == {"cheap"}
-    report = workspace.text("reports/report.md")
+    report = workspace.report()
     assert "No verifier was trained either" in report and "Is the verifier worth its cost" not in report
 
 

@@ -45,8 +45,9 @@ def test_a_run_ends_with_every_policy_compared(smoke):
 
 
 def test_a_run_leaves_a_report_with_its_figures(smoke):
-    report = smoke.text("reports/report.md")
-    assert report.startswith("# ") and "smoke" in report
+    report = smoke.report()
+    assert report.startswith("# ") and "smoke" in report and len(smoke.text("reports/report.md").splitlines()) <= 60
+    assert smoke.text("reports/report.html").count("data:image/png;base64,") == report.count("![")
     for name in ("frontier", "confusion", "training_loss", "accept_rate"):
         assert (smoke.path / f"reports/figures/{name}.png").read_bytes().startswith(b"\x89PNG")
         assert f"figures/{name}.png" in report
@@ -199,7 +200,7 @@ def test_a_risk_reruns_calibrate_evaluate_and_report_and_its_promise_is_in_the_r
     asked = smoke.json("data/promise.json")["asked"]
     assert asked["risk"] == 0.9 and asked["by_type"] == {"file_write": 0, "retrieval": 0.95}
     assert asked["policies"]["F"]["file_write"] > 1 and asked["policies"]["G"] > 1
-    assert "**Asked for** (`acceptance.risk`): at most 90 points" in smoke.text("reports/report.md")
+    assert "**Asked for** (`acceptance.risk`): at most 90 points" in smoke.report()
     assert smoke.dvc("exp", "apply", "smoke").returncode == 0
     assert smoke.hashes() == before
 
@@ -312,7 +313,11 @@ def test_after_ctrl_c_the_next_run_ends_in_the_same_bytes(smoke):
     again = smoke.dvc("repro")
     assert again.returncode == 0, again.stdout
     after = smoke.hashes()
-    timed = {"metrics/train/strong.json", "reports/report.md"}  # they tell the seconds a training took
+    timed = {
+        "metrics/train/strong.json",
+        "reports/appendix.md",
+        "reports/report.html",
+    }  # of seconds
     assert {name for name in after if after[name] != before.get(name)} <= timed
     assert set(after) == set(before)
 

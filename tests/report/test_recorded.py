@@ -275,4 +275,5 @@ def test_the_stages_draw_and_write_without_a_strong_model(tmp_path: Path, monkey
     assert {path.name for path in Path("reports/cards").iterdir()} == {"cheap.md", "verifier.md"}
     assert len(list(Path("reports/figures").glob("*.png"))) == 7
     assert "what your agent did" in capsys.readouterr().out
-    assert "strong" not in Path("reports/report.md").read_text()
+    for name in ("report", "appendix"):
+        assert "strong" not in Path(f"reports/{name}.md").read_text()

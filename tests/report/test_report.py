@@ -36,7 +36,7 @@ from specacts.live.results import LiveMetrics
 from specacts.policies.decide import NEVER
 from specacts.policies.results import Asked, OnCalibrate, Promise, Thresholds
 from specacts.report.facts import Facts, Trained
-from specacts.report.report import answer, remarks, report, result_table
+from specacts.report.report import answer, appendix, remarks, report, result_table
 from specacts.report.sections import costs_text
 from specacts.report.wording import percent
 from specacts.traces.ingest import metrics as no_own_traces
@@ -150,7 +150,7 @@ def test_the_first_screen_is_question_answer_and_what_to_do(facts: Facts):
 
 def test_the_result_table_is_the_one_that_is_printed(facts: Facts, tmp_path: Path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    write_text(Path("reports/report.md"), report(facts))
+    write_text(Path("reports/appendix.md"), appendix(facts))
     show.main()
     assert result_table(facts) in capsys.readouterr().out
 
@@ -365,8 +365,8 @@ def test_the_stages_write_what_they_promise(tmp_path: Path, monkeypatch: pytest.
     drawn = ("frontier", "confusion", "training_loss", "accept_rate", "ablation", "reliability", "risk_coverage")
     figures = {f"reports/figures/{name}.png" for name in drawn}
     cards = {f"reports/cards/{role}.md" for role in ("cheap", "strong")}
-    assert made == plots | figures | cards | {"reports/report.md"}
-    assert "The report: reports/report.md" in capsys.readouterr().out
+    assert made == plots | figures | cards | {"reports/report.md", "reports/appendix.md", "reports/report.html"}
+    assert "The report: reports/report.md and reports/appendix.md" in capsys.readouterr().out
     policies = OnCalibrate.load(Path("metrics/calibrate.json")).policies
     thresholds = Thresholds.load(Path("data/thresholds.json")).policies
     assert thresholds == {name: fit.threshold for name, fit in policies.items()}
@@ -387,7 +387,7 @@ def test_a_promise_is_made_and_kept_through_the_stages(tmp_path: Path, monkeypat
     asked = json.loads(Path("data/promise.json").read_text())["asked"]
     assert asked["policies"]["F"]["file_write"] == NEVER
     assert "asked" in json.loads(Path("metrics/eval.json").read_text())["guaranteed"]["F"]
-    assert "**Asked for**" in Path("reports/report.md").read_text()
+    assert "**Asked for**" in Path("reports/appendix.md").read_text()
 
 
 def test_a_promise_that_cannot_be_made_leaves_everything_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -26,14 +26,19 @@ Use this:
 |------|-----|
 | 5    | F   |
 
+## What it rests on
+
+Of ten decisions.
+"""
+APPENDIX = """\
+# Appendix
+
 ## What every policy does
 
 | policy   | type | cost |
 |----------|------|------|
 | A strong |    1 |    2 |
 | *a coin* |    3 |    4 |
-
-Of ten decisions.
 """
 
 
@@ -43,6 +48,7 @@ def repository(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(quote, "ROOT", tmp_path)
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports/report.md").write_text(REPORT)
+    (tmp_path / "reports/appendix.md").write_text(APPENDIX)
     (tmp_path / "README.md").write_text("<!-- [[[cog print(quote.answer()) ]]] -->\n<!-- [[[end]]] -->\n")
     quote.main(check=False)
     identity = ("-c", "user.name=nobody", "-c", "user.email=nobody@localhost")

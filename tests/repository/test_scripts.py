@@ -19,7 +19,7 @@ def test_the_table_behind_its_title_is_shown():
 
 def test_without_a_report_it_is_said_what_to_run(tmp_path):
     done = subprocess.run([sys.executable, ROOT / "scripts/show.py"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 1 and done.stderr == "error: no reports/report.md; run `make repro`\n"
+    assert done.returncode == 1 and done.stderr == "error: no reports/appendix.md; run `make repro`\n"
 
 
 @pytest.fixture

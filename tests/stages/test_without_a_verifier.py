@@ -63,7 +63,7 @@ def test_from_answers_to_report_only_the_policies_that_there_are_appear(here: Pa
     assert list(found["policies"]) == ["A", "B", "F", "S"] and "verifier" not in found
     assert set(found["baselines"]) == {"majority", "random", "random_accept_F", "random_accept_S", "oracle_routes"}
     assert {path.name for path in (here / "reports/cards").iterdir()} == {"cheap.md"}
-    text = (here / "reports/report.md").read_text()
+    text = "".join((here / f"reports/{name}.md").read_text() for name in ("report", "appendix"))
     for absent in ("strong", "- **D**", "- **G**", "D with a", "| verifier", "None", "nan ", "Is the verifier"):
         assert absent not in text, absent
     assert "No verifier was trained either" in text and "F and S score the cheap model's greedy proposal;" in text
