@@ -14,11 +14,11 @@ from markdown_it import MarkdownIt
 
 STYLE = """\
 :root { color-scheme: light dark }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem }
 h1 { line-height: 1.2 } h2 { margin-top: 2.5rem; border-bottom: 1px solid #8884 }
 table { border-collapse: collapse; font-size: .85rem; display: block; overflow-x: auto; margin: 1rem 0 }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid #8884; white-space: nowrap; vertical-align: top }
-th { border-bottom-width: 2px; text-align: left }
+th { border-bottom-width: 2px; text-align: left; vertical-align: bottom; white-space: normal }
 img { max-width: 100%; background: #fff }
 code { font-size: .9em; background: #8882; padding: 0 .2em }
 """
