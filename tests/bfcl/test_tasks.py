@@ -122,6 +122,7 @@ def test_a_gold_call_that_fails_names_the_task_and_the_call(bfcl, docs, types, s
         replay(task, docs, types, simulator, 0.0, random.Random(0))
 
 
+@pytest.mark.slow
 def test_every_gold_call_of_the_benchmark_replays(bfcl, config):
     data = config.scale.data.model_copy(
         update={"tasks": 200, "variants": ("base", "miss_param", "miss_func"), "fault_rate": 0.0}
@@ -134,6 +135,7 @@ def test_every_gold_call_of_the_benchmark_replays(bfcl, config):
     assert errors == []
 
 
+@pytest.mark.slow
 def test_an_episode_does_not_depend_on_what_ran_before_it_in_the_process(bfcl, docs, types):
     tasks = load_tasks(bfcl, "base")
 
@@ -183,6 +185,7 @@ def without_faults(episode: Episode) -> list[object]:
 # -- determinism and choice -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_runs_give_the_same_bytes_and_another_seed_gives_others(bfcl, small, collected, tmp_path):
     for name, seed in (("again", 0), ("other", 1)):
         save_episodes(tmp_path / name, collect(bfcl, small, seed, TYPES).episodes)

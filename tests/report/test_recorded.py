@@ -261,6 +261,7 @@ def test_an_agent_that_is_never_met_leaves_a_judge_nothing_to_win(facts: Facts):
     assert "the best judge here" not in levers_text(facts)
 
 
+@pytest.mark.slow
 def test_the_stages_draw_and_write_without_a_strong_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     workspace(
         tmp_path, {"calibrate": recorded(make_cases(9, 5)), "test": recorded(make_cases(9, 6))}, ("cheap", "verifier")

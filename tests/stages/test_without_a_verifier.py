@@ -53,6 +53,7 @@ def test_nothing_is_proposed_trained_or_routed_and_no_model_is_loaded(here: Path
     assert RouteMetrics.load(here / "metrics/route.json") == NO_ROUTER
 
 
+@pytest.mark.slow
 def test_from_answers_to_report_only_the_policies_that_there_are_appear(here: Path, capsys):
     unverified_facts().live.save(here / "metrics/live.json")
     for stage in (calibrate, evaluate, report):

@@ -122,9 +122,9 @@ def test_many_messages_of_one_template_are_found_without_comparing_all():
     rng = random.Random(3)
     begin = sentence(rng, 40)
     messages = [" ".join(begin + sentence(rng, 3)) for _ in range(1_000)]
-    started = time.perf_counter()
+    started = time.process_time()
     assert set(labels(messages)) == {0}
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_another_process_finds_the_same():
@@ -165,9 +165,9 @@ def test_of_a_long_message_only_the_beginning_counts():
 
 @pytest.mark.parametrize("text", ["word " * 200_000, "a" * 1_000_000, "\u0300\u0323" * 500_000, "a\u0301" * 500_000])
 def test_a_megabyte_takes_no_longer_than_its_beginning(text: str):
-    started = time.perf_counter()
+    started = time.process_time()
     labels([text])
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
 
 
 def test_a_message_takes_less_than_a_kilobyte():

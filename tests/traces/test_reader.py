@@ -35,6 +35,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.slow
 def test_no_process_that_reads_outlives_the_one_that_was_killed(tmp_path):
     line = '{"messages": [{"role": "user", "content": "%d %s"}, {"role": "assistant", "content": "b"}]}\n'
     path = tmp_path / "long.jsonl"  # more than waits whether later rows go on with it
