@@ -1,7 +1,7 @@
 """How often promises are broken where the truth is known: a thousand calibration samples of simulated decisions.
 
-    python -m benchmarks.promises              # under a minute
-    python -m benchmarks.promises --draws 20   # does it still run?
+    python -m benchmarks.promises | tee benchmarks/promises.txt    # about a minute; docs/promises.md quotes the table
+    python -m benchmarks.promises --draws 20                       # does it still run?
 
 Two worlds. In the one, groups of 1 to 15 decisions are alike, whatever their size. In the other, most groups hold a
 single decision and lose little, and few are long and lose much, as at scale `qwen3` (246 beside 30). In both, decisions

@@ -127,6 +127,12 @@ def v2_and_v3() -> str:
     return "\n".join(map(line, lines))
 
 
+def benchmark(name: str) -> str:
+    """The table that a benchmark printed when it last ran at full size, as it is kept beside it."""
+    said = (ROOT / "benchmarks" / f"{name}.txt").read_text(encoding="utf-8")
+    return "\n".join(row for row in said.splitlines() if row.startswith("|"))
+
+
 def durations() -> str:
     """How long the costly stages took, in the run that the figures are of."""
     names = (*(f"train/{role}" for role in ROLES), "answer")

@@ -85,7 +85,7 @@ def table(options: Sequence[Option], confidence: float) -> str:
         for row in rows
     ]
     sure = f"with {percent(confidence)} confidence"
-    says = f"Groups for calibration, and how many a promise takes {sure} even if nothing is ever lost (*: enough):"
+    says = f"Groups for calibration, and how many such ones a promise takes {sure} if nothing is ever lost (*: enough):"
     return "\n".join([says, *lines])
 
 
