@@ -127,6 +127,12 @@ def v2_and_v3() -> str:
     return "\n".join(map(line, lines))
 
 
+def benchmark(name: str) -> str:
+    """The table that a benchmark printed when it last ran at full size, as it is kept beside it."""
+    said = (ROOT / "benchmarks" / f"{name}.txt").read_text(encoding="utf-8")
+    return "\n".join(row for row in said.splitlines() if row.startswith("|"))
+
+
 def durations() -> str:
     """How long the costly stages took, in the run that the figures are of."""
     names = (*(f"train/{role}" for role in ROLES), "answer")
@@ -206,16 +212,17 @@ def refusals() -> str:
         {"policies": ["H"]},
         {"risk": 0.01},
     ]
-    groups = json.loads(result("metrics/calibrate.json"))["groups"]
+    found = json.loads(result("metrics/calibrate.json"))
+    there = [found.get("mean_weight", 1.0)] * found["groups"]
     rows = [["you ask for", "you get"], ["---", "---"]]
     for settings in asked:
         written = ", ".join(f"`{name}: {json.dumps(value)}`" for name, value in settings.items())
-        rows.append([written, f"`{refusal(settings, groups)}`"])
+        rows.append([written, f"`{refusal(settings, there)}`"])
     return "\n".join(map(line, rows))
 
 
-def refusal(settings: dict[str, Any], groups: int) -> str:
-    """What is said of settings of `acceptance` where the calibration split has so many groups."""
+def refusal(settings: dict[str, Any], there: list[float]) -> str:
+    """What is said of settings of `acceptance` where the calibration split has groups of these weights."""
     values = yaml.safe_load(result("params.yaml"))
     values["acceptance"] |= settings
     with tempfile.TemporaryDirectory() as folder:
@@ -224,7 +231,7 @@ def refusal(settings: dict[str, Any], groups: int) -> str:
         (root / "configs").symlink_to(ROOT / "configs")
         try:
             acceptance = load_config(root).acceptance
-            enough_groups(groups, acceptance)
+            enough_groups(there, acceptance)
         except UserError as error:
             return str(error).replace(f"{root}/", "")
     raise UserError(f"{settings} is not refused")

@@ -22,6 +22,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
+import numpy as np
 import typer
 
 from specacts.config import Config, load_config
@@ -30,6 +31,7 @@ from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import read_models, write_text
 from specacts.core.process import SCRATCH
 from specacts.core.words import ACTION_TYPES
+from specacts.policies.bet import weights
 from specacts.policies.needs import Option, outlook, reachable, table
 from specacts.policies.table import unverified
 from specacts.recipe import asking_form, has_verifier, is_recorded
@@ -37,6 +39,7 @@ from specacts.traces.argument_rules import Seen
 from specacts.traces.formats.openai_chat import Conversation
 from specacts.traces.ingest import fitted, ingest
 from specacts.traces.reader import OPEN_CHARACTERS, Duplicate, Prepared, Read, Reader, Reject, Source
+from specacts.traces.sizes import asked, most_counted
 from specacts.traces.split import outline, split_groups
 from specacts.traces.stream import Place, find_files, locate, size
 from specacts.traces.tool_types import TypeMap, draft, load_type_map, type_of
@@ -432,11 +435,17 @@ def _prospects(place: Place, config: Config, policies: Sequence[str], values: di
     except UserError as error:
         print(f"note: {error}", file=sys.stderr)
         return None
-    calibrating, verifying = (len({one.group for one in parts[name]}) for name in ("calibrate", "verify"))
-    most, alone = scale.answer.calibrate_episodes, unverified(policies)
+    conversations, alone = scale.answer.calibrate_episodes, unverified(policies)
+    per_group = config.acceptance.average_over == "groups"
+    most = 1 if per_group else most_counted(parts["train"], parts["calibrate"], conversations, config.seed)
+
+    def weighed(*names: str) -> np.ndarray:
+        held = [one for name in names for one in parts[name]]
+        return weights(asked(held, conversations, config.seed), most)
+
     return Prospects(
-        trained=Option(f"with a verifier ({', '.join(policies)})", min(most, calibrating), len(policies)),
-        untrained=Option(f"without one ({', '.join(alone)})", min(most, calibrating + verifying), len(alone)),
+        trained=Option(f"with a verifier ({', '.join(policies)})", weighed("calibrate"), len(policies)),
+        untrained=Option(f"without one ({', '.join(alone)})", weighed("calibrate", "verify"), len(alone)),
         confidence=config.acceptance.confidence,
         groups=found.groups,
         conversations=found.taken,

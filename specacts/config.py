@@ -36,6 +36,8 @@ def _promises(letter: str) -> str:
 
 Promising = Annotated[str, AfterValidator(_promises)]
 """A policy that can carry a guarantee (policies/table.py)."""
+AverageOver = Literal["decisions", "groups"]
+"""What a promise bounds: the loss per decision, as costs count, or the average over groups of a group's own."""
 
 
 class _Strict(BaseModel):
@@ -99,6 +101,7 @@ class Acceptance(_Strict):
     max_relative_cost: float = Field(gt=0, description="of the policy, in units of the strong model's cost")
     risk: Fraction | None = Field(description="insist on losing at most so much accuracy to the strong model")
     confidence: Fraction = Field(description="how sure guarantees have to be")
+    average_over: AverageOver = Field(description="what a promise is about: the loss per decision, or per group")
     policies: tuple[Promising, ...] = Field(min_length=1, description="which policies a guarantee is sought for")
     risk_by_type: dict[ActionType, Annotated[float, Field(ge=0, lt=1)]] = Field(
         description="risks of their own for some action types, per proposal of that type; 0: strong always acts"

@@ -2,7 +2,8 @@
 
     python -m stages.calibrate
 
-Reads `data/answers/{calibrate.jsonl,models.json}` and `data/routes.jsonl`; no model runs. Writes
+Reads `data/answers/{calibrate.jsonl,models.json}`, `data/routes.jsonl` and `metrics/data.json` (how many decisions of a
+group a promise counts); no model runs. Writes
 
     metrics/calibrate.json     what every policy's threshold did on the split, and the menu of guaranteed ones
     data/combination.json      policy H's score
@@ -40,8 +41,10 @@ from specacts.policies.decide import Threshold
 from specacts.policies.needs import RISKS
 from specacts.policies.results import Asked, Promise, Thresholds
 from specacts.recipe import judge_score
+from specacts.traces.results import DataMetrics
 
 DATA, METRICS = Path("data"), Path("metrics/calibrate.json")
+SPLIT = Path("metrics/data.json")
 
 
 def main() -> None:
@@ -50,10 +53,12 @@ def main() -> None:
     cases, combination = load_cases(config)
     tariff = Tariff(load_sizes(DATA / "answers/models.json"), config.prices, config.cost.upstream)
 
+    most = DataMetrics.load(SPLIT).most_counted if acceptance.average_over == "decisions" else 1
+
     # Refuses a promise that cannot be made before anything is written.
-    asked = promised(cases, acceptance) if acceptance.risk is not None else None
+    asked = promised(cases, acceptance, most) if acceptance.risk is not None else None
     fitted = calibrate(cases, tariff, acceptance, model, fixed_thresholds(config.recipe))
-    offered = menu(cases, acceptance)
+    offered = menu(cases, acceptance, most)
     thresholds = Thresholds(
         policies={name: fit.threshold for name, fit in fitted.items()},
         most_accurate=most_accurate(fitted, cases, tariff, acceptance, model).policy,
@@ -66,7 +71,7 @@ def main() -> None:
     save_table(DATA / "calibration.json", maps, exact=True)
     thresholds.save(DATA / "thresholds.json", exact=True)
     promise.save(DATA / "promise.json", exact=True)
-    on_calibrate(cases, fitted, offered, acceptance, model).save(METRICS, exact=True)
+    on_calibrate(cases, fitted, offered, acceptance, model, most).save(METRICS, exact=True)
     fixed = fixed_thresholds(config.recipe)
     for name, found in fitted.items():
         if not found.within_budget and name not in fixed:

@@ -2,8 +2,9 @@
 
     python -m stages.split
 
-Reads `data/episodes.jsonl` (from collect), `data/own/episodes.jsonl` (from ingest), the scale file's `split` and which
-roles run here (check's `data/local_roles.txt`: without a verifier its groups are for calibration). Writes
+Reads `data/episodes.jsonl` (from collect), `data/own/episodes.jsonl` (from ingest), of the scale file `split` and
+`answer.calibrate_episodes` (how many decisions a promise counts hangs on it: specacts/traces/sizes.py), and which roles
+run here (check's `data/local_roles.txt`: without a verifier its groups are for calibration). Writes
 `data/split/<split>.jsonl`, all four or none, and `metrics/data.json`: what each split holds, and how much of
 test's text occurs in train. Prints how many groups promises take. Episodes go from file to file one by one, however
 many there are.
@@ -21,9 +22,11 @@ from specacts.core.episodes import Episode
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import compact_json, line_starts, published_dir, read_models
 from specacts.core.process import stage
+from specacts.policies.bet import weights
 from specacts.policies.needs import Option, outlook, table
 from specacts.traces.contamination import overlaps
 from specacts.traces.results import DataMetrics, counted
+from specacts.traces.sizes import asked, most_counted
 from specacts.traces.split import Outline, missing_types, outline, split_groups
 
 OWN_EPISODES = Path("data/own/episodes.jsonl")
@@ -37,7 +40,7 @@ def main() -> None:
     config = load_config(Path("."))
     with_verifier = "verifier" in LOCAL.read_text(encoding="utf-8").split()
     parts = split_groups(list(outlines(SOURCES)), config.scale.split, config.seed, with_verifier)
-    calls = calls_in(parts["train"])
+    calls, conversations = calls_in(parts["train"]), config.scale.answer.calibrate_episodes
     with published_dir(SPLIT) as out:
         for name, part in parts.items():
             copy(part, out / f"{name}.jsonl", calls, with_rules=name != "train")
@@ -48,10 +51,11 @@ def main() -> None:
         calibrate=counted(parts["calibrate"]),
         test=counted(parts["test"]),
         total=counted([episode for part in parts.values() for episode in part]),
+        most_counted=most_counted(parts["train"], parts["calibrate"], conversations, config.seed),
         contamination=shared,
     )
     found.save(METRICS)
-    print(prospects(found))
+    print(prospects(parts, found, conversations, config.seed))
     for name, types in missing_types(parts).items():
         if types:
             print(f"note: the {name} split holds no {', '.join(types)}; nothing can be said of them", file=sys.stderr)
@@ -61,12 +65,13 @@ CONFIDENCE = 0.9
 """Of what is printed, whatever `acceptance` says: another confidence must not share episodes out again."""
 
 
-def prospects(found: DataMetrics) -> str:
-    """How many calibration groups there are, with a verifier and without one, and how many promises take."""
-    options = [Option("here, three policies together", found.calibrate.groups, 3)]
-    options.append(Option("here, one policy", found.calibrate.groups, 1))
+def prospects(parts: dict[str, list[Outline]], found: DataMetrics, conversations: int, seed: int) -> str:
+    """How many calibration groups are asked about, with a verifier and without one, and how many promises take."""
+    here = weights(asked(parts["calibrate"], conversations, seed), found.most_counted)
+    options = [Option("here, three policies together", here, 3), Option("here, one policy", here, 1)]
     if found.verify.groups:
-        options.append(Option("one policy, no verifier", found.calibrate.groups + found.verify.groups, 1))
+        more = asked(parts["calibrate"] + parts["verify"], conversations, seed)
+        options.append(Option("one policy, no verifier", weights(more, found.most_counted), 1))
     total = found.total
     said = [outlook(option, CONFIDENCE, total.groups, total.episodes) for option in options]
     return "\n".join([table(options, CONFIDENCE), *said])

@@ -34,6 +34,7 @@ ACCEPTANCE = Acceptance(
     confidence=0.9,
     policies=("D", "F", "G"),
     risk_by_type={},
+    average_over="decisions",
 )
 SIZES = {
     "cheap": ModelSize(body=28_000_000, head=28_000_000, layers=8, attention=576),

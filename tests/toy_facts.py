@@ -76,6 +76,8 @@ LIVE = LiveMetrics(
         for name in ("A", "B", "D", "other")
     },
 )
+MOST = 6
+"""Decisions of a group that count in promises."""
 COUNTED = Counted(episodes=2, groups=1, decisions=8, decisions_by_type={"tool_call": 3, "final_answer": 5})
 DATA = DataMetrics(
     train=COUNTED,
@@ -83,6 +85,7 @@ DATA = DataMetrics(
     calibrate=COUNTED,
     test=COUNTED,
     total=COUNTED,
+    most_counted=MOST,
     contamination=Contamination(
         ngram=13,
         user=Overlap(episodes=1, ngrams=200, shared=3),
@@ -117,7 +120,7 @@ def facts_of(
     acceptance: Acceptance = ACCEPTANCE,
 ) -> Facts:
     """Of test cases, and of others for calibration."""
-    fitted, offered = calibrate(others, tariff, acceptance, cost_model), menu(others, acceptance)
+    fitted, offered = calibrate(others, tariff, acceptance, cost_model), menu(others, acceptance, MOST)
     thresholds = {name: fit.threshold for name, fit in fitted.items()}
     tracks = run(cases, tariff, thresholds, "final_answer", "type")
     kept = run_guaranteed(cases, tariff, offered)
@@ -125,7 +128,7 @@ def facts_of(
     weights = resample_weights([case.row.group for case in cases], 100, 0)
     return Facts(
         evaluation=evaluate(cases, tracks, tariff, Settings("type", "verdict", cost_model), weights, kept, maps),
-        calibration=on_calibrate(others, fitted, offered, acceptance, cost_model),
+        calibration=on_calibrate(others, fitted, offered, acceptance, cost_model, MOST),
         thresholds=Thresholds(policies=thresholds, most_accurate="E" if "E" in thresholds else "F", best_other="F"),
         promise=Promise(cheapest=dict.fromkeys(("0.05", "0.1", "0.15", "0.2"), "A"), asked=None),
         live=LIVE,

@@ -1,8 +1,10 @@
 """The bet that shows a threshold to be safe, and how many groups it takes (Waudby-Smith and Ramdas 2023).
 
-p_values(excesses, risk=0.1, error=0.1)       # guarantee.py makes the excesses
-groups_needed(risk=0.1, error=0.1)            # what it takes at least
+p_values(excesses, risk=0.1, error=0.1)                                   # guarantee.py makes the excesses
+groups_needed(risk=0.1, error=0.1, weights=weights([1, 12, 7], most=11))   # what it takes at least
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,15 +26,26 @@ def p_values(excesses: np.ndarray, risk: float, error: float) -> np.ndarray:
     return np.minimum(1.0, np.exp(-np.maximum(0.0, capital.max(axis=1))))
 
 
-def groups_needed(risk: float, error: float, most: int = 100_000) -> int:
+def weights(sizes: Sequence[int] | np.ndarray, most: int) -> np.ndarray:
+    """What groups of so many decisions weigh, each counting with at most `most` of them; 1 is the most: [groups]."""
+    return np.minimum(sizes, most) / most
+
+
+def groups_needed(
+    risk: float, error: float, weights: Sequence[float] | np.ndarray = (1.0,), limit: int = 100_000
+) -> int:
     """How many groups it takes to certify anything at all: so many without any loss just pass.
+
+    weights: of groups like those that there will be; they come again and again in this order.
 
     >>> groups_needed(risk=0.05, error=0.1), groups_needed(risk=0.05, error=0.1 / 3)  # one policy, three together
     (53, 77)
+    >>> groups_needed(risk=0.05, error=0.1, weights=[1, 0.1])  # half of the groups are short
+    97
     """
-    low, high = 1, most
+    low, high = 1, limit
     while low < high:
         middle = (low + high) // 2
-        passes = p_values(np.full((1, middle), -risk), risk, error)[0] <= error
+        passes = p_values(-risk * np.resize(weights, (1, middle)), risk, error)[0] <= error
         low, high = (low, middle) if passes else (middle + 1, high)
     return low

@@ -2,8 +2,8 @@
 
     fitted = calibrate(cases, tariff, config.acceptance, config.cost.model, fixed_thresholds(config.recipe))
     fitted["D"].threshold
-    menu(cases, config.acceptance)["D"]["0.1"]        # shown to lose no more than 10 points (guarantee.py)
-    promised(cases, config.acceptance)["D"]           # at the risk that was asked for, by action type
+    menu(cases, config.acceptance, most=11)["D"]["0.1"]   # shown to lose no more than 10 points (guarantee.py)
+    promised(cases, config.acceptance, most=11)["D"]      # at the risk that was asked for, by action type
 
 Where a recipe fixes thresholds, the split only tells what they do. A threshold
 that is merely the best is one of a few hundred on a few hundred decisions: what it reached here is a little flattered,
@@ -11,7 +11,7 @@ and nothing is guaranteed about other data. Test data is never seen.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,11 +21,11 @@ from specacts.core.episodes import agrees
 from specacts.core.errors import UserError
 from specacts.core.files import rounded
 from specacts.core.words import ACTION_TYPES, ActionType, Level
-from specacts.policies.bet import groups_needed
+from specacts.policies.bet import groups_needed, weights
 from specacts.policies.cases import Case, greedy_right, judging
 from specacts.policies.cost import Charge, Swept, Tariff, charges, sweep, total
 from specacts.policies.decide import ALWAYS, NEVER, Outcome, Threshold, act
-from specacts.policies.guarantee import Evidence, certified, certified_by_kind, evidence_of, repeated
+from specacts.policies.guarantee import Evidence, certified, certified_by_kind, evidence_of, repeated, sizes_of
 from specacts.policies.needs import RISKS, needed
 from specacts.policies.probability import Calibration, choose
 from specacts.policies.results import Fitted, OnCalibrate
@@ -112,20 +112,21 @@ def share(acceptance: Acceptance, tests: int = 1) -> float:
     return (1 - acceptance.confidence) / (len(acceptance.policies) * tests)
 
 
-def menu(cases: list[Case], acceptance: Acceptance) -> dict[str, dict[str, float]]:
+def menu(cases: list[Case], acceptance: Acceptance, most: int) -> dict[str, dict[str, float]]:
     """By policy and risk of `RISKS`, the lowest threshold shown to be safe; `NEVER` where none is.
 
+    most: decisions of a group that count (guarantee.py).
     At each risk, the thresholds of all policies are safe together with the wanted confidence.
     """
     result = {}
     for name in acceptance.policies:
         evidence = evidence_for(cases, name, acceptance.level)
-        found = {f"{risk:g}": certified(evidence, risk, share(acceptance)) for risk in RISKS}
+        found = {f"{risk:g}": certified(evidence, risk, share(acceptance), most) for risk in RISKS}
         result[name] = {risk: NEVER if threshold is None else threshold for risk, threshold in found.items()}
     return result
 
 
-def projected(cases: list[Case], acceptance: Acceptance) -> dict[str, dict[str, dict[str, float]]]:
+def projected(cases: list[Case], acceptance: Acceptance, most: int) -> dict[str, dict[str, dict[str, float]]]:
     """What a larger calibrate split would show, were its groups like these: the share accepted at safe thresholds.
 
     By how many times the groups (`TIMES`), by policy, by risk. Nothing is certified by this: it says what to expect.
@@ -136,13 +137,13 @@ def projected(cases: list[Case], acceptance: Acceptance) -> dict[str, dict[str, 
         result[str(times)] = {}
         for name, evidence in evidences.items():
             more = repeated(evidence, times)
-            found = {f"{risk:g}": certified(more, risk, share(acceptance)) for risk in RISKS}
+            found = {f"{risk:g}": certified(more, risk, share(acceptance), most) for risk in RISKS}
             accepted = {r: 0.0 if t is None else float((evidence.scores >= t).mean()) for r, t in found.items()}
             result[str(times)][name] = accepted
     return result
 
 
-def promised(cases: list[Case], acceptance: Acceptance) -> dict[str, Threshold]:
+def promised(cases: list[Case], acceptance: Acceptance, most: int) -> dict[str, Threshold]:
     """By policy, thresholds that keep `acceptance.risk`, and of each type in `risk_by_type` its own risk.
 
     Types without a risk of their own share one threshold, which keeps `risk` over their proposals taken together. A
@@ -150,16 +151,16 @@ def promised(cases: list[Case], acceptance: Acceptance) -> dict[str, Threshold]:
     nobody proposes: their one threshold has to keep every type's risk. Raises `UserError` where the split has too few
     groups to show anything.
     """
-    enough_groups(len({case.row.group for case in cases}), acceptance)
-    return {name: _promised(cases, name, acceptance) for name in acceptance.policies}
+    enough_groups(weighed(cases, most), acceptance)
+    return {name: _promised(cases, name, acceptance, most) for name in acceptance.policies}
 
 
-def _promised(cases: list[Case], name: str, acceptance: Acceptance) -> Threshold:
+def _promised(cases: list[Case], name: str, acceptance: Acceptance, most: int) -> Threshold:
     evidence = evidence_for(cases, name, acceptance.level)
     by_type = acceptance.risk_by_type
     others = np.where(np.isin(evidence.kinds, list(by_type)), evidence.kinds, "")
     risks: dict[str, float] = {kind: risk for kind, risk in by_type.items() if risk > 0} | {"": _risk(acceptance)}
-    found = certified_by_kind(evidence._replace(kinds=others), risks, share(acceptance))
+    found = certified_by_kind(evidence._replace(kinds=others), risks, share(acceptance), most)
     safe = {kind: NEVER if threshold is None else threshold for kind, threshold in found.items()}
     if not by_type:
         return safe[""]
@@ -172,19 +173,27 @@ def _risk(acceptance: Acceptance) -> float:
     return acceptance.risk
 
 
-def enough_groups(have: int, acceptance: Acceptance) -> None:
-    """Raises `UserError` where even a policy without any loss could not be shown to keep `acceptance.risk`."""
+def enough_groups(there: Sequence[float] | np.ndarray, acceptance: Acceptance) -> None:
+    """Raises `UserError` where even a policy without any loss could not be shown to keep `acceptance.risk`.
+
+    there: the weights of the calibrate split's groups.
+    """
     tests = 1 + sum(risk > 0 for risk in acceptance.risk_by_type.values())
-    risk, wanted = _risk(acceptance), groups_needed(_risk(acceptance), share(acceptance, tests))
-    if have < wanted:
+    risk, wanted = _risk(acceptance), groups_needed(_risk(acceptance), share(acceptance, tests), there)
+    if len(there) < wanted:
         raise UserError(
             f"acceptance.risk: {risk:g} cannot be promised with confidence {acceptance.confidence:g} for "
             f"{_counted(len(acceptance.policies), 'policy', 'policies')} ({', '.join(acceptance.policies)}): even "
-            f"without a single loss it takes {wanted} calibrate groups, and there are {have}. Allow more risk, ask for "
-            "less confidence, name fewer acceptance.policies (a single one takes "
-            f"{groups_needed(risk, (1 - acceptance.confidence) / tests)}), or make the calibrate split "
+            f"without a single loss it takes {wanted} calibrate groups, and there are {len(there)}. Allow more risk, "
+            "ask for less confidence, name fewer acceptance.policies (a single one takes "
+            f"{groups_needed(risk, (1 - acceptance.confidence) / tests, there)}), or make the calibrate split "
             "larger (split and answer.calibrate_episodes in the scale file)"
         )
+
+
+def weighed(cases: list[Case], most: int) -> np.ndarray:
+    """What each group weighs in a promise, in the cases' order."""
+    return weights(sizes_of([case.row.group for case in cases]), most)
 
 
 def _counted(number: int, one: str, many: str) -> str:
@@ -285,19 +294,25 @@ def on_calibrate(
     offered: dict[str, dict[str, float]],
     acceptance: Acceptance,
     cost_model: str,
+    most: int,
 ) -> OnCalibrate:
     """What `metrics/calibrate.json` holds: rounded, except for thresholds, which rounding would move across scores."""
+    sizes, weighs = sizes_of([case.row.group for case in cases]), weighed(cases, most)
     return OnCalibrate(
         decisions=len(cases),
-        groups=len({case.row.group for case in cases}),
+        groups=len(sizes),
+        average_over=acceptance.average_over,
+        most_counted=most,
+        larger_groups=int((sizes > most).sum()),
+        mean_weight=round(float(weighs.mean()), 6),
         level=acceptance.level,
         cost_model=cost_model,
         max_relative_cost=acceptance.max_relative_cost,
         confidence=acceptance.confidence,
         majority=commonest_type(cases),
         guaranteed=offered,
-        projected=projected(cases, acceptance),
-        groups_needed=needed(len(acceptance.policies), acceptance.confidence),
+        projected=projected(cases, acceptance, most),
+        groups_needed=needed(len(acceptance.policies), acceptance.confidence, weighs),
         policies={name: _rounded(fit) for name, fit in fitted.items()},
     )
 

@@ -1,15 +1,19 @@
 """Accept thresholds with a finite-sample guarantee: Learn-then-Test (Angelopoulos et al. 2021, arXiv 2110.01052).
 
     evidence = Evidence(scores, losses, groups)
-    certified(evidence, risk=0.1, error=0.1)      # the lowest safe threshold, or None
+    certified(evidence, risk=0.1, error=0.1, most=11)      # the lowest safe threshold, or None
 
 With probability at least 1 - `error` over the calibrate sample, a policy that accepts at the returned threshold loses
 at most `risk` of accuracy to always asking the strong model. The loss of a decision is 1 where the strong model was
 right and the accepted proposal wrong, -1 the other way round, 0 otherwise and wherever nothing was accepted.
 
 What it rests on: groups (tasks) are drawn independently from the distribution that the policy will meet; decisions
-inside a group may depend on each other in any way, so a group counts once, with the mean loss of its decisions, and
-accuracy means the average over groups of a group's accuracy. Thresholds are tried on a grid fixed beforehand, from
+inside a group may depend on each other in any way, so a group is one draw, of the sum of its decisions' losses. Nothing
+can be shown of a sum that knows no bound, so a group counts with at most `most` decisions: one that holds n > `most`
+has the mean loss of its decisions, times `most`. The loss that is bounded is then the loss per decision as decisions
+come, but that those of such a group weigh `most` / n each. `most` = 1 makes it the average over groups of a group's
+mean; with `most` at least the size of the largest group it is, without exception, the expected losses of a group over
+its expected decisions. `most` must owe nothing to the evidence. Thresholds are tried on a grid fixed beforehand, from
 accepting nothing downwards, until one cannot be shown to be safe (fixed-sequence testing: no correction is needed). The
 p-value is that of a bet against the threshold being unsafe (Waudby-Smith and Ramdas 2023, arXiv 2010.09686): valid for
 every bounded loss and every sample size, and sharp where losses vary little. It depends on the order of the groups,
@@ -22,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit
 
-from specacts.policies.bet import p_values
+from specacts.policies.bet import p_values, weights
 from specacts.policies.decide import lowest_accepted
 
 GRID: tuple[float, ...] = tuple(float(value) for value in np.round(expit(np.linspace(12, -12, 241)), 12))
@@ -42,42 +46,58 @@ class Evidence(NamedTuple):
     kinds: np.ndarray
 
 
-def certified(evidence: Evidence, risk: float, error: float, scope: np.ndarray | None = None) -> float | None:
+def certified(
+    evidence: Evidence, risk: float, error: float, most: int, scope: np.ndarray | None = None
+) -> float | None:
     """The lowest threshold of `GRID` that is safe at `risk`, wrongly with probability at most `error`; None if none is.
 
-    scope: boolean [decisions]; the loss is then counted over those decisions alone, per decision of theirs.
+    most: decisions of a group that count. scope: boolean [decisions]; the loss is then counted over those decisions
+    alone, per decision of theirs, each of the weight that it has among all.
     """
     found = None
-    for threshold, p in zip(GRID, p_values(excess(evidence, risk, scope), risk, error), strict=True):
+    for threshold, p in zip(GRID, p_values(excess(evidence, risk, most, scope), risk, error), strict=True):
         if p > error:
             break
         found = threshold
     return found
 
 
-def certified_by_kind(evidence: Evidence, risks: Mapping[str, float], error: float) -> dict[str, float | None]:
+def certified_by_kind(
+    evidence: Evidence, risks: Mapping[str, float], error: float, most: int
+) -> dict[str, float | None]:
     """A threshold for each action type with a risk of its own; together they all hold with probability 1 - `error`.
 
     Bonferroni: each of the k types is tested at error / k. A type's risk is per decision at which it is proposed.
     """
     share = error / max(1, len(risks))
-    return {kind: certified(evidence, risk, share, evidence.kinds == kind) for kind, risk in risks.items()}
+    return {kind: certified(evidence, risk, share, most, evidence.kinds == kind) for kind, risk in risks.items()}
 
 
-def excess(evidence: Evidence, risk: float, scope: np.ndarray | None = None) -> np.ndarray:
-    """Mean over a group's decisions of (loss - risk) within the scope, at each threshold: [thresholds, groups].
+def excess(evidence: Evidence, risk: float, most: int, scope: np.ndarray | None = None) -> np.ndarray:
+    """Sum over a group's counted decisions of (loss - risk) / `most` within the scope: [thresholds, groups].
 
-    Safe means an expectation of at most 0. Values lie in [-1 - risk, 1 - risk].
+    That is the mean over its decisions, times the group's weight. Safe means an expectation of at most 0. Values lie in
+    [-1 - risk, 1 - risk].
     """
     inside = np.ones(len(evidence.scores), dtype=bool) if scope is None else scope
-    _, first, index = np.unique(evidence.groups, return_index=True, return_inverse=True)
-    place = np.argsort(np.argsort(first))[index]  # groups numbered in the data's order, not their names'
+    place = _places(evidence.groups)
     together = np.argsort(place, kind="stable")
     starts = np.flatnonzero(np.diff(place[together], prepend=-1))
-    sizes = np.diff(starts, append=len(place))
+    sizes = np.bincount(place)
     accepted = evidence.scores[None, together] >= np.array([lowest_accepted(t) for t in GRID])[:, None]
     terms = (accepted * evidence.losses[together] - risk) * inside[together]
-    return np.add.reduceat(terms, starts, axis=1) / sizes
+    return np.add.reduceat(terms, starts, axis=1) / sizes * weights(sizes, most)
+
+
+def sizes_of(groups: Sequence[str] | np.ndarray) -> np.ndarray:
+    """How many decisions each group holds, in the data's order: [groups]."""
+    return np.bincount(_places(groups))
+
+
+def _places(groups: Sequence[str] | np.ndarray) -> np.ndarray:
+    """The number of each decision's group, in the data's order and not their names'."""
+    _, first, index = np.unique(groups, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[index]
 
 
 def evidence_of(

@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import model_validator
 
+from specacts.config import AverageOver
 from specacts.core.results import Result
 from specacts.core.words import ActionType, Level
 from specacts.policies.table import JUDGING, POLICIES, learns_to_judge
@@ -64,12 +65,18 @@ class Promise(Result):
 class OnCalibrate(Result):
     """`metrics/calibrate.json`: what every policy's threshold did on the split, and the menu of guaranteed ones.
 
-    majority: the gold action type of most decisions. guaranteed: by policy and risk. projected: what a larger split
-    would show, by how many times the groups, policy and risk. groups_needed: by risk.
+    average_over: what promises are about. most_counted: decisions of a group that count in them. larger_groups: those
+    that hold more. mean_weight: of a group, 1 where it holds so many (guarantee.py). majority: the gold action type of
+    most decisions. guaranteed: by policy and risk. projected: what a larger split would show, by how many times the
+    groups, policy and risk. groups_needed: by risk.
     """
 
     decisions: int
     groups: int
+    average_over: AverageOver
+    most_counted: int
+    larger_groups: int
+    mean_weight: float
     level: Level
     cost_model: str
     max_relative_cost: float

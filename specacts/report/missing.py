@@ -6,6 +6,8 @@ for one in missing(facts):
 
 from typing import NamedTuple
 
+import numpy as np
+
 from specacts.policies.needs import Option, more, reachable
 from specacts.policies.table import unverified
 from specacts.report.facts import Facts
@@ -40,7 +42,7 @@ def without_a_verifier(facts: Facts) -> Without | None:
     alone = unverified(calibration.guaranteed)
     groups = calibration.groups + split.verify.groups
     now = [float(risk) for risk, needed in calibration.groups_needed.items() if needed <= calibration.groups]
-    then = reachable(Option("", groups, len(alone)), calibration.confidence)
+    then = reachable(Option("", np.full(groups, calibration.mean_weight), len(alone)), calibration.confidence)
     better = then and float(then[0]) < min(now, default=1.0)
     return Without(then[0], groups, alone) if better else None
 

@@ -13,6 +13,7 @@ from specacts.report.facts import Facts, Trained
 from specacts.report.fair import has_room
 from specacts.report.prose import render
 from specacts.report.wording import (
+    AVERAGES,
     LEVELS,
     interval,
     percent,
@@ -99,6 +100,7 @@ def promises_text(facts: Facts) -> str:
         recorded=facts.recorded,
         calibration=calibration,
         level=facts.level,
+        average=AVERAGES[calibration.average_over],
         cost_model=facts.cost_model,
         needed=[f"{count} groups to promise {_risk(facts, r)}" for r, count in calibration.groups_needed.items()],
         rows=_by_risk(facts, found),

@@ -19,6 +19,8 @@ COSTS = {
     "upstream": "upstream's figures",
 }
 LEVELS = {"type": "action type", "tool": "type and tool", "call": "full call", "effect": "same effect"}
+AVERAGES = {"decisions": "per decision as they come", "groups": "averaged over groups, each counting alike"}
+"""What a promise is about, by `acceptance.average_over`."""
 
 AGENT = "what your agent did"
 

@@ -49,13 +49,14 @@ class Contamination(Result):
 
 
 class DataMetrics(Result):
-    """`metrics/data.json`."""
+    """`metrics/data.json`. most_counted: decisions of a group that count in promises (sizes.py)."""
 
     train: Counted
     verify: Counted
     calibrate: Counted
     test: Counted
     total: Counted
+    most_counted: int
     contamination: Contamination
 
     @property

@@ -194,6 +194,7 @@ def test_a_risk_reruns_calibrate_evaluate_and_report_and_its_promise_is_in_the_r
     before = smoke.hashes()
     by_type = "+acceptance.risk_by_type={file_write: 0, retrieval: 0.95}"
     few = ("-S", "acceptance.confidence=0.5", "-S", "acceptance.policies=[F,G]")
+    few += ("-S", "acceptance.average_over=groups")  # six groups, of which five hold one decision
     done = smoke.dvc("exp", "run", "-S", "acceptance.risk=0.9", "-S", by_type, *few)
     assert done.returncode == 0, done.stdout
     assert set(smoke.ran(done.stdout)) == {"check", "calibrate", "evaluate", "report"}

@@ -29,6 +29,7 @@ from specacts.policies.choose import (
     projected,
     promised,
     share,
+    weighed,
 )
 from specacts.policies.cost import Charge, charges, thresholds, total
 from specacts.policies.decide import ALWAYS, NEVER, Outcome, Threshold, act, lowest_accepted
@@ -36,6 +37,9 @@ from specacts.policies.guarantee import GRID, certified
 from specacts.policies.needs import RISKS
 from specacts.policies.results import Asked, Fitted, Promise
 from specacts.policies.table import JUDGING
+
+MOST = 6
+"""Decisions of a group that count in promises; the toys' groups hold up to nine."""
 
 
 def accepting(**fields: Any) -> Acceptance:
@@ -154,12 +158,12 @@ def many_groups(episodes: int = 120, seed: int = 5) -> list[Case]:
 
 def test_the_menu_is_what_learn_then_test_certifies_for_each_policy():
     cases = many_groups()
-    found = menu(cases, ACCEPTANCE)
+    found, error = menu(cases, ACCEPTANCE, MOST), share(ACCEPTANCE)
     assert tuple(found) == ACCEPTANCE.policies and {len(by_risk) for by_risk in found.values()} == {len(RISKS)}
     for name, by_risk in found.items():
         assert list(by_risk.values()) == sorted(by_risk.values(), reverse=True)
         for risk, threshold in by_risk.items():
-            assert threshold == (certified(evidence_for(cases, name, "type"), float(risk), share(ACCEPTANCE)) or NEVER)
+            assert threshold == (certified(evidence_for(cases, name, "type"), float(risk), error, MOST) or NEVER)
     assert min(found["D"].values()) < NEVER
 
 
@@ -170,13 +174,13 @@ def test_every_policy_and_statement_has_its_share_of_what_may_go_wrong():
 
 def test_what_is_asked_for_is_certified_at_just_that_risk_and_confidence():
     cases, asked = many_groups(), accepting(risk=0.12, confidence=0.8, policies=("D",))
-    assert promised(cases, asked)["D"] == certified(evidence_for(cases, "D", "type"), 0.12, 1 - 0.8)
+    assert promised(cases, asked, MOST)["D"] == certified(evidence_for(cases, "D", "type"), 0.12, 1 - 0.8, MOST)
 
 
 def test_a_promise_accepts_less_than_what_merely_looks_safe():
     cases = many_groups(60, seed=1)
     evidence = evidence_for(cases, "F", "type")  # the toys' confidence says nothing
-    safe = promised(cases, accepting(risk=0.12, policies=("F",)))["F"]
+    safe = promised(cases, accepting(risk=0.12, policies=("F",)), MOST)["F"]
     looks_safe = [t for t in GRID if (evidence.losses * (evidence.scores >= t)).mean() <= 0.12]
     assert min(looks_safe) < safe
 
@@ -184,12 +188,12 @@ def test_a_promise_accepts_less_than_what_merely_looks_safe():
 def test_risks_by_type_give_each_type_its_own_threshold_and_the_others_one_together():
     cases = many_groups(400)
     asked = accepting(risk=0.3, policies=("D", "F"), risk_by_type={"file_write": 0, "repair": 0.6, "retrieval": 0.5})
-    found, evidence = promised(cases, asked)["D"], evidence_for(cases, "D", "type")
+    found, evidence = promised(cases, asked, MOST)["D"], evidence_for(cases, "D", "type")
     assert found["file_write"] == NEVER  # no proof needed, and no share of what may go wrong
     error = 0.1 / 2 / 3
-    assert found["repair"] == (certified(evidence, 0.6, error, evidence.kinds == "repair") or NEVER)
+    assert found["repair"] == (certified(evidence, 0.6, error, MOST, evidence.kinds == "repair") or NEVER)
     others = ~np.isin(evidence.kinds, ["file_write", "repair", "retrieval"])
-    together = certified(evidence, 0.3, error, others) or NEVER
+    together = certified(evidence, 0.3, error, MOST, others) or NEVER
     rest = set(ACTION_TYPES) - {"file_write", "repair", "retrieval"}
     assert {found[kind] for kind in rest} == {together} and together < NEVER
     writes = [case for case in cases if case.cheap[0].action and case.cheap[0].action.type == "file_write"]
@@ -201,10 +205,11 @@ def test_a_policy_that_may_see_no_type_keeps_the_strictest_of_all_risks(name: st
     cases = many_groups(400)
     strict = accepting(risk=0.3, policies=(name,), risk_by_type={"file_write": 0})
     loose = accepting(risk=0.3, policies=(name,), risk_by_type={"repair": 0.6})
-    assert promised(cases, strict)[name] == NEVER
+    assert promised(cases, strict, MOST)[name] == NEVER
     evidence = evidence_for(cases, name, "type")
     parts = [(0.6, evidence.kinds == "repair"), (0.3, evidence.kinds != "repair")]
-    assert promised(cases, loose)[name] == max(certified(evidence, r, 0.05, scope) or NEVER for r, scope in parts)
+    found = [certified(evidence, risk, 0.05, MOST, scope) or NEVER for risk, scope in parts]
+    assert promised(cases, loose, MOST)[name] == max(found)
 
 
 def test_what_is_promised_of_a_policy_that_sticks_counts_as_accepted_just_what_it_accepts():
@@ -220,23 +225,25 @@ def test_what_is_promised_of_a_policy_that_sticks_counts_as_accepted_just_what_i
 def test_a_split_too_small_for_the_promise_says_how_many_groups_it_takes():
     cases = many_groups(20)
     with pytest.raises(UserError) as caught:
-        promised(cases, accepting(risk=0.05, policies=("D", "F", "G")))
+        promised(cases, accepting(risk=0.05, policies=("D", "F", "G")), MOST)
     message = str(caught.value)
-    assert f"takes {groups_needed(0.05, 0.1 / 3)} calibrate groups, and there are 20" in message
-    assert f"a single one takes {groups_needed(0.05, 0.1)}" in message and "acceptance.risk: 0.05" in message
+    there = weighed(cases, MOST)
+    assert f"takes {groups_needed(0.05, 0.1 / 3, there)} calibrate groups, and there are 20" in message
+    assert f"a single one takes {groups_needed(0.05, 0.1, there)}" in message and "acceptance.risk: 0.05" in message
+    assert groups_needed(0.05, 0.1, there) > groups_needed(0.05, 0.1)  # short ones weigh less than one
 
 
 def test_just_enough_groups_are_enough():
     cases = many_groups(groups_needed(0.2, 0.1))
-    assert set(promised(cases, accepting(risk=0.2, policies=("D",)))) == {"D"}
+    assert set(promised(cases, accepting(risk=0.2, policies=("D",)), most=1)) == {"D"}
     with pytest.raises(UserError):
-        promised(many_groups(groups_needed(0.2, 0.1) - 1), accepting(risk=0.2, policies=("D",)))
+        promised(many_groups(groups_needed(0.2, 0.1) - 1), accepting(risk=0.2, policies=("D",)), most=1)
 
 
 def test_a_projection_accepts_no_less_than_the_split_itself():
     cases = many_groups(40)
-    found = projected(cases, ACCEPTANCE)
-    here = menu(cases, ACCEPTANCE)
+    found = projected(cases, ACCEPTANCE, MOST)
+    here = menu(cases, ACCEPTANCE, MOST)
     for name in ACCEPTANCE.policies:
         for risk, threshold in here[name].items():
             accepted = np.mean([case.sides[name].score >= threshold for case in cases])
@@ -278,8 +285,17 @@ def test_evidence_is_what_accepting_would_lose_to_the_strong_model():
     assert found.kinds.tolist() == ["final_answer", "final_answer", "repair", ""]
 
 
+def test_what_is_said_of_the_groups_is_how_many_weigh_less_than_their_decisions_and_what_they_weigh():
+    held = {"a": 1, "b": 6, "c": 8}
+    cases = [make_case(group=name, episode=f"{name}{n}") for name, size in held.items() for n in range(size)]
+    found = on_calibrate(cases, {"D": fitted(0.5)}, menu(cases, ACCEPTANCE, 6), ACCEPTANCE, "flops", 6)
+    assert (found.average_over, found.most_counted, found.larger_groups) == ("decisions", 6, 1)
+    assert found.mean_weight == pytest.approx((1 / 6 + 1 + 1) / 3, abs=1e-6)
+    assert found.groups_needed["0.2"] == groups_needed(0.2, 0.1 / 3, [1 / 6, 1, 1])
+
+
 def test_few_groups_certify_nothing():
-    assert set(menu(make_cases(12), ACCEPTANCE)["D"].values()) == {NEVER}
+    assert set(menu(make_cases(12), ACCEPTANCE, MOST)["D"].values()) == {NEVER}
 
 
 def test_ties_go_to_the_cheaper_then_to_the_higher_threshold():
@@ -319,7 +335,7 @@ def test_the_commonest_type_is_the_first_by_name_among_equals():
 def test_figures_are_rounded_but_for_thresholds():
     cases = make_cases(6)
     fine = fitted(0.123456789, accuracy=1 / 3, gain=1 / 3, accept_rate=1 / 3, cost=1 / 3)
-    found = on_calibrate(cases, {"D": fine}, menu(cases, ACCEPTANCE), ACCEPTANCE, "flops")
+    found = on_calibrate(cases, {"D": fine}, menu(cases, ACCEPTANCE, MOST), ACCEPTANCE, "flops", MOST)
     assert found.policies["D"].model_dump() == {
         "threshold": 0.123456789,
         "within_budget": True,
@@ -334,7 +350,7 @@ def test_figures_are_rounded_but_for_thresholds():
 
 def test_safe_thresholds_are_those_of_the_menu_and_of_what_was_asked_for():
     cases = make_cases(6)
-    found = on_calibrate(cases, {"D": fitted(0.5)}, {"D": {"0.1": 0.7}, "F": {"0.1": NEVER}}, ACCEPTANCE, "flops")
+    found = on_calibrate(cases, {"D": fitted(0.5)}, {"D": {"0.1": 0.7}, "F": {"0.1": NEVER}}, ACCEPTANCE, "flops", 1)
     asked = Asked(risk=0.12, by_type={"repair": 0.0}, policies={"D": {"repair": NEVER}}, cheapest="D")
     assert found.safe(Promise(cheapest={"0.1": "D"}, asked=asked)) == {
         "D": {"0.1": 0.7, "asked": {"repair": NEVER}},

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from specacts.policies.bet import groups_needed, p_values
+from benchmarks.promises import SETTINGS, few_long, simulate, truth
+from specacts.policies.bet import groups_needed, p_values, weights
+from specacts.policies.decide import lowest_accepted
 from specacts.policies.guarantee import (
     GRID,
     Evidence,
@@ -14,7 +16,7 @@ from specacts.policies.guarantee import (
     excess,
 )
 
-RISK, ERROR, GROUPS = 0.1, 0.1, 60
+RISK, ERROR, GROUPS, MOST = 0.1, 0.1, 60, 11
 
 
 def drawn(rng: np.random.Generator, groups: int = GROUPS, offset: float = 0.3) -> Evidence:
@@ -29,27 +31,45 @@ def drawn(rng: np.random.Generator, groups: int = GROUPS, offset: float = 0.3) -
     return evidence_of(scores, losses, np.repeat(np.arange(groups), sizes), kinds)
 
 
+@pytest.fixture(scope="module", params=[1, MOST])
+def most(request) -> int:
+    """A promise about the average over groups, and one per decision."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def safe() -> dict[float, bool]:
-    """Whether each threshold is safe in truth: from 40,000 groups."""
-    parts = [excess(drawn(np.random.default_rng(10_000 + n), 1_000), RISK).mean(axis=1) for n in range(40)]
+def safe(most: int) -> dict[float, bool]:
+    """Whether each threshold is safe in truth, averaged over groups or decisions: from 40,000 groups."""
+    exact = 1 if most == 1 else 15  # no group is larger
+    parts = [excess(drawn(np.random.default_rng(10_000 + n), 1_000), RISK, exact).mean(axis=1) for n in range(40)]
     return dict(zip(GRID, np.mean(parts, axis=0) <= 0, strict=True))
 
 
-def test_violations_are_no_more_frequent_than_promised_and_naive_tuning_breaks_the_promise(safe):
+def test_violations_are_no_more_frequent_than_promised_and_naive_tuning_breaks_the_promise(safe, most):
     assert not all(safe.values()) and any(safe.values())
     draws, violated, tuned, silent = 1_000, 0, 0, 0
     for seed in range(draws):
         evidence = drawn(np.random.default_rng(seed))
-        found = certified(evidence, RISK, ERROR)
+        found = certified(evidence, RISK, ERROR, most)
         silent += found is None
         violated += found is not None and not safe[found]
-        means = excess(evidence, RISK).mean(axis=1)
+        means = excess(evidence, RISK, most).mean(axis=1)
         tuned += not safe[min(threshold for threshold, mean in zip(GRID, means, strict=True) if mean <= 0)]
     assert binomtest(violated, draws).proportion_ci().low <= ERROR  # no evidence against the promise ...
     assert violated / draws <= ERROR
     assert binomtest(tuned, draws).proportion_ci().low > ERROR  # ... and much against tuning
     assert silent < draws / 20  # the promise is not kept by saying nothing
+
+
+def test_where_few_groups_are_long_a_promise_per_decision_is_kept_and_one_per_group_says_nothing_of_decisions():
+    known = truth(few_long)
+    strict, loose = (setting for setting in SETTINGS if setting.world is few_long)
+    for setting, draws in ((strict, 1_000), (loose, 200)):
+        assert known.decisions[-1] > 1.5 * setting.risk and known.groups[-1] < setting.risk  # to accept everything
+        found = simulate(setting, draws, known)
+        assert found["groups"].broken_per_decision > 0.9 and found["groups"].broken_per_group <= ERROR
+        assert found["decisions"].broken_per_decision <= ERROR and found["decisions"].broken_per_group <= ERROR
+        assert found["decisions"].accepted > known.possible("decisions", setting.risk) / 5
 
 
 def test_a_p_value_is_valid_where_the_hypothesis_just_holds():
@@ -73,38 +93,66 @@ def test_without_any_loss_the_groups_needed_are_just_enough():
         needed = groups_needed(risk, error)
         scores = [0.5] * needed
         enough = evidence_of(scores, [0] * needed, [str(n) for n in range(needed)], [""] * needed)
-        assert certified(enough, risk, error) == min(GRID)
+        assert certified(enough, risk, error, most=1) == min(GRID)
         fewer = Evidence(*(part[1:] for part in enough))
-        assert certified(fewer, risk, error) is None
+        assert certified(fewer, risk, error, most=1) is None
+
+
+def test_without_any_loss_groups_of_several_sizes_are_just_enough():
+    sizes = np.resize([11, 1, 5, 14], 500)
+    for risk in (0.05, 0.2):
+        needed = groups_needed(risk, ERROR, weights(sizes, 11))
+        for count, threshold in ((needed, min(GRID)), (needed - 1, None)):
+            groups = np.repeat(np.arange(count), sizes[:count])
+            evidence = evidence_of([0.5] * len(groups), [0] * len(groups), groups, [""] * len(groups))
+            assert certified(evidence, risk, ERROR, most=11) == threshold
+        assert needed > groups_needed(risk, ERROR)
 
 
 def test_a_proposal_that_is_always_worse_is_accepted_by_no_threshold():
     count = 200
     rng = np.random.default_rng(0)
     bad = evidence_of(rng.random(count), [1.0] * count, [str(n) for n in range(count)], [""] * count)
-    found = certified(bad, RISK, ERROR)
+    found = certified(bad, RISK, ERROR, most=1)
     assert found is not None and (bad.scores >= found).mean() <= RISK
 
 
 def test_a_larger_risk_and_a_larger_error_accept_no_less():
     evidence = drawn(np.random.default_rng(3), 100)
-    by_risk = [certified(evidence, risk, ERROR) for risk in (0.05, 0.1, 0.2, 0.4)]
+    by_risk = [certified(evidence, risk, ERROR, MOST) for risk in (0.05, 0.1, 0.2, 0.4)]
     assert by_risk == sorted(by_risk, reverse=True)
 
 
-def test_a_group_counts_once_however_many_decisions_it_holds():
+def test_a_group_counts_with_its_decisions_as_far_as_they_are_counted():
     evidence = drawn(np.random.default_rng(4))
     doubled = Evidence(*(np.repeat(part, 2) for part in evidence))
-    assert np.allclose(excess(evidence, RISK), excess(doubled, RISK))
+    assert np.allclose(2 * excess(evidence, RISK, most=30), excess(doubled, RISK, most=30))  # none holds more
+    assert np.allclose(excess(evidence, RISK, most=1), excess(doubled, RISK, most=1))  # all hold more
+
+
+def test_with_no_group_too_large_the_excess_is_that_of_the_decisions_taken_together():
+    evidence = drawn(np.random.default_rng(4))
+    accepted = evidence.scores[None] >= np.array([lowest_accepted(t) for t in GRID])[:, None]
+    every = (accepted * evidence.losses - RISK).sum(axis=1)
+    assert np.allclose(excess(evidence, RISK, most=15).sum(axis=1) * 15, every)
+
+
+def test_an_excess_lies_within_the_bounds_that_the_bet_needs():
+    rng = np.random.default_rng(4)
+    for most in (1, 4, 15, 40):
+        for loss in (-1.0, 1.0):
+            evidence = drawn(rng)
+            found = excess(evidence._replace(losses=np.full(len(evidence.scores), loss)), RISK, most)
+            assert found.min() >= -1 - RISK - 1e-9 and found.max() <= 1 - RISK + 1e-9
 
 
 def test_types_have_risks_of_their_own_and_share_the_error():
     evidence = drawn(np.random.default_rng(5), 400, offset=1.5)
-    found = certified_by_kind(evidence, {"file_write": 0.05, "file_read": 0.3}, ERROR)
-    alone = certified(evidence, 0.3, ERROR / 2, evidence.kinds == "file_read")
+    found = certified_by_kind(evidence, {"file_write": 0.05, "file_read": 0.3}, ERROR, MOST)
+    alone = certified(evidence, 0.3, ERROR / 2, MOST, evidence.kinds == "file_read")
     assert found["file_read"] == alone and found["file_read"] is not None
     assert found["file_write"] is None or found["file_write"] > found["file_read"]
-    assert certified_by_kind(evidence, {"repair": 0.05}, ERROR) == {"repair": None}
+    assert certified_by_kind(evidence, {"repair": 0.05}, ERROR, MOST) == {"repair": None}
 
 
 @pytest.mark.slow
@@ -113,7 +161,7 @@ def test_both_types_keep_their_promises_together():
     truth = {
         kind: np.mean(
             [
-                excess(e, risk, e.kinds == kind).mean(axis=1)
+                excess(e, risk, MOST, e.kinds == kind).mean(axis=1)
                 for e in (drawn(np.random.default_rng(20_000 + n), 1_000, 1.0) for n in range(20))
             ],
             axis=0,
@@ -123,6 +171,6 @@ def test_both_types_keep_their_promises_together():
     safe = {kind: dict(zip(GRID, values <= 0, strict=True)) for kind, values in truth.items()}
     broken = 0
     for seed in range(200):
-        found = certified_by_kind(drawn(np.random.default_rng(seed), 150, 1.0), risks, ERROR)
+        found = certified_by_kind(drawn(np.random.default_rng(seed), 150, 1.0), risks, ERROR, MOST)
         broken += any(threshold is not None and not safe[kind][threshold] for kind, threshold in found.items())
     assert broken / 200 <= ERROR

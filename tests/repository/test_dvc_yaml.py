@@ -379,7 +379,7 @@ def asking(file: str, key: str) -> set[str]:
     [
         ("strong.epochs", {"train@strong"}),
         ("cheap.learning_rate", {"train@cheap"}),
-        ("answer.calibrate_episodes", {"answer"}),
+        ("answer.calibrate_episodes", {"answer", "split"}),
         ("live.steps", {"live"}),
         ("answer.verify_episodes", {"propose"}),
         ("bootstrap", {"evaluate", "live"}),
