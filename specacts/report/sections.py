@@ -462,7 +462,13 @@ def data_text(facts: Facts) -> str:
     for name, part in facts.data.splits.items():
         counted = [f"{count:,}" for count in (part.episodes, part.groups, part.decisions)]
         rows.append([name, *counted, *map(str, part.decisions_by_type.values())])
-    return render("data", rows=rows, types=list(facts.data.train.decisions_by_type), shared=facts.data.contamination)
+    return render(
+        "data",
+        rows=rows,
+        types=list(facts.data.train.decisions_by_type),
+        shared=facts.data.contamination,
+        with_bfcl=facts.data.total.episodes > facts.own.taken,
+    )
 
 
 OWN_RULES = {
