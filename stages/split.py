@@ -5,9 +5,9 @@
 Reads `data/episodes.jsonl` (from collect), `data/own/episodes.jsonl` (from ingest), of the scale file `split` and
 `answer.calibrate_episodes` (how many decisions a promise counts hangs on it: specacts/traces/sizes.py), and which roles
 run here (check's `data/local_roles.txt`: without a verifier its groups are for calibration). Writes
-`data/split/<split>.jsonl`, all four or none, and `metrics/data.json`: what each split holds, and how much of
-test's text occurs in train. Prints how many groups promises take. Episodes go from file to file one by one, however
-many there are.
+`data/split/<split>.jsonl`, all four or none, and `metrics/data.json`: what each split holds, and how much of test's
+text occurs in train (BFCL's own standing message apart). Prints how many groups promises take. Episodes go from file to
+file one by one, however many there are.
 """
 
 import json
@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from specacts.bfcl.tasks import without_standing
 from specacts.config import load_config
 from specacts.core.episodes import Episode
 from specacts.core.errors import UserError, one_line_errors
@@ -44,7 +45,8 @@ def main() -> None:
     with published_dir(SPLIT) as out:
         for name, part in parts.items():
             copy(part, out / f"{name}.jsonl", calls, with_rules=name != "train")
-        shared = overlaps(episodes(out / "test.jsonl"), episodes(out / "train.jsonl"))
+        said = {name: map(without_standing, episodes(out / f"{name}.jsonl")) for name in ("test", "train")}
+        shared = overlaps(said["test"], said["train"])
     found = DataMetrics(
         train=counted(parts["train"]),
         verify=counted(parts["verify"]),

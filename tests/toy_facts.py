@@ -217,14 +217,16 @@ BETTER, EVEN, WORSE = Estimate(0.02, 0.01, 0.03), Estimate(0.01, -0.01, 0.03), E
 CHEAPER, SAME, DEARER = Estimate(0.8, 0.7, 0.9), Estimate(1.0, 0.9, 1.1), Estimate(1.3, 1.2, 1.4)
 
 
-def promising(facts: Facts, name: str, threshold: float, cost: Estimate) -> Facts:
-    """With a threshold at 10 points for a policy, and what it then costs; it is the cheapest there."""
+def promising(
+    facts: Facts, name: str, threshold: float, cost: Estimate, risk: str = "0.1", taken: float = 0.4
+) -> Facts:
+    """With a threshold at 10 points for a policy, what it then takes and costs; it is the cheapest there."""
     for path, value in (
-        (f"calibration/guaranteed/{name}/0.1", threshold),
-        ("promise/cheapest/0.1", name),
-        (f"evaluation/guaranteed/{name}/0.1/accept_rate", 0.4),
-        (f"evaluation/guaranteed/{name}/0.1/cost/flops", cost),
-        (f"evaluation/guaranteed/{name}/0.1/lost", EVEN),
+        (f"calibration/guaranteed/{name}/{risk}", threshold),
+        (f"promise/cheapest/{risk}", name),
+        (f"evaluation/guaranteed/{name}/{risk}/accept_rate", taken),
+        (f"evaluation/guaranteed/{name}/{risk}/cost/flops", cost),
+        (f"evaluation/guaranteed/{name}/{risk}/lost", EVEN),
     ):
         facts = changed(facts, path, value)
     return facts

@@ -238,6 +238,20 @@ def user_turn(messages: Sequence[Mapping[str, str]], new_tools: tuple[str, ...])
     return User(content=content, new_tools=new_tools)
 
 
+def without_standing(episode: Episode) -> Episode:
+    """Without what the benchmark says in a user's place: its standing message where tools become available.
+
+    Every `miss_func` task holds it, word for word: it is a prompt, and no text that one task could leak of another.
+    """
+    spoken = tuple(step for step in episode.steps if not _is_standing(step))
+    return episode.model_copy(update={"steps": spoken})
+
+
+def _is_standing(step: Step) -> bool:
+    # The sentence alone may be anybody's; only BFCL's own messages bring tools.
+    return isinstance(step, User) and bool(step.new_tools) and step.content == NEW_TOOLS_PROMPT
+
+
 def parse_call(text: str, tools: Mapping[str, Tool]) -> Call:
     """Read a gold call such as `sort('report.pdf')` or `mean(numbers=[1, 2])`; nothing is evaluated.
 

@@ -6,8 +6,9 @@
 
 Every call that ran is charged, the fallback included. Within a window a model keeps a cache: context it has read and
 the tokens of its own action, where that was the one taken. Cached tokens cost attention, not a pass through the
-weights; whatever else it missed it reads when it is next called. `flops_no_cache` charges the whole context every
-time, for stateless serving.
+weights; whatever else it missed it reads when it is next called. `flops_no_cache` is for stateless serving: each
+request reads the whole context. What one model does at one decision is one request: a strong model that judged a
+proposal, and then acts itself, has the context before it.
 
 Where traces say what a recorded model's provider had cached (`cached`), that is what it finds if it acted at the
 decision before too, as it did then: A costs what they say. After a gap it finds what it had read by then, and no more
@@ -161,7 +162,10 @@ def step(row: Place, outcome: Outcome, cached: Cached, tariff: Tariff) -> tuple[
 def itemized(row: Place, outcome: Outcome, cached: Cached, tariff: Tariff) -> tuple[list[Charge], Cached]:
     """The charge of each of a decision's calls, in their order, and what is cached after them."""
     new, after = _readings(row, outcome, cached)
-    return [_charge(row, call, tokens, tariff) for call, tokens in zip(outcome.calls, new, strict=True)], after
+    roles = [call.role for call in outcome.calls]
+    opens = [role not in roles[:number] for number, role in enumerate(roles)]
+    both = zip(outcome.calls, new, opens, strict=True)
+    return [_charge(row, call, tokens, first, tariff) for call, tokens, first in both], after
 
 
 def _readings(row: Place, outcome: Outcome, cached: Cached) -> tuple[list[int], Cached]:
@@ -211,8 +215,11 @@ def _read_anew(rows: Sequence[Place], outcomes: Sequence[Outcome]) -> list[dict[
     return result
 
 
-def _charge(row: Place, call: Call, new: int, tariff: Tariff) -> Charge:
+def _charge(row: Place, call: Call, new: int, opens: bool, tariff: Tariff) -> Charge:
+    """opens: whether a request begins with the call. Without a cache that reads the context, and the call that goes on
+    with it (C's strong model, which judged and now acts) only attends to it."""
     context, own = row.context[call.role], sum(call.branches)
+    read = context if opens else 0
     size, rate = tariff.sizes.get(call.role), getattr(tariff.prices, call.role)
     parts = flops(size, context - new, new, call) if size else UNKNOWN
     made = own if call.answers else 0  # what is judged is read, not generated
@@ -220,7 +227,7 @@ def _charge(row: Place, call: Call, new: int, tariff: Tariff) -> Charge:
     rates = (rate.input, rate.cached_input, rate.output)
     return Charge(
         flops=fsum(parts),
-        flops_no_cache=fsum(flops(size, 0, context, call) if size else UNKNOWN),
+        flops_no_cache=fsum(flops(size, context - read, read, call) if size else UNKNOWN),
         seconds=new * row.seconds_per_token.get(call.role, nan) + call.seconds,
         money=fsum(count * each for count, each in zip(tokens, rates, strict=True)) / 1e6,
         upstream=price(call, tariff.upstream),

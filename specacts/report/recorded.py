@@ -6,45 +6,40 @@ That agent is right by definition, so no policy can be more accurate: the questi
 model can take, how many then differ, and what is saved. The answer goes by what can be promised (guarantee.py).
 """
 
-from typing import NamedTuple
-
-from specacts.evaluation.results import Kept
-from specacts.policies.results import ASKED
 from specacts.report.facts import Facts
 from specacts.report.fair import has_room
 from specacts.report.missing import Missing, missing, without_a_verifier
+from specacts.report.offers import (
+    acting,
+    better_on_test,
+    better_without_promise,
+    contradicted,
+    headline,
+    offer_at,
+    without_promise,
+)
 from specacts.report.prose import render
 from specacts.report.wording import amount, listed, percent, risk_share, share, there, title
 
 Rows = list[list[str]]
 
 
-class Offer(NamedTuple):
-    """A policy that is shown to differ from the agent in no more actions than `risk`, and what it did on test."""
-
-    risk: float
-    name: str
-    kept: Kept
-
-
-def offers(facts: Facts) -> list[Offer]:
-    """The cheapest promises, the smallest risk first, or the one asked for; only those that measurably save."""
-    asked, kept = facts.promise.asked, facts.evaluation.guaranteed
-    cheapest = [(risk, name, risk) for risk, name in facts.promise.cheapest.items()]
-    if asked:
-        cheapest = [(str(asked.risk), asked.cheapest, ASKED)]
-    found = [Offer(float(risk), name, kept[name][key]) for risk, name, key in cheapest if name != "A"]
-    return [one for one in found if one.kept.cost[facts.cost_model].high < 1]
-
-
 def answer(facts: Facts) -> str:
-    """How much the cheap model can take at which risk, or why nothing can be promised."""
-    found, lacking, asked = offers(facts), missing(facts), facts.promise.asked
-    ends = [one for one in found if one.kept != found[0].kept][-1:]
+    """How much the cheap model can take at which risk, or why nothing can be promised, and what is best without."""
+    found, lacking, asked = headline(facts), missing(facts), facts.promise.asked
+    best = without_promise(facts)
+    entry = facts.evaluation.policies[best]
+    takes = best != "A" and there(entry.accept_rate).value > 0
     return render(
         "answer",
         recorded=True,
-        offers=[*found[:1], *ends],
+        offers=found,
+        better=better_on_test(facts, found[0]) if found else None,
+        best=best if takes and entry.cost[facts.cost_model].high < 1 else None,
+        taken=entry.accept_rate,
+        differs=1 - entry.accuracy(facts.level).value,
+        cost=entry.cost[facts.cost_model],
+        beaten=better_without_promise(facts, best),
         confidence=facts.calibration.confidence,
         cost_model=facts.cost_model,
         groups=facts.calibration.groups,
@@ -79,7 +74,7 @@ def remarks(facts: Facts) -> str:
 
 def advice_text(facts: Facts) -> str:
     """Which policy at which risk, what it saves in money, what is missing for a promise; then what would help."""
-    best = facts.thresholds.most_accurate
+    best = without_promise(facts)
     entry = facts.evaluation.policies[best]
     lacking = missing(facts)
     accepting = {name: there(facts.evaluation.policies[name].accept_rate).value for name in facts.judging}
@@ -103,6 +98,10 @@ def advice_text(facts: Facts) -> str:
         taken=entry.accept_rate,
         differs=1 - entry.accuracy(facts.level).value,
         cost=entry.cost[facts.cost_model],
+        contradicted=[
+            f"{better.name} at {risk_share(better.risk)} instead of {one.name} at {risk_share(one.risk)}"
+            for one, better in contradicted(facts)
+        ],
         accept_all=[name for name, rate in accepting.items() if rate == 1],
         accept_none=[name for name, rate in accepting.items() if rate == 0],
         hopping=_hopping(facts),
@@ -116,7 +115,11 @@ def _hopping(facts: Facts) -> list[str]:
     Without a promise at the threshold that the policy has anyway.
     """
     counted = there(facts.evaluation.hopping)
-    promised = [(name, risk) for risk, name in facts.promise.cheapest.items() if name != "A"]
+    promised = [
+        (name, risk)
+        for risk, name in facts.promise.cheapest.items()
+        if name != "A" and offer_at(facts, risk, name).name == name  # the cheap model alone does not hop
+    ]
     risks, advised = dict(reversed(promised)), [name for name, _ in promised] or [facts.thresholds.most_accurate]
     found = []
     for name in dict.fromkeys((advised[0] if advised[0] in facts.judging else "F", "S")):
@@ -133,16 +136,16 @@ def _advised(facts: Facts, risk: str, name: str, lacking: list[Missing]) -> list
         few = [one for one in lacking if one.risk == risk]
         why = "too few logs to promise anything" if few else "nothing cheaper can be promised"
         return [risk_share(risk), f"your agent: {why}", "–", "–", "–", "–"]
-    kept = facts.evaluation.guaranteed[name][risk]
-    cost, money = kept.cost[facts.cost_model], kept.cost["money"]
+    offer = offer_at(facts, risk, name)
+    cost, money = offer.costs[facts.cost_model], offer.costs["money"]
     unit = facts.evaluation.cost_per_decision["A"].money
     return [
         risk_share(risk),
-        f"**{name}**: {title(name, recorded=True)}",
-        share(kept.accept_rate),
+        f"**{offer.name}**: {title(offer.name, recorded=True)}",
+        share(offer.taken),
         f"{share(1 - cost.value)} ({(1 - cost.high) * 100:.0f}–{(1 - cost.low) * 100:.0f})",
         f"{_per_thousand((1 - money.value) * unit)} of {_per_thousand(unit)}",
-        percent(kept.lost),
+        percent(offer.lost),
     ]
 
 
@@ -194,7 +197,7 @@ def _larger(facts: Facts) -> tuple[str, list[str]]:
     for times, by_name in facts.calibration.projected.items():
         most = {risk: max(by_name, key=lambda name: by_name[name][risk]) for risk in facts.calibration.groups_needed}
         found = [
-            f"{share(by_name[name][risk])} if {risk_share(risk)} may differ ({name})"
+            f"{share(by_name[name][risk])} if {risk_share(risk)} may differ ({acting(name, by_name[name][risk])})"
             for risk, name in most.items()
             if by_name[name][risk]
         ]

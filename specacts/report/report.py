@@ -12,10 +12,12 @@ from typing import NamedTuple
 from specacts.core.results import Estimate
 from specacts.evaluation.results import Summary
 from specacts.policies.choose import fixed_thresholds
-from specacts.policies.table import BASELINES
+from specacts.policies.table import BASELINES, POLICIES
 from specacts.report import recorded
 from specacts.report.facts import Facts
 from specacts.report.fair import falls_back_on_better, learned
+from specacts.report.missing import missing
+from specacts.report.offers import better_on_test, better_without_promise, headline, without_promise
 from specacts.report.prose import render
 from specacts.report.sections import (
     ablation_text,
@@ -107,10 +109,6 @@ def standing(facts: Facts, name: str) -> Standing:
     return Standing(name, accuracy, {"below": "cheaper", "within": "even", "above": "dearer"}[side(cost, 1.0)], gain)
 
 
-WANTED = (("better", "cheaper"), ("better", "even"), ("even", "cheaper"), ("better", "dearer"), ("worse", "cheaper"))
-"""What a judging policy may be worth having for, accuracy and cost, the best first."""
-
-
 def answer(facts: Facts) -> str:
     """What the report begins with: that there is no fair answer, or what the cheap model can take."""
     if not learned(facts) or _unfair(facts):
@@ -140,19 +138,25 @@ def _no_answer(facts: Facts) -> str:
 
 
 def _of_two_models(facts: Facts) -> str:
-    """One sentence: does a judging policy beat the strong model, or match it for less?"""
-    found = sorted((standing(facts, name) for name in facts.judging), key=lambda one: -one.gain.value)
-    worth = [one for wanted in WANTED for one in found if (one.accuracy, one.cost) == wanted]
-    one = (worth or found)[0]
-    policy = facts.evaluation.policies[one.name]
+    """The promise that saves most and what it lost on test; or that there is none, and the best without a promise."""
+    found, lacking, asked = headline(facts), missing(facts), facts.promise.asked
+    name = without_promise(facts)
+    entry = facts.evaluation.policies[name]
     return render(
         "answer",
-        one=one,
-        title=title(one.name, facts.recorded),
-        taken=policy.accept_rate,
-        cost=policy.cost[facts.cost_model],
+        offers=found,
+        better=better_on_test(facts, found[0]) if found else None,
+        titles={name: policy.title for name, policy in POLICIES.items()},
+        confidence=facts.calibration.confidence,
         level=facts.level,
         cost_model=facts.cost_model,
+        groups=facts.calibration.groups,
+        lacking=lacking[-1] if len(lacking) == len(facts.calibration.groups_needed) and not asked else None,
+        risk=asked.risk if asked else max(map(float, facts.calibration.groups_needed)),
+        one=standing(facts, name) if name != "A" else None,
+        taken=entry.accept_rate,
+        cost=entry.cost[facts.cost_model],
+        beaten=better_without_promise(facts, name),
     )
 
 

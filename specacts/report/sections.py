@@ -11,6 +11,7 @@ from specacts.policies.results import ASKED, Asked, Bar
 from specacts.policies.table import POLICIES
 from specacts.report.facts import Facts, Trained
 from specacts.report.fair import has_room
+from specacts.report.offers import acting, better_without_promise, contradicted, offer_at, without_promise
 from specacts.report.prose import render
 from specacts.report.wording import (
     AVERAGES,
@@ -37,7 +38,7 @@ Rows = list[list[str]]
 
 def advice_text(facts: Facts) -> str:
     """Which policy at which risk, what it saves and how sure that is; then what would have to be better for more."""
-    best = facts.thresholds.most_accurate
+    best = without_promise(facts)
     entry = facts.evaluation.policies[best]
     return render(
         "advice",
@@ -49,18 +50,23 @@ def advice_text(facts: Facts) -> str:
         title=POLICIES[best].title,
         accuracy=entry.accuracy(facts.level),
         cost=entry.cost[facts.cost_model],
+        beaten=better_without_promise(facts, best),
         levers=levers_text(facts),
+        contradicted=[
+            f"{better.name} at {risk_points(better.risk)} instead of {one.name} at {risk_points(one.risk)}"
+            for one, better in contradicted(facts)
+        ],
     )
 
 
 def _advised(facts: Facts, risk: str, name: str) -> list[str]:
     if name == "A":
         return [risk_points(risk), "A: nothing cheaper can be promised", "–", "–", "–"]
-    entry = facts.evaluation.guaranteed[name][risk]
-    cost = entry.cost[facts.cost_model]
+    offer = offer_at(facts, risk, name)
+    cost = offer.costs[facts.cost_model]
     saved = f"{share(1 - cost.value)} ({(1 - cost.high) * 100:.0f}–{(1 - cost.low) * 100:.0f})"
-    use = f"**{name}**: {POLICIES[name].title}"
-    return [risk_points(risk), use, saved, share(entry.accept_rate), points(entry.lost)]
+    use = f"**{offer.name}**: {POLICIES[offer.name].title}"
+    return [risk_points(risk), use, saved, share(offer.taken), points(offer.lost)]
 
 
 def levers_text(facts: Facts) -> str:
@@ -74,7 +80,10 @@ def levers_text(facts: Facts) -> str:
     return render(
         "levers",
         groups=facts.calibration.groups,
-        promises=[f"{share(twice[name][risk])} at {risk_points(risk)} ({name})" for risk, name in most.items()],
+        promises=[
+            f"{share(twice[name][risk])} at {risk_points(risk)} ({acting(name, twice[name][risk])})"
+            for risk, name in most.items()
+        ],
         ceiling=ceiling.accuracy(facts.level).value,
         cost_of_ceiling=ceiling.cost[facts.cost_model],
         judge=judge,
@@ -88,6 +97,9 @@ def promises_text(facts: Facts) -> str:
     """What can be promised at each risk, what the promises were worth on the test split, and what more groups buy."""
     calibration, kept, asked = facts.calibration, facts.evaluation.guaranteed, facts.promise.asked
     typed = {name: bar for name, bar in asked.policies.items() if isinstance(bar, dict)} if asked else {}
+    cheapest = asked.cheapest if asked else ""
+    if asked and cheapest != "A":
+        cheapest = offer_at(facts, asked.risk, cheapest, ASKED).name
 
     def found(risk: str, name: str) -> list[str]:
         return _kept_cells(facts, name, kept[name][risk], calibration.guaranteed[name][risk])
@@ -105,7 +117,8 @@ def promises_text(facts: Facts) -> str:
         needed=[f"{count} groups to promise {_risk(facts, r)}" for r, count in calibration.groups_needed.items()],
         rows=_by_risk(facts, found),
         asked=asked,
-        title=title(asked.cheapest, facts.recorded) if asked else "",
+        cheapest=cheapest,
+        title=title(cheapest, facts.recorded) if asked else "",
         own_risks=[f"{_risk(facts, risk)} of `{kind}`" for kind, risk in asked.by_type.items()] if asked else [],
         asked_rows=_asked_rows(facts, asked) if asked else [],
         typed=list(typed),
@@ -133,6 +146,8 @@ def _risk(facts: Facts, risk: str | float) -> str:
 def _kept_cells(facts: Facts, name: str, entry: Kept, bar: Bar) -> list[str]:
     accepts = min(bar.values() if isinstance(bar, dict) else [bar]) <= 1
     threshold = "by type" if isinstance(bar, dict) else f"{bar:.3g}"
+    if entry.accept_rate == 1:
+        threshold += ": as B"
     return [
         name,
         threshold if accepts else f"none: always {'your agent' if facts.recorded else 'strong'}",
@@ -464,7 +479,13 @@ def data_text(facts: Facts) -> str:
     for name, part in facts.data.splits.items():
         counted = [f"{count:,}" for count in (part.episodes, part.groups, part.decisions)]
         rows.append([name, *counted, *map(str, part.decisions_by_type.values())])
-    return render("data", rows=rows, types=list(facts.data.train.decisions_by_type), shared=facts.data.contamination)
+    return render(
+        "data",
+        rows=rows,
+        types=list(facts.data.train.decisions_by_type),
+        shared=facts.data.contamination,
+        with_bfcl=facts.data.total.episodes > facts.own.taken,
+    )
 
 
 OWN_RULES = {

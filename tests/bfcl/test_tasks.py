@@ -28,6 +28,7 @@ from specacts.bfcl.tasks import (
     single_group,
     single_type,
     usable_rows,
+    without_standing,
 )
 from specacts.core.episodes import Act, Episode, Observation, Tool, User, decisions, load_episodes, save_episodes
 from specacts.core.errors import UserError
@@ -100,6 +101,17 @@ def test_a_withheld_tool_blocks_until_the_user_offers_it(replayed):
     assert episode.withheld == ("sort",) and offer == User(content=NEW_TOOLS_PROMPT, new_tools=("sort",))
     assert episode.steps[step + 2].action.tool == "sort"
     assert "sort" in [tool.name for tool in episode.tools]
+
+
+def test_what_the_benchmark_says_itself_is_told_from_what_users_say(replayed):
+    episode = replayed("miss_func", 0)
+    standing = User(content=NEW_TOOLS_PROMPT, new_tools=("sort",))
+    left = without_standing(episode)
+    assert standing in episode.steps and left.steps == tuple(step for step in episode.steps if step != standing)
+    assert without_standing(left) == left and without_standing(replayed("base", 0)) == replayed("base", 0)
+    others = (User(content=NEW_TOOLS_PROMPT), User(content="Now sort it.", new_tools=("sort",)))
+    own = episode.model_copy(update={"steps": others})  # a user's words, whatever they are
+    assert without_standing(own) == own
 
 
 def test_actions_that_speak_have_no_text(collected):

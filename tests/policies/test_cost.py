@@ -125,8 +125,31 @@ def test_the_strong_model_reads_a_context_once_though_it_judges_and_acts():
     case = make_case(context=100, strong_verdict=(0.1,))
     c, a, cheap = charge(case, "C", 0.5), charge(case, "A"), charge(case, "B")
     judge = act("C", case, 0.5).calls[1]
-    assert isclose(c.flops, a.flops + cheap.flops + flops(SIZES["strong"], 100, 0, judge))
-    assert c.flops_no_cache - a.flops_no_cache - cheap.flops_no_cache == flops(SIZES["strong"], 0, 100, judge)
+    both = a.flops + cheap.flops + flops(SIZES["strong"], 100, 0, judge)
+    assert isclose(c.flops, both) and isclose(c.flops_no_cache, both)  # nothing was cached before
+
+
+def test_without_a_cache_a_request_reads_its_context_once_by_hand():
+    # Judging: 5 context tokens at positions 0 to 4, a proposal of 2 behind them. Acting: 3 tokens behind the same 5.
+    judge = Call("strong", branches=(2,), heads=2, answers=0, verdicts=1, seconds=0.0)
+    acting = Call("strong", branches=(3,), heads=3, answers=1, verdicts=0, seconds=0.0)
+    outcome = act("A", make_case())._replace(calls=(judge, acting), tokens=3)
+    cases = [make_case(context=5), make_case(context=5)]  # the second time much of it is cached, which is ignored
+    tariff = TARIFF._replace(sizes={"strong": TINY})
+    found = charges([case.row for case in cases], [outcome, outcome], tariff)
+    body, head = 2 * 10 * (5 + 2 + 3), 2 * 7 * (2 + 3)
+    attention = 4 * 2 * 3 * (attended(range(7)) + attended(range(5, 8)))
+    assert [one.flops_no_cache for one in found] == [body + head + attention] * 2
+    assert found[0].flops == body + head + attention > found[1].flops
+
+
+@pytest.mark.parametrize("name", [name for name in POLICIES if name != "C"])
+def test_where_every_model_is_asked_once_each_call_reads_its_whole_context_without_a_cache(name: str):
+    cases = make_cases(6)
+    outcomes = [act(name, case, 0.5) for case in cases]
+    for case, outcome, found in zip(cases, outcomes, charged(cases, outcomes), strict=True):
+        whole = [flops(SIZES[call.role], 0, case.row.context[call.role], call) for call in outcome.calls]
+        assert found.flops_no_cache == pytest.approx(sum(whole))
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -144,8 +167,10 @@ def test_charges_of_single_calls_sum_to_the_total(name: str):
             parts.append(one)
         held = cached[outcome.actor]
         cached[outcome.actor] = held._replace(tokens=held.tokens + outcome.tokens)
-    assert total(parts) == pytest.approx(total(charged(cases, outcomes)))
-    assert all(value > 0 for value in total(parts))
+    # Without a cache a call of its own is a request of its own: see the two tests above.
+    single, whole = (total(one)._replace(flops_no_cache=1.0) for one in (parts, charged(cases, outcomes)))
+    assert single == pytest.approx(whole)
+    assert all(value > 0 for value in single)
 
 
 @pytest.mark.parametrize("name", POLICIES)

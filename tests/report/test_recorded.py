@@ -49,6 +49,11 @@ def promising(facts: Facts, name: str, risk: str, share: float, cost: Estimate) 
     return facts
 
 
+def no_best(facts: Facts) -> Facts:
+    """Without a policy that is worth having without a promise."""
+    return facts._replace(thresholds=facts.thresholds.model_copy(update={"most_accurate": "A"}))
+
+
 def lines(text: str, begins: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith(begins)]
 
@@ -87,11 +92,18 @@ def test_what_cannot_be_known_is_absent(facts: Facts):
 def test_a_manager_reads_how_much_at_which_risk_and_what_it_saves(facts: Facts):
     facts = promising(enough_groups(facts), "F", "0.1", 0.4, CHEAPER)
     assert first_line(facts) == (
-        "Yes, in part: the cheap model can take 40 % of your agent's actions, which saves 20 % (10–30) of the money, "
-        "if 10 % of all actions may differ from your agent's (policy F, with 90 % confidence)."
+        "Yes, in part: the cheap model can take 40 % of your agent's actions (policy F), which saves 20 % (10–30) of "
+        "the money; with 90 % confidence at most 10 % of all actions then differ from your agent's. On test 3.1 % (1–5) "
+        "differed."
     )
     wider = promising(facts, "G", "0.2", 0.7, Estimate(0.5, 0.4, 0.6))
-    assert "confidence), and 70 %, which saves 50 % (40–60), if 20 % may (policy G)." in answer(wider)
+    assert answer(wider).startswith(
+        "Yes: the cheap model can take 70 % of your agent's actions (policy G), which saves"
+    )
+    assert "If at most 10 % may differ, it can take 40 % (policy F), which saves 20 % (10–30); on test" in answer(wider)
+    everything = promising(facts, "G", "0.2", 1.0, Estimate(0.5, 0.4, 0.6))
+    assert answer(everything).startswith("Yes: the cheap model can take all of your agent's actions (policy B), which")
+    assert "**B**: the cheap model alone" in lines(advice_text(everything), "| 20 %")[0]
     unit = changed(facts, "evaluation/cost_per_decision/A/money", 50_000.0)
     (row,) = lines(advice_text(unit), "| 10 %")
     assert [cell.strip() for cell in row.split("|")[1:-1]] == [
@@ -111,6 +123,25 @@ def test_what_saves_nothing_measurable_is_no_yes(facts: Facts):
     )
 
 
+def test_where_nothing_is_promised_the_best_without_a_promise_comes_last(facts: Facts):
+    for groups in (4, 100):
+        text = answer(changed(facts, "calibration/groups", groups))
+        assert text.startswith(("Not yet: ", "No: "))
+        assert "Without a promise, the policy that differed least within the cost budget on the calibration" in text
+        assert "was E: on test the cheap model takes 68 % of the actions, which saves 12 % (7–23) of the money" in text
+    dearer = changed(facts, "evaluation/policies/E/cost/money", SAME)
+    assert "Without a promise" not in answer(dearer) and "Without a promise" not in answer(no_best(facts))
+
+
+def test_a_choice_that_test_contradicts_is_kept_and_that_is_said(facts: Facts):
+    facts = promising(enough_groups(facts), "F", "0.1", 0.4, CHEAPER)
+    assert "did better" not in answer(facts)
+    facts = changed(facts, "evaluation/guaranteed/D/0.05/cost/money", Estimate(0.7, 0.6, 0.8))
+    facts = changed(facts, "evaluation/guaranteed/D/0.05/lost", Estimate(0.02, 0.01, 0.03))
+    assert "(policy F)" in answer(facts) and "D at 5 % did better: it saved 30 % (20–40), and 2.0 %" in answer(facts)
+    assert "cost: D at 5 % instead of F at 10 %." in advice_text(facts)
+
+
 def test_a_cost_that_is_not_money_is_named(facts: Facts):
     facts = promising(enough_groups(facts), "F", "0.1", 0.4, CHEAPER)
     facts = changed(facts, "evaluation/guaranteed/F/0.1/cost/upstream", CHEAPER)._replace(cost_model="upstream")
@@ -118,6 +149,7 @@ def test_a_cost_that_is_not_money_is_named(facts: Facts):
 
 
 def test_where_nothing_can_be_promised_it_is_said_how_many_more_logs_that_means(facts: Facts):
+    facts = no_best(facts)
     assert answer(facts) == (
         "Not yet: nothing can be promised. A promise rests on groups of conversations that are kept for calibration: "
         "there are 4, and even the weakest one on offer (20 % of actions may differ from your agent's) takes 18. That "
@@ -132,6 +164,7 @@ def test_where_nothing_can_be_promised_it_is_said_how_many_more_logs_that_means(
 
 
 def test_what_the_verifiers_groups_would_bring_is_said(facts: Facts):
+    facts = no_best(facts)
     assert "Without a verifier" not in answer(facts)
     facts = changed(facts, "data/verify/groups", 10)
     assert answer(facts).endswith("Without a verifier there would be enough for 20 % (see below).")

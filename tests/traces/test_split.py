@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from specacts.bfcl.tasks import NEW_TOOLS_PROMPT
 from specacts.config import Config, Split
 from specacts.core.comparison import Rule
 from specacts.core.episodes import Act, Action, Episode, Tool, User, decisions, load_episodes, save_episodes
@@ -235,6 +236,21 @@ def test_the_stage_counts_what_test_says_that_train_said_too(tmp_path, monkeypat
     metrics = json.loads(split_stage.METRICS.read_text())
     found = {"episodes": metrics["test"]["episodes"], "ngrams": 2, "shared": 2}
     assert metrics["contamination"] == {"ngram": 13, "user": found, "all": found}
+
+
+def test_the_benchmarks_standing_message_is_no_text_of_test_that_train_holds(tmp_path, monkeypatch, config):
+    here(tmp_path, monkeypatch, config)
+    bfcl, own = split_stage.SOURCES
+    save_episodes(own, [])
+    none = {"episodes": 0, "ngrams": 0, "shared": 0}
+    for tools, alike in ((("f",), False), ((), True)):  # from a user, the same words count like any others
+        message = User(content=NEW_TOOLS_PROMPT, new_tools=tools)
+        save_episodes(bfcl, [e.model_copy(update={"steps": (message, *e.steps)}) for e in toys(40)])
+        split_stage.main()
+        metrics = json.loads(split_stage.METRICS.read_text())
+        shared = {"episodes": metrics["test"]["episodes"], "ngrams": 1, "shared": 1} if alike else none
+        assert metrics["contamination"] == {"ngram": 13, "user": shared, "all": shared}
+        assert any(NEW_TOOLS_PROMPT in line for line in (split_stage.SPLIT / "test.jsonl").open())
 
 
 def grouped(*sizes: int) -> list[Episode]:
