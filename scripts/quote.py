@@ -28,9 +28,11 @@ from typing import Any
 import yaml
 from cogapp import Cog
 
+from scripts import compare
 from specacts.config import load_config
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.words import ROLES
+from specacts.evaluation.ablation import Ablation
 from specacts.policies.choose import enough_groups
 
 ROOT = Path(__file__).parent.parent
@@ -125,6 +127,14 @@ def v2_and_v3() -> str:
             cost = found_in[name]["cost"] / found_in["A"]["cost"]
             lines[-1] += ["{:.1f} % ({:.0f}–{:.0f})".format(*accuracy), f"{cost:.2f}"]
     return "\n".join(map(line, lines))
+
+
+def comparison() -> str:
+    """What `make compare OLD=v2 NEW=v3` prints, from the ablation, which compares the same two experiments."""
+    found = Ablation.model_validate_json(result("metrics/ablation.json"))
+    old, new = found.experiments["v2"].policies, found.base.policies
+    asked = (found.decisions, found.groups, found.level, found.cost_model)
+    return fenced(f"{compare.table('v2', 'v3', old, new)}\n\n{compare.explained('v3', *asked)}")
 
 
 def durations() -> str:

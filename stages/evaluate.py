@@ -4,8 +4,9 @@
 
 Reads `data/answers/{test.jsonl,models.json}`, `data/{effects,routes}.jsonl`, what the calibrate stage chose
 (`data/{combination,calibration,thresholds,promise}.json` and `metrics/calibrate.json`); writes `metrics/eval.json`, the
-few figures of it that `dvc metrics diff` prints (`metrics/overview.json`), the data of the plots under `reports/plots/`,
-and every policy's outcomes decision by decision in `data/outcomes.csv` (what `make compare` goes by). No model runs.
+few figures of it that `dvc metrics diff` prints in `metrics/overview.json`, the data of the plots under
+`reports/plots/`, and every policy's outcomes decision by decision in `data/outcomes.csv` (what experiments are compared
+by). No model runs.
 """
 
 import csv

@@ -29,9 +29,9 @@ class Overview(Result):
     """`metrics/overview.json`, by policy where there is one; what an experiment does not have is left out.
 
     accuracy: at the acceptance level [0, 1]. cost: relative to A's, whose 1 is left out. from_cheap: share of actions
-    that the cheap model takes, where that is decided. judges_auroc: how well a policy's score tells right proposals from
-    wrong ones. saved: share of A's cost that the cheapest policy saves which is promised to lose so many points; 0 where
-    nothing can be promised.
+    that the cheap model takes, where that is decided. judges_auroc: how well a policy's score tells right proposals
+    from wrong ones. saved: share of A's cost that the cheapest policy saves which is promised to lose at most so many
+    points; 0 where nothing can be promised.
     """
 
     accuracy: dict[str, float]
