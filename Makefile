@@ -44,8 +44,8 @@ repro: setup ## run the pipeline; print the result table
 compare: setup ## two experiments, policy by policy: make compare OLD=v2 NEW=v3
 	@"$(PY)" -m scripts.compare "$(OLD)" "$(NEW)"
 
-experiments: setup ## all experiments: the settings and figures in which they differ
-	@"$(PY)" -m dvc exp show --no-pager --only-changed --drop '[^:]*/[^:]*$$|(specacts|stages|params\.yaml)$$'
+experiments: setup ## all experiments: the figures and settings in which they differ
+	@"$(PY)" -m scripts.experiments
 
 test: setup ## the unit tests
 	@"$(PY)" -m pytest -q -n auto --maxprocesses 4 --dist worksteal

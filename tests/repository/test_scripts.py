@@ -1,4 +1,4 @@
-"""The small scripts: the result table that `make repro` ends with, what differs between two experiments."""
+"""The small scripts: the result table that `make repro` ends with, and what differs between experiments."""
 
 import csv
 import io
@@ -11,6 +11,7 @@ from factories import TARIFF, make_cases
 from places import ROOT
 
 from scripts import compare
+from scripts.experiments import table
 from scripts.show import result_table
 from specacts.core.errors import UserError
 from specacts.core.files import write_text
@@ -105,3 +106,26 @@ def test_each_experiment_gives_its_figure(experiments):
 def test_what_cannot_be_compared_is_named_with_what_to_do(experiments, name, reason):
     with pytest.raises(UserError, match=reason):
         compare.main("old", name, figures=False)
+
+
+def shown(experiment: str | None, **values: object) -> dict[str, object]:
+    """A row as DVC gives it."""
+    about = {"Experiment": experiment, "rev": "abc", "typ": "", "Created": None, "parent": "", "State": None}
+    return about | {"Executor": None} | values
+
+
+def test_experiments_stand_beside_each_other_with_what_differs():
+    recipes = [f"configs/recipe/{name}.yaml:threshold" for name in ("v2", "v3")]
+    first = {"accuracy.A": 0.25, "accuracy.B": 0.5, "seed": 0.0, "data/own": "e9", "specacts": "a1"}
+    second = {"accuracy.A": 0.3, "accuracy.B": 0.5, "seed": 1.0, "data/own": "f0", "specacts": "b2"}
+    rows = [
+        shown(None, **first, **dict(zip(recipes, (None, "calibrated"), strict=True))),
+        shown("v2", **second, **dict(zip(recipes, ("fixed", None), strict=True))),
+    ]
+    lines = [line.split() for line in table(rows).splitlines()]
+    assert lines[0] == ["abc", "v2"]
+    assert lines[2:] == [["accuracy.A", "0.25", "0.3"], ["seed", "0", "1"], ["threshold", "calibrated", "fixed"]]
+
+
+def test_where_nothing_differs_it_is_said_how_to_make_an_experiment():
+    assert table([shown("v3", seed=0.0)]).startswith("v3: no figure and no setting differs; `dvc exp run -n NAME")
