@@ -16,6 +16,8 @@ from specacts.core.errors import one_line_errors
 ABOUT = ("Experiment", "rev", "typ", "Created", "parent", "State", "Executor")
 CODE = ("params.yaml", "specacts", "stages")
 """What DVC shows hashes of besides paths with a slash."""
+WORKSPACE, NO_RESULT = "workspace", "!"
+"""DVC's names for what is not committed, and for a figure that cannot be read."""
 
 Row = Mapping[str, Any]
 
@@ -27,17 +29,21 @@ def main() -> None:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """rows: as `dvc.api.exp_show` gives them, one an experiment."""
-    names = [str(row["Experiment"] or row["rev"]) for row in rows]
-    found = [merged(row) for row in rows]
-    lines = [
-        [key, *(shown(one.get(key)) for one in found)] for key in dict.fromkeys(key for one in found for key in one)
-    ]
+    """rows: as `dvc.api.exp_show` gives them, one an experiment; those without results are left out.
+
+    The workspace is left out too where it is as one of the others.
+    """
+    columns = {str(row["Experiment"] or row["rev"]): merged(row) for row in rows if NO_RESULT not in row.values()}
+    others = [found for name, found in columns.items() if name != WORKSPACE]
+    if columns.get(WORKSPACE) in others:
+        del columns[WORKSPACE]
+    keys = dict.fromkeys(key for found in columns.values() for key in found)
+    lines = ([key, *(shown(found.get(key)) for found in columns.values())] for key in keys)
     differing = [line for line in lines if len(set(line[1:])) > 1]
     if not differing:
-        return f"{', '.join(names)}: no figure and no setting differs; `dvc exp run -n NAME -S KEY=VALUE` makes another"
-    align = ("left", *["right"] * len(names))
-    return tabulate(differing, ["", *names], tablefmt="simple", disable_numparse=True, colalign=align)
+        return "nothing to compare; `dvc exp run -n NAME -S KEY=VALUE` makes another experiment"
+    align = ("left", *["right"] * len(columns))
+    return tabulate(differing, ["", *columns], tablefmt="simple", disable_numparse=True, colalign=align)
 
 
 def merged(row: Row) -> dict[str, Any]:
@@ -52,7 +58,9 @@ def merged(row: Row) -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    """At most 20 characters."""
+    text = "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 20 else f"{text[:19]}…"
 
 
 if __name__ == "__main__":

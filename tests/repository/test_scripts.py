@@ -127,5 +127,15 @@ def test_experiments_stand_beside_each_other_with_what_differs():
     assert lines[2:] == [["accuracy.A", "0.25", "0.3"], ["seed", "0", "1"], ["threshold", "calibrated", "fixed"]]
 
 
+def test_revisions_without_results_and_a_workspace_that_is_as_another_have_no_column():
+    def row(name: str, accuracy: object) -> dict[str, object]:
+        return shown(name, **{"accuracy.A": accuracy, "cheap.layers": "[0, 1, 2, 4, 9, 21, 24, 29]"})
+
+    lines = table([row("workspace", 0.5), row("master", "!"), row("v2", 0.25), row("v3", 0.5)]).splitlines()
+    assert lines[0].split() == ["v2", "v3"] and lines[2].split() == ["accuracy.A", "0.25", "0.5"] and len(lines) == 3
+    changed = table([row("workspace", 0.75), row("v2", 0.25)])
+    assert changed.splitlines()[0].split() == ["workspace", "v2"]
+
+
 def test_where_nothing_differs_it_is_said_how_to_make_an_experiment():
-    assert table([shown("v3", seed=0.0)]).startswith("v3: no figure and no setting differs; `dvc exp run -n NAME")
+    assert table([shown("v3", seed=0.0)]).endswith("`dvc exp run -n NAME -S KEY=VALUE` makes another experiment")
