@@ -16,10 +16,14 @@ export GIT_COMMITTER_NAME ?= $(GIT_AUTHOR_NAME)
 export GIT_COMMITTER_EMAIL ?= $(GIT_AUTHOR_EMAIL)
 endif
 
-.PHONY: help setup repro test slow smoke ablation docs check clean
+# What `make compare` compares.
+OLD ?= v2
+NEW ?= v3
+
+.PHONY: help setup repro compare experiments test slow smoke ablation docs check clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## make .venv from requirements.lock
 
@@ -36,6 +40,12 @@ $(STAMP): requirements.lock pyproject.toml
 repro: setup ## run the pipeline; print the result table
 	@scripts/repro.sh || { scripts/restore.sh; exit 1; }
 	@"$(PY)" scripts/show.py
+
+compare: setup ## two experiments, policy by policy: make compare OLD=v2 NEW=v3
+	@"$(PY)" -m scripts.compare "$(OLD)" "$(NEW)"
+
+experiments: setup ## all experiments: the figures and settings in which they differ
+	@"$(PY)" -m scripts.experiments
 
 test: setup ## the unit tests
 	@"$(PY)" -m pytest -q -n auto --maxprocesses 4 --dist worksteal

@@ -28,9 +28,11 @@ from typing import Any
 import yaml
 from cogapp import Cog
 
+from scripts import compare
 from specacts.config import load_config
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.words import ROLES
+from specacts.evaluation.ablation import Ablation
 from specacts.policies.choose import enough_groups
 
 ROOT = Path(__file__).parent.parent
@@ -131,6 +133,14 @@ def benchmark(name: str) -> str:
     """The table that a benchmark printed when it last ran at full size, as it is kept beside it."""
     said = (ROOT / "benchmarks" / f"{name}.txt").read_text(encoding="utf-8")
     return "\n".join(row for row in said.splitlines() if row.startswith("|"))
+
+
+def comparison() -> str:
+    """What `make compare OLD=v2 NEW=v3` prints, from the ablation, which compares the same two experiments."""
+    found = Ablation.model_validate_json(result("metrics/ablation.json"))
+    old, new = found.experiments["v2"].policies, found.base.policies
+    asked = (found.decisions, found.groups, found.level, found.cost_model)
+    return fenced(f"{compare.table('v2', 'v3', old, new)}\n\n{compare.explained('v3', *asked)}")
 
 
 def durations() -> str:

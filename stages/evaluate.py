@@ -4,8 +4,9 @@
 
 Reads `data/answers/{test.jsonl,models.json}`, `data/{effects,routes}.jsonl`, what the calibrate stage chose
 (`data/{combination,calibration,thresholds,promise}.json` and `metrics/calibrate.json`); writes `metrics/eval.json`, the
-data of the plots under `reports/plots/`, and every policy's outcomes decision by decision in `data/outcomes.csv` (what
-experiments are compared by). No model runs.
+few figures of it that `dvc metrics diff` prints in `metrics/overview.json`, the data of the plots under
+`reports/plots/`, and every policy's outcomes decision by decision in `data/outcomes.csv` (what experiments are compared
+by). No model runs.
 """
 
 import csv
@@ -35,6 +36,7 @@ from specacts.evaluation.metrics import (
     run,
     run_guaranteed,
 )
+from specacts.evaluation.overview import overview
 from specacts.evaluation.quality import (
     BY_TYPE,
     RELIABILITY,
@@ -65,7 +67,8 @@ def main() -> None:
     maps = load_table(DATA / "calibration.json", Calibration, scored(cases))
     same = load_effects(DATA / "effects.jsonl", [case.row for case in cases])
     thresholds, chosen = Thresholds.load(DATA / "thresholds.json"), OnCalibrate.load(METRICS / "calibrate.json")
-    safe = chosen.safe(Promise.load(DATA / "promise.json"))
+    promise = Promise.load(DATA / "promise.json")
+    safe = chosen.safe(promise)
 
     tracks = run(cases, tariff, thresholds.policies, chosen.majority, level, same)
     kept = run_guaranteed(cases, tariff, safe, same)
@@ -78,6 +81,7 @@ def main() -> None:
     write_csv(PLOTS / "score_by_type.csv", BY_TYPE, quality_by_type(cases, maps, level, weights))
     write_csv(PLOTS / "accept_rate.csv", ACCEPT_RATE, accept_rates(cases, tracks, weights))
     write_csv(DATA / "outcomes.csv", OUTCOME, outcomes(cases, tracks))
+    overview(evaluation, promise, chosen.groups, config.cost.model).save(METRICS / "overview.json")
     evaluation.save(METRICS / "eval.json")
 
 

@@ -7,8 +7,8 @@
     Quality(auroc=Estimate(0.8, 0.7, 0.9), cost={"flops": Estimate(1.0, 0.9, 1.1)}).save(path)
     Quality.load(path).auroc.low
 
-In the file an `Estimate` is three numbers side by side, `auroc`, `auroc_low`, `auroc_high`, as `dvc metrics diff`
-prints them. NaN is null there; a field that is None by default is left out.
+In the file an `Estimate` is three numbers side by side, `auroc`, `auroc_low`, `auroc_high`. NaN is null there; a field
+that is None by default is left out.
 """
 
 import math

@@ -28,7 +28,8 @@ from specacts.policies.table import POLICIES
 class Outcomes(NamedTuple):
     """One experiment, decision by decision.
 
-    places: (episode, decision), in order. groups: of each. right, cost: by policy and level or cost model, [decisions].
+    places: (episode, decision), in order. groups: of each. right, cost: by policy and level or cost model, [decisions];
+    costs that are not known are NaN.
     """
 
     places: list[tuple[str, int]]
@@ -38,24 +39,28 @@ class Outcomes(NamedTuple):
 
 
 def read_outcomes(text: str, name: str) -> Outcomes:
-    """The contents of an experiment's `data/outcomes.csv`. Raises `UserError` where a column or policy is missing."""
+    """The contents of an experiment's `data/outcomes.csv`, of the policies that it has.
+
+    Raises `UserError` where a column is missing, or a policy's decisions.
+    """
     rows = list(csv.DictReader(io.StringIO(text)))
     if not rows or set(OUTCOME) - set(rows[0]):
         raise UserError(f"{name}: data/outcomes.csv lacks a column of {', '.join(OUTCOME)}; run the experiment again")
-    mine = {policy: [row for row in rows if row["policy"] == policy] for policy in POLICIES}
+    there = {row["policy"] for row in rows}
+    mine = {policy: [row for row in rows if row["policy"] == policy] for policy in POLICIES if policy in there | {"A"}}
     places = [(row["episode"], int(row["decision"])) for row in mine["A"]]
     for policy, own in mine.items():
         if [(row["episode"], int(row["decision"])) for row in own] != places:
             raise UserError(f"{name}: data/outcomes.csv: policy {policy} was not replayed over A's decisions")
 
     def columns(policy: str, names: dict[str, str]) -> dict[str, np.ndarray]:
-        return {key: np.array([float(row[column]) for row in mine[policy]]) for key, column in names.items()}
+        return {key: np.array([float(row[column] or "nan") for row in mine[policy]]) for key, column in names.items()}
 
     return Outcomes(
         places=places,
         groups=[row["group"] for row in mine["A"]],
-        right={policy: columns(policy, {level: f"right_{level}" for level in LEVELS}) for policy in POLICIES},
-        cost={policy: columns(policy, {model: model for model in COST_MODELS}) for policy in POLICIES},
+        right={policy: columns(policy, {level: f"right_{level}" for level in LEVELS}) for policy in mine},
+        cost={policy: columns(policy, {model: model for model in COST_MODELS}) for policy in mine},
     )
 
 
@@ -105,7 +110,7 @@ def load_ablation(path: Path) -> Ablation | None:
 
 
 def effects(base: Outcomes, other: Outcomes, level: str, model: str, resamples: int, seed: int) -> dict[str, Effect]:
-    """By policy: accuracy and cost in `other`, and their differences to `base`, each with its interval.
+    """By policy of both: accuracy and cost in `other`, and their differences to `base`, each with its interval.
 
     Raises `UserError` where the two were not made of the same decisions.
     """
@@ -114,7 +119,7 @@ def effects(base: Outcomes, other: Outcomes, level: str, model: str, resamples: 
     weights = resample_weights(base.groups, resamples, seed)
     unit = base.cost["A"][model]
     result = {}
-    for policy in POLICIES:
+    for policy in (policy for policy in POLICIES if policy in base.right and policy in other.right):
         right, spent = other.right[policy][level], other.cost[policy][model]
         result[policy] = Effect(
             accuracy=mean(right, weights),

@@ -3,6 +3,7 @@
 import csv
 import io
 from functools import cache
+from math import isnan
 
 import numpy as np
 import pytest
@@ -85,11 +86,31 @@ def test_other_decisions_are_refused():
         effects(one, other, "type", "flops", 200, 0)
 
 
+def test_policies_that_one_of_the_two_does_not_have_are_left_out():
+    lines = text().splitlines(keepends=True)
+    fewer = read_outcomes("".join(line for line in lines if ",D," not in line), "fewer")
+    one = read_outcomes(text(), "one")
+    for first, second in ((one, fewer), (fewer, one)):
+        assert list(effects(first, second, "type", "flops", 20, 0)) == list("ABCEFGHS")
+
+
+def test_costs_that_nobody_knows_have_no_figures():
+    rows = list(csv.DictReader(io.StringIO(text())))
+    found = io.StringIO()
+    writer = csv.DictWriter(found, OUTCOME, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row | {"flops": ""} for row in rows)
+    unknown = read_outcomes(found.getvalue(), "unknown")
+    for entry in effects(unknown, unknown, "type", "flops", 20, 0).values():
+        assert isnan(entry.cost.value) and isnan(entry.cost_effect.value) and not isnan(entry.accuracy.value)
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
         (lambda t: t.replace("right_call", "right_column"), "v2: .* lacks a column"),
         (lambda t: "", "v2: .* lacks a column"),
+        (lambda t: t.replace(",A,", ",Z,"), "policy B was not replayed over A's decisions"),
         (lambda t: "".join(t.splitlines(keepends=True)[:-1]), "policy S was not replayed over A's decisions"),
     ],
 )

@@ -1,10 +1,12 @@
 """Recipes, ablation and queue as experiments of the finished smoke run, which is as it was after each test."""
 
-import json
+import sys
 
 import pytest
 from safetensors.torch import load_file
 from workspace import DATA_STAGES, STAGES
+
+from specacts.evaluation.overview import Overview
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -32,19 +34,45 @@ def test_v2_reruns_what_the_recipe_changes_and_no_data_stage(v2):
     assert v2 == STAGES - DATA_STAGES | {"check"}
 
 
-def test_v2_and_v3_differ_in_every_line_of_the_diff_and_lack_none(smoke, v2):
-    shown = smoke.dvc("metrics", "diff", "--all", "v2", "smoke", "--json")
+def test_what_differs_between_v2_and_v3_fits_on_a_screen_in_an_order_that_reads(smoke, v2):
+    shown = smoke.dvc("metrics", "diff", "--all", "v2", "smoke")
     assert shown.returncode == 0, shown.stdout
-    found = json.loads(shown.stdout)
-    assert {"metrics/eval.json", "metrics/calibrate.json", "metrics/train/strong.json"} <= set(found)
-    for file, rows in found.items():
-        for key, row in rows.items():
-            assert row["old"] is not None and row["new"] is not None, f"{file}: {key}"
-    assert smoke.dvc("exp", "show").returncode == 0
+    head, *rows = [line.split() for line in shown.stdout.splitlines()]
+    assert head == ["Path", "Metric", "v2", "smoke", "Change"] and len(rows) <= 60
+    for path, _, old, new, _ in rows:
+        assert path == "metrics/overview.json" and "-" not in (old, new)
+    parts = ["accuracy", "cost", "from_cheap", "judges_auroc", "saved", "size"]
+    assert list(dict.fromkeys(metric.partition(".")[0] for _, metric, *_ in rows)) == parts
+
+
+def test_experiments_beside_each_other_show_the_figures_and_settings_that_differ(smoke, v2):
+    done = smoke.python("-m", "scripts.experiments")
+    assert done.returncode == 0, done.stdout
+    head, _, *rows = (line.split() for line in done.stdout.splitlines())
+    assert {"v2", "smoke"} <= set(head) and "workspace" not in head
+    lines = {name: values for name, *values in rows}
+    assert {"mismatched", "same"} <= set(lines["format"]) and "cost.D" in lines
+    assert not [name for name in lines if "/" in name]
+
+
+def test_dvc_itself_shows_few_columns_of_figures(smoke, v2):
+    done = smoke.dvc("exp", "show", "--csv", "--rev", "smoke", "--hide-workspace")
+    columns = done.stdout.splitlines()[0].split(",")
+    figures = [column for column in columns if column.partition(".")[0] in Overview.model_fields]
+    assert "accuracy.A" in figures and len(figures) <= 60
+    assert len(columns) <= 220  # settings that stages read, files that they depend on
+
+
+def test_two_experiments_are_compared_policy_by_policy_with_intervals(smoke, v2):
+    done = smoke.run("make", "--no-print-directory", "-o", "setup", f"PY={sys.executable}", "compare", "NEW=smoke")
+    assert done.returncode == 0, done.stdout
+    lines = done.stdout.splitlines()
+    assert [line[0] for line in lines[2:11]] == list("ABCDEFGHS") and len(lines) == 14
+    assert all(" to " in line or " none" in line for line in lines[2:11]) and "the same in both" in lines[12]
 
 
 def test_the_figures_of_two_experiments_are_written_side_by_side(smoke, v2):
-    assert smoke.python("-m", "scripts.compare", "v2", "smoke").returncode == 0
+    assert smoke.python("-m", "scripts.compare", "v2", "smoke", "--figures").returncode == 0
     drawn = [(smoke.path / f"docs/figures/{name}-frontier.png").read_bytes() for name in ("v2", "smoke")]
     assert all(figure.startswith(b"\x89PNG") for figure in drawn) and drawn[0] != drawn[1]
     smoke.run("git", "checkout", "--quiet", "HEAD", "--", "docs")
@@ -77,5 +105,5 @@ def test_a_queued_experiment_ends_like_any_other(smoke, v2):
         done = smoke.dvc("exp", "run", *arguments)
         assert done.returncode == 0, done.stdout
     shown = smoke.dvc("metrics", "diff", "smoke", "queued", "--json")
-    assert "metrics/calibrate.json" in json.loads(shown.stdout)
+    assert shown.returncode == 0 and "metrics/overview.json" in shown.stdout
     assert smoke.hashes() == before

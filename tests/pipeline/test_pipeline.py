@@ -92,7 +92,7 @@ def test_trained_models_score_alike_one_decision_at_a_time_and_side_by_side(smok
 def test_dvc_shows_metrics_and_plots(smoke):
     shown = smoke.dvc("metrics", "show", "--json")
     assert shown.returncode == 0
-    assert '"type_accuracy"' in shown.stdout and "metrics/train/strong.json" in shown.stdout
+    assert '"from_cheap"' in shown.stdout and "metrics/overview.json" in shown.stdout
     plots = smoke.dvc("plots", "show", "--json", "-o", "dvc_plots")
     assert plots.returncode == 0, plots.stdout
     for name in ("training loss", "reports/plots/frontier.csv", "reports/figures/confusion.png"):

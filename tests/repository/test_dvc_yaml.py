@@ -349,6 +349,20 @@ def test_small_results_stay_out_of_the_cache_and_in_git():
                 assert options.get("cache", True) != small, f"{name}: {path}"
 
 
+def test_only_what_people_compare_is_a_metric():
+    assert [path for stage in STAGES.values() for entry in stage.get("metrics", []) for path in entry] == [
+        "metrics/overview.json"
+    ]
+
+
+def test_every_stage_but_those_that_keep_their_outputs_has_a_run_cache():
+    """DVC has none for a stage with a plain output that is not cached."""
+    for name, stage in STAGES.items():
+        plain = [entry for entry in stage.get("outs", []) if isinstance(entry, dict)]
+        uncached = [path for entry in plain for path, options in entry.items() if options.get("cache") is False]
+        assert not uncached or name == "report", f"{name}: {uncached}"
+
+
 def test_no_acceptance_or_cost_setting_reaches_a_model_that_need_not_know_it():
     needed = {"live": ["acceptance.level", "acceptance.score", "cost.prices", "cost.upstream"]}
     for name, stage in STAGES.items():

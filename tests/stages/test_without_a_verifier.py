@@ -12,6 +12,7 @@ from specacts.answering.proposals import ProposalMetrics, load_proposals
 from specacts.answering.records import Answers
 from specacts.core.errors import UserError
 from specacts.core.files import write_jsonl, write_text
+from specacts.evaluation.overview import Overview
 from specacts.policies.cases import compared, judging, load_routes, scored
 from specacts.policies.combine import load_combination
 from specacts.policies.results import Thresholds
@@ -62,6 +63,7 @@ def test_from_answers_to_report_only_the_policies_that_there_are_appear(here: Pa
     assert list(Thresholds.load(here / "data/thresholds.json").policies) == ["F", "S"]
     found = json.loads((here / "metrics/eval.json").read_text())
     assert list(found["policies"]) == ["A", "B", "F", "S"] and "verifier" not in found
+    assert list(Overview.load(here / "metrics/overview.json").accuracy) == list(found["policies"])
     assert set(found["baselines"]) == {"majority", "random", "random_accept_F", "random_accept_S", "oracle_routes"}
     assert {path.name for path in (here / "reports/cards").iterdir()} == {"cheap.md"}
     text = "".join((here / f"reports/{name}.md").read_text() for name in ("report", "appendix"))
