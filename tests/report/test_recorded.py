@@ -93,8 +93,8 @@ def test_a_manager_reads_how_much_at_which_risk_and_what_it_saves(facts: Facts):
     facts = promising(enough_groups(facts), "F", "0.1", 0.4, CHEAPER)
     assert first_line(facts) == (
         "Yes, in part: the cheap model can take 40 % of your agent's actions (policy F), which saves 20 % (10–30) of "
-        "the money; with 90 % confidence at most 10 % of all actions then differ from your agent's. On test 3.1 % (1–5) "
-        "differed."
+        "the money; with 90 % confidence at most 10 % of all actions then differ from your agent's. On test 3.1 % "
+        "(1–5) differed."
     )
     wider = promising(facts, "G", "0.2", 0.7, Estimate(0.5, 0.4, 0.6))
     assert answer(wider).startswith(
