@@ -223,7 +223,7 @@ def refusals() -> str:
         {"risk": 0.01},
     ]
     found = json.loads(result("metrics/calibrate.json"))
-    there = [found.get("mean_weight", 1.0)] * found["groups"]
+    there = [found["mean_weight"]] * found["groups"]
     rows = [["you ask for", "you get"], ["---", "---"]]
     for settings in asked:
         written = ", ".join(f"`{name}: {json.dumps(value)}`" for name, value in settings.items())
