@@ -16,7 +16,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from specacts.core.words import ACTION_TYPES, Role
 from specacts.evaluation.ablation import Ablation
@@ -40,53 +39,117 @@ def legend_name(letter: str, recorded: bool = False) -> str:
     return f"{letter}: {'your agent' if recorded and letter == 'A' else POLICIES[letter].label}"
 
 
+TRIVIAL = ("majority", "random")
+"""Baselines that no model is asked for: a note, since they lie far below everything."""
+
+
 def frontier(rows: Rows, cost_label: str, level: str, path: Path, recorded: bool = False) -> None:
-    """Accuracy against relative cost: policies and baselines with intervals, threshold sweeps and A to B as lines."""
-    figure, axes = _figure(9.5, 5.6)
-    handles = []
+    """Accuracy against relative cost where the policies are: with intervals, threshold sweeps and A to B as lines."""
+    figure, axes = _figure(9.5, 5.8)
+    points = [row for row in rows if row["kind"] != "sweep" and row["name"] not in TRIVIAL]
     for name in sorted({row["name"] for row in rows if row["kind"] == "sweep"}):
         mine = [row for row in rows if (row["name"], row["kind"]) == (name, "sweep")]
-        swept = sorted((float(row["cost"]), float(row["accuracy"])) for row in mine)
-        axes.plot(*zip(*swept, strict=True), color=POLICIES[name].colour, alpha=0.45, linewidth=1.4)
-    ends = [
-        (float(row["cost"]), float(row["accuracy"]))
-        for row in rows
-        if row["name"] in ("A", "B") and not row["threshold"]
-    ]
+        swept = sorted(map(_place, mine))
+        axes.plot(*zip(*swept, strict=True), color=POLICIES[name].colour, alpha=0.35, linewidth=1.2, zorder=1)
+    ends = [_place(row) for row in points if row["name"] in ("A", "B")]
     if len(ends) == 2:
-        coin: Keywords = {"color": GREY, "linestyle": "--", "linewidth": 1.2, "label": "a coin between A and B"}
-        handles += axes.plot(*zip(*ends, strict=True), **coin)
-    for row in rows:
+        axes.plot(*zip(*ends, strict=True), color=GREY, linestyle="--", linewidth=1.2, zorder=1)
+    labels = []
+    for row in points:
         if row["kind"] == "policies":
-            handles.append(_mark(axes, row, POLICIES[row["name"]].colour, "o", 13, legend_name(row["name"], recorded)))
-            where = (float(row["cost"]), float(row["accuracy"]))
+            _mark(axes, row, POLICIES[row["name"]].colour, "o", 13)
             letter: Keywords = {"color": "white", "weight": "bold", "fontsize": 9, "zorder": 4}
-            axes.annotate(row["name"], where, ha="center", va="center_baseline", **letter)
-        elif row["kind"] == "baselines":
-            baseline, size = BASELINES[row["name"]], 10 if row["name"] != "oracle" else 14
-            handles.append(_mark(axes, row, GREY, baseline.marker, size, baseline.label))
+            axes.annotate(row["name"], _place(row), ha="center", va="center_baseline", **letter)
+            labels.append((legend_name(row["name"], recorded).partition(": ")[2], POLICIES[row["name"]].colour))
+        else:
+            baseline = BASELINES[row["name"]]
+            _mark(axes, row, GREY, baseline.marker, 10 if row["name"] != "oracle" else 14)
+            labels.append((baseline.label, GREY))
     axes.axvline(1, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
-    if recorded:
-        axes.set_xlabel(f"cost relative to your agent's ({cost_label})")
-        axes.set_ylabel(f"share of actions like your agent's (test split, {level})")
-        axes.set_title("Like your agent, and at what cost (95 % intervals); lines: every threshold")
-    else:
-        axes.set_xlabel(f"cost relative to always asking the strong model ({cost_label})")
-        axes.set_ylabel(f"{level} accuracy on the test split")
-        axes.set_title("Accuracy and cost with 95 % intervals; lines: every threshold")
-    axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, labelspacing=0.7)
+    axes.margins(0.09)
+    _label_points(figure, axes, list(map(_place, points)), labels)
+    whose = "your agent's" if recorded else "always asking the strong model"
+    axes.set_xlabel(f"cost relative to {whose} ({cost_label})")
+    axes.set_ylabel(f"share like your agent's (test, {level})" if recorded else f"{level} accuracy on the test split")
+    axes.set_title(_finding(points), loc="left", weight="bold")
+    lines = "Dashed: a coin between A and B; thin lines: every threshold."
+    figure.supxlabel(" ".join([lines, _trivial(rows)]).strip(), x=0.01, ha="left", fontsize=9, color="#555555")
     _save(figure, path)
 
 
-def _mark(axes: Axes, row: dict[str, str], colour: str, marker: str, size: float, label: str) -> Line2D:
-    """A point with its intervals; returns what stands for it in the legend."""
-    cost, accuracy = float(row["cost"]), float(row["accuracy"])
+def _place(row: dict[str, str]) -> tuple[float, float]:
+    return float(row["cost"]), float(row["accuracy"])
+
+
+def _finding(points: Rows) -> str:
+    """The policy that lies highest above a coin between A and B, in words."""
+    places = {row["name"]: _place(row) for row in points if row["kind"] == "policies"}
+    if not {"A", "B"} <= set(places) or places["A"][0] == places["B"][0]:
+        return "Accuracy and cost (95 % intervals)"
+    (high, strong), (low, cheap) = places["A"], places["B"]
+    above = {
+        name: accuracy - (cheap + (strong - cheap) * (cost - low) / (high - low))
+        for name, (cost, accuracy) in places.items()
+        if name not in "AB" and low < cost < high
+    }
+    best = max(above, key=lambda name: above[name], default="")
+    if not best or above[best] <= 0:
+        return "No policy lies above a coin between A and B (95 % intervals)"
+    cost, accuracy = places[best]
+    return f"{best} reaches {accuracy * 100:.1f} % at {cost:.2f} of the cost; A {strong * 100:.1f} % (95 % intervals)"
+
+
+def _trivial(rows: Rows) -> str:
+    """What no model is needed for."""
+    found = [(BASELINES[row["name"]].title, float(row["accuracy"])) for row in rows if row["name"] in TRIVIAL]
+    said = "; ".join(f"{title}: {accuracy * 100:.1f} %" for title, accuracy in found)
+    return f"Not shown, at no cost: {said}." if said else ""
+
+
+PIXELS_A_LETTER, PIXELS_A_LINE = 10.0, 19.0
+"""A label's size at 10 points and 120 dots an inch, roughly."""
+ASIDE = [
+    *((16, 12), (-16, 12), (16, -26), (-16, -26)),
+    *((side * 30, up) for up in (32, -46, 52, -66, 72, -86) for side in (1, -1)),
+]
+"""Where a label may stand, in pixels from its point: right or left of it by the sign, the nearest first."""
+
+
+def _label_points(figure: Figure, axes: Axes, places: list[tuple[float, float]], labels: list[tuple[str, str]]) -> None:
+    """A text beside each point, in the first place where it covers no other text and no point."""
+    FigureCanvasAgg(figure)
+    figure.draw_without_rendering()  # now the layout is known
+    at = [tuple(axes.transData.transform(place)) for place in places]
+    taken = [(x - 10, y - 10, x + 10, y + 10) for x, y in at]
+    edge = axes.get_window_extent()
+    for (x, y), place, (text, colour) in zip(at, places, labels, strict=True):
+        width = PIXELS_A_LETTER * len(text)
+        lefts = [x + right - (width if right < 0 else 0) for right, _ in ASIDE]
+        lows = [y + up for _, up in ASIDE]
+        boxes = [(left, low, left + width, low + PIXELS_A_LINE) for left, low in zip(lefts, lows, strict=True)]
+        inside = [box[0] > edge.x0 and box[2] < edge.x1 and box[1] > edge.y0 and box[3] < edge.y1 for box in boxes]
+        free = [ok and not any(_overlap(box, other) for other in taken) for ok, box in zip(inside, boxes, strict=True)]
+        number = free.index(True) if True in free else 0
+        taken.append(boxes[number])
+        right, up = ASIDE[number]
+        arrow = {"arrowstyle": "-", "color": colour, "linewidth": 0.6} if abs(up) > 26 else None
+        offset: Keywords = {"xytext": (right * 0.6, up * 0.6), "textcoords": "offset points", "arrowprops": arrow}
+        axes.annotate(text, place, fontsize=10, color=colour, ha="right" if right < 0 else "left", zorder=5, **offset)
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _mark(axes: Axes, row: dict[str, str], colour: str, marker: str, size: float) -> None:
+    """A point with its intervals."""
+    cost, accuracy = _place(row)
     reach: Keywords = {"xerr": _reach(row, "cost"), "yerr": _reach(row, "accuracy")}
     order = 3 if row["kind"] == "policies" else 2
-    axes.errorbar(cost, accuracy, **reach, fmt="none", ecolor=colour, elinewidth=1.3, capsize=4, zorder=order)
-    style: Keywords = {"color": colour, "marker": marker, "markersize": size, "linestyle": "none", "zorder": order}
-    (mark,) = axes.plot(cost, accuracy, **style, label=label)
-    return mark
+    axes.errorbar(
+        cost, accuracy, **reach, fmt="none", ecolor=colour, elinewidth=1.1, capsize=3, zorder=order, alpha=0.6
+    )
+    axes.plot(cost, accuracy, color=colour, marker=marker, markersize=size, linestyle="none", zorder=order)
 
 
 def _reach(row: dict[str, str], key: str) -> list[list[float]] | None:
@@ -194,19 +257,31 @@ def reliability(rows: Rows, path: Path, recorded: bool = False) -> None:
 
 
 def risk_coverage(rows: Rows, path: Path, recorded: bool = False) -> None:
-    """Share of wrong proposals among those accepted, best scores first, against how many are accepted."""
-    figure, axes = _figure(8.5, 5)
-    for name in sorted({row["policy"] for row in rows}):
-        mine = [row for row in rows if row["policy"] == name]
-        x, y, low, high = (
-            [float(row[key]) for row in mine] for key in ("coverage", "error", "error_low", "error_high")
-        )
-        axes.plot(x, y, color=POLICIES[name].colour, label=legend_name(name))
-        axes.fill_between(x, low, high, color=POLICIES[name].colour, alpha=0.12, linewidth=0)
-    axes.set_xlabel("share of the cheap model's proposals accepted")
-    axes.set_ylabel("share of those that differs from your agent's" if recorded else "share of those that is wrong")
-    axes.set_title("What accepting more costs (95 % intervals)")
-    _empty_or_legend(axes, bool(rows), "no decisions", loc="upper left")
+    """Share of wrong proposals among those accepted, best scores first: a panel a policy, the others in grey."""
+    names = sorted({row["policy"] for row in rows})
+    columns = min(4, max(1, len(names)))
+    lines = -(-len(names) // columns) or 1
+    figure = Figure(figsize=(3.1 * columns + 0.6, 2.7 * lines + 0.8), layout="constrained")
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat
+    for axes, name in zip(panels, [*names, *[""] * (lines * columns - len(names))], strict=True):
+        axes.spines[["top", "right"]].set_visible(False)
+        if not name:
+            axes.set_axis_off()
+            continue
+        axes.grid(alpha=0.3, zorder=0)
+        for other in names:
+            mine = [row for row in rows if row["policy"] == other]
+            x, y, low, high = (
+                [float(row[key]) for row in mine] for key in ("coverage", "error", "error_low", "error_high")
+            )
+            shown: Keywords = {"color": POLICIES[name].colour, "linewidth": 2, "zorder": 3}
+            axes.plot(x, y, **(shown if other == name else {"color": GREY, "alpha": 0.5, "linewidth": 0.8}))
+            if other == name:
+                axes.fill_between(x, low, high, color=POLICIES[name].colour, alpha=0.15, linewidth=0)
+        axes.set_title(legend_name(name), fontsize=11)
+    figure.supxlabel("share of the cheap model's proposals accepted")
+    figure.supylabel("share of those that differs from your agent's" if recorded else "share of those that is wrong")
+    figure.suptitle("What accepting more costs (95 % intervals)" if names else "No decisions", fontsize=13)
     _save(figure, path)
 
 
