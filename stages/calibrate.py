@@ -1,4 +1,4 @@
-"""Choose the accept thresholds of the judging policies on the calibrate split, or take those that the recipe fixes.
+"""Choose the accept thresholds of the judging policies on the calibration split, or take those that the recipe fixes.
 
     python -m stages.calibrate
 
@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def load_cases(config: Config) -> tuple[list[Case], Combination | None]:
-    """The calibrate split's decisions with all scores, H's fitted without a decision's own group; and H's score.
+    """The calibration split's decisions with all scores, H's fitted without a decision's own group; and H's score.
 
     Without a verifier there is no H.
     """

@@ -1,4 +1,4 @@
-"""Choose accept thresholds on the calibrate split: the most accurate one that a cost budget allows, and safe ones.
+"""Choose accept thresholds on the calibration split: the most accurate one that a cost budget allows, and safe ones.
 
     fitted = calibrate(cases, tariff, config.acceptance, config.cost.model, fixed_thresholds(config.recipe))
     fitted["D"].threshold
@@ -127,7 +127,7 @@ def menu(cases: list[Case], acceptance: Acceptance, most: int) -> dict[str, dict
 
 
 def projected(cases: list[Case], acceptance: Acceptance, most: int) -> dict[str, dict[str, dict[str, float]]]:
-    """What a larger calibrate split would show, were its groups like these: the share accepted at safe thresholds.
+    """What a larger calibration split would show, were its groups like these: the share accepted at safe thresholds.
 
     By how many times the groups (`TIMES`), by policy, by risk. Nothing is certified by this: it says what to expect.
     """
@@ -176,7 +176,7 @@ def _risk(acceptance: Acceptance) -> float:
 def enough_groups(there: Sequence[float] | np.ndarray, acceptance: Acceptance) -> None:
     """Raises `UserError` where even a policy without any loss could not be shown to keep `acceptance.risk`.
 
-    there: the weights of the calibrate split's groups.
+    there: the weights of the calibration split's groups.
     """
     tests = 1 + sum(risk > 0 for risk in acceptance.risk_by_type.values())
     risk, wanted = _risk(acceptance), groups_needed(_risk(acceptance), share(acceptance, tests), there)
@@ -184,9 +184,9 @@ def enough_groups(there: Sequence[float] | np.ndarray, acceptance: Acceptance) -
         raise UserError(
             f"acceptance.risk: {risk:g} cannot be promised with confidence {acceptance.confidence:g} for "
             f"{_counted(len(acceptance.policies), 'policy', 'policies')} ({', '.join(acceptance.policies)}): even "
-            f"without a single loss it takes {wanted} calibrate groups, and there are {len(there)}. Allow more risk, "
+            f"without a single loss it takes {wanted} calibration groups, and there are {len(there)}. Allow more risk, "
             "ask for less confidence, name fewer acceptance.policies (a single one takes "
-            f"{groups_needed(risk, (1 - acceptance.confidence) / tests, there)}), or make the calibrate split "
+            f"{groups_needed(risk, (1 - acceptance.confidence) / tests, there)}), or make the calibration split "
             "larger (split and answer.calibrate_episodes in the scale file)"
         )
 
@@ -235,7 +235,7 @@ def best_other(fitted: Mapping[str, Fitted]) -> str:
 
 
 def cheapest(safe: Mapping[str, Threshold], cases: list[Case], tariff: Tariff, level: Level, model: str) -> Chosen:
-    """Of the policies at safe thresholds, the one that cost least on the calibrate split; A where none is cheaper.
+    """Of the policies at safe thresholds, the one that cost least on the calibration split; A where none is cheaper.
 
     All of them are safe together, so choosing among them breaks no promise.
     """

@@ -5,7 +5,7 @@
     probability(combination, signals[0])                # P(right), given verifier, confidence and router
 
 A logistic regression (scikit-learn) on the log-odds of the verifier's score, the cheap model's confidence in its type
-and the router's probability. It is fitted on the calibrate split, and its threshold is chosen there too, on scores by
+and the router's probability. It is fitted on the calibration split, and its threshold is chosen there too, on scores by
 cross-fitting. A guarantee needs scores that owe nothing to the groups it rests on: H has none.
 """
 

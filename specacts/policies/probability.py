@@ -3,7 +3,7 @@
     chosen = choose(scores, right, groups)        # isotonic, sigmoid, temperature or none, by cross-fitting
     probabilities = apply(chosen, other_scores)
 
-Everything is fitted on the calibrate split: each method on all but one fold of its groups and judged on the fold left
+Everything is fitted on the calibration split: each method on all but one fold of its groups and judged on the fold left
 out (Brier score, five folds), the best one then on all of them. A calibration is plain numbers, stored as JSON.
 """
 

@@ -1,4 +1,4 @@
-"""What the calibrate stage leaves: thresholds, promises, and what they did on the calibrate split."""
+"""What the calibrate stage leaves: thresholds, promises, and what they did on the calibration split."""
 
 from typing import Self
 
@@ -14,7 +14,7 @@ Bar = float | dict[str, float]
 
 
 class Fitted(Result):
-    """A policy's threshold and what it did on the calibrate split.
+    """A policy's threshold and what it did on the calibration split.
 
     gain: its accuracy minus the strong model's. cost: relative to always asking strong.
     """

@@ -122,7 +122,7 @@ def coin_of(letter: str) -> str:
 
 
 BASELINES: dict[str, Baseline] = {
-    "majority": Baseline("always the commonest type", "commonest type", "s"),
+    "majority": Baseline("always the most common type", "most common type", "s"),
     "random": Baseline("a random type", "random type", "v"),
     **{
         coin_of(letter): Baseline(f"{letter} with a coin for a verifier", f"{letter} with a coin", "X", letter == "D")

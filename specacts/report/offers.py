@@ -4,7 +4,7 @@
     offer_at(facts, "0.1", "F")         # one row of what to do
     better_on_test(facts, largest)      # what test says against the choice
 
-Chosen on the calibrate split, told by the test split: test never chooses. Where a judge hands over everything, it is
+Chosen on the calibration split, told by the test split: test never chooses. Where a judge hands over everything, it is
 the cheap model alone that acts, so that is called B and charged as B: nobody has to be asked.
 """
 
@@ -90,7 +90,7 @@ def contradicted(facts: Facts) -> list[tuple[Offer, Offer]]:
 
 
 def without_promise(facts: Facts) -> str:
-    """The policy that was best on the calibrate split within the budget; B where on test it hands over everything."""
+    """The policy that was best on the calibration split within the budget; B where on test it hands over everything."""
     name = facts.thresholds.most_accurate
     taken = facts.evaluation.policies[name].accept_rate
     return acting(name, taken.value) if taken else name

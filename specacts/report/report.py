@@ -93,20 +93,17 @@ def appendix(facts: Facts) -> str:
 
 
 class Standing(NamedTuple):
-    """How a policy stands to A: is it better, worse or neither in accuracy; cheaper, dearer or neither in cost."""
+    """How a policy stands to A: is its accuracy better, worse or neither, and by how much."""
 
     name: str
     accuracy: str
-    cost: str
     gain: Estimate
 
 
 def standing(facts: Facts, name: str) -> Standing:
     """Judged by whether the 95 % intervals exclude no difference."""
     gain = facts.evaluation.paired[f"{name}_minus_A"].accuracy(facts.level)
-    cost = facts.evaluation.policies[name].cost[facts.cost_model]
-    accuracy = {"below": "worse", "within": "even", "above": "better"}[side(gain)]
-    return Standing(name, accuracy, {"below": "cheaper", "within": "even", "above": "dearer"}[side(cost, 1.0)], gain)
+    return Standing(name, {"below": "worse", "within": "even", "above": "better"}[side(gain)], gain)
 
 
 def answer(facts: Facts) -> str:

@@ -228,7 +228,7 @@ def test_a_split_too_small_for_the_promise_says_how_many_groups_it_takes():
         promised(cases, accepting(risk=0.05, policies=("D", "F", "G")), MOST)
     message = str(caught.value)
     there = weighed(cases, MOST)
-    assert f"takes {groups_needed(0.05, 0.1 / 3, there)} calibrate groups, and there are 20" in message
+    assert f"takes {groups_needed(0.05, 0.1 / 3, there)} calibration groups, and there are 20" in message
     assert f"a single one takes {groups_needed(0.05, 0.1, there)}" in message and "acceptance.risk: 0.05" in message
     assert groups_needed(0.05, 0.1, there) > groups_needed(0.05, 0.1)  # short ones weigh less than one
 

@@ -458,6 +458,6 @@ def test_a_promise_that_cannot_be_made_leaves_everything_as_it_was(tmp_path: Pat
     calibrate_stage.main()
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != "params.yaml"}
     setting(tmp_path, "risk: null", "risk: 0.05")
-    with pytest.raises(UserError, match="takes .* calibrate groups, and there are 3"):
+    with pytest.raises(UserError, match="takes .* calibration groups, and there are 3"):
         calibrate_stage.main()
     assert before == {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file() and p.name != "params.yaml"}
