@@ -129,9 +129,9 @@ def test_a_lora_change_reruns_the_trainings_and_what_follows_and_never_the_data(
 def test_a_key_of_the_scale_and_of_the_recipe_rerun_what_tracks_them(undone):
     """Of all others tests/repository/test_dvc_yaml.py reads it in dvc.yaml."""
     undone.replace("configs/scale/smoke.yaml", {"calibrate_episodes: 6": "calibrate_episodes: 5"})
-    assert undone.changed() == {"check", "answer", "report"}
+    assert undone.changed() == {"check", "split", "answer", "report"}
     undone.replace("configs/recipe/v3.yaml", {"strong: fine_tuned": "strong: frozen"})
-    assert undone.changed() == {"check", "answer", "report", "train@strong", "live"}
+    assert undone.changed() == {"check", "split", "answer", "report", "train@strong", "live"}
 
 
 WORDS = [
