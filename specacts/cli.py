@@ -328,16 +328,9 @@ def use(
             "--no-verifier: goes with the recorded agent as the expensive model, not with --strong fine-tuned"
         )
     place = locate(traces)
-    if not PARAMS.is_file():
-        raise UserError(f"{PARAMS}: no such file; run this in the repository's root")
-    if not os.access(PARAMS.absolute().parent, os.W_OK):
-        raise UserError(f"{PARAMS.absolute().parent}: this folder cannot be written; nothing was changed")
+    _can_be_set()
     config = load_config(Path("."))
-    if types is None:
-        types = Path("configs/action_types") / f"{Path(place.path).name.split('.')[0] or 'own'}.yaml"
-        if not types.exists():
-            write_text(types, _draft(place, RULES_ALONE, skip_invalid))
-            print(f"wrote {types}: a draft of which tool is which action type; check every line")
+    types = types or _drafted(place, skip_invalid)
     load_type_map(types)
     values = {
         "sources.bfcl": mix,
@@ -348,19 +341,12 @@ def use(
         "sources.invalid": "skip" if skip_invalid else "stop",
         "sources.secrets": "keep" if keep_secrets else "redact",
     }
-    policies = config.acceptance.policies
+    said: list[str] = []
     if not has_verifier(config.recipe):  # chosen for other traces
-        policies = BY_DEFAULT
-        values["acceptance.policies"] = list(policies)
-    prospects = None
+        values["acceptance.policies"] = list(BY_DEFAULT)
     if strong is Strong.RECORDED:
-        values |= {"recipe": "recorded", "acceptance.level": "call", "cost.model": "money"}
-        if not mix:  # how many groups BFCL adds is not known yet
-            prospects = _prospects(place, config, policies, values)
-        if verifier is None:
-            verifier = not (prospects and prospects.only_without_a_verifier)
-        if not verifier:
-            values |= {"recipe": "recorded-small", "acceptance.policies": list(unverified(policies))}
+        chosen, said = _recorded_agent(place, config, values, mix, verifier)
+        values |= chosen
     elif is_recorded(config.recipe):
         values |= {"recipe": "v3"}
     edit_params(values)
@@ -368,21 +354,55 @@ def use(
     if _is_untracked(place.path):
         command = shlex.join(["git", "add", place.path, str(types)])
         print(f"`dvc exp run` sees only what Git knows; for experiments on these traces first: {command}")
-    if strong is Strong.RECORDED:
-        for line in prospects.told() if prospects else ():
-            print(line)
-        if verifier:
-            print("A verifier is trained (recipe: recorded); --no-verifier keeps its groups for promises")
-        else:
-            named = ", ".join(unverified(policies))
-            print(
-                "No verifier is trained, its groups are for promises (recipe: recorded-small, "
-                f"acceptance.policies: [{named}]); --verifier trains one"
-            )
-        print(
-            "The expensive model is your agent as recorded. Put what its tokens cost, and the cheap model's, into a "
-            f"copy of configs/prices/{config.cost.prices}.yaml, and name that in {PARAMS}: cost.prices"
+    for line in said:
+        print(line)
+
+
+def _can_be_set() -> None:
+    """Raises `UserError` where there is no params.yaml, or no right to change it."""
+    if not PARAMS.is_file():
+        raise UserError(f"{PARAMS}: no such file; run this in the repository's root")
+    if not os.access(PARAMS.absolute().parent, os.W_OK):
+        raise UserError(f"{PARAMS.absolute().parent}: this folder cannot be written; nothing was changed")
+
+
+def _drafted(place: Place, skip_invalid: bool) -> Path:
+    """The file of action types that has the traces' name; drafted where it is not there yet."""
+    types = Path("configs/action_types") / f"{Path(place.path).name.split('.')[0] or 'own'}.yaml"
+    if not types.exists():
+        write_text(types, _draft(place, RULES_ALONE, skip_invalid))
+        print(f"wrote {types}: a draft of which tool is which action type; check every line")
+    return types
+
+
+def _recorded_agent(
+    place: Place, config: Config, values: dict[str, Any], mix: bool, verifier: bool | None
+) -> tuple[dict[str, Any], list[str]]:
+    """Settings for traces whose agent is the expensive model, and what is said of them.
+
+    verifier: whether one is trained; None: not where only leaving it out lets anything be promised.
+    """
+    policies: Sequence[str] = config.acceptance.policies if has_verifier(config.recipe) else BY_DEFAULT
+    chosen: dict[str, Any] = {"recipe": "recorded", "acceptance.level": "call", "cost.model": "money"}
+    # How many groups BFCL adds is not known yet.
+    prospects = None if mix else _prospects(place, config, policies, values | chosen)
+    said = prospects.told() if prospects else []
+    if verifier is None:
+        verifier = not (prospects and prospects.only_without_a_verifier)
+    if verifier:
+        said.append("A verifier is trained (recipe: recorded); --no-verifier keeps its groups for promises")
+    else:
+        named = list(unverified(policies))
+        chosen |= {"recipe": "recorded-small", "acceptance.policies": named}
+        said.append(
+            "No verifier is trained, its groups are for promises (recipe: recorded-small, "
+            f"acceptance.policies: [{', '.join(named)}]); --verifier trains one"
         )
+    said.append(
+        "The expensive model is your agent as recorded. Put what its tokens cost, and the cheap model's, into a "
+        f"copy of configs/prices/{config.cost.prices}.yaml, and name that in {PARAMS}: cost.prices"
+    )
+    return chosen, said
 
 
 BY_DEFAULT = ("D", "F", "G")
