@@ -135,7 +135,7 @@ def workspace(base, tmp_path, monkeypatch) -> Path:
     root = copy_configuration(tmp_path / "work space")
     params = yaml.safe_load((root / "params.yaml").read_text())
     params["scale"], params["lora"]["r"] = "toy", 2
-    params["acceptance"]["average_over"] = "groups"  # how many decisions of a group count is what the stage `split` says
+    params["acceptance"]["average_over"] = "groups"  # how many decisions count is said by `split`
     scale = yaml.safe_load((root / "configs/scale/smoke.yaml").read_text())
     scale |= {"device": "cpu", "dtype": "float32", "bases": {"toy": {"kind": "folder", "path": str(base)}}}
     scale |= {"render": CHAT.model_dump(), "bootstrap": 100}
