@@ -11,7 +11,7 @@ own, `../cheap` and `../base/cheap`; in a folder that `specacts export` writes t
 
 from specacts.config import AverageOver, Prices, Recipe, Render, UpstreamCost
 from specacts.core.results import Result
-from specacts.core.words import ActionType, Level, Role
+from specacts.core.words import ActionType, JudgeScore, Level, Role
 from specacts.models.sizes import ModelSize
 from specacts.policies.results import Bar
 
@@ -86,7 +86,7 @@ class Bundle(Result):
     dtype: str
     render: Render
     recipe: Recipe
-    score: str
+    score: JudgeScore
     proposals: int
     temperature: float
     prices: Prices
