@@ -295,17 +295,18 @@ class Agent:
             self.steps.append(Observation(content=self.observations[-1]))
 
 
-def unasked(router: Router | None, combination: Combination | None) -> Mapping[str, Callable[[Agent], float]]:
+def unasked(router: Router | None, combination: Combination | None) -> Mapping[str, Callable[[Due], float]]:
     """The fields of a row that no model is asked for, by how they are made of an agent.
 
     Without a router, or a verifier, there is no policy that reads the field.
     """
 
-    def routed(agent: Agent) -> float:
+    def routed(agent: Due) -> float:
         assert router is not None
-        return route(router, agent.episode, len(agent.steps))
+        episode = agent.episode
+        return route(router, episode, len(episode.steps))
 
-    def combined(agent: Agent) -> float:
+    def combined(agent: Due) -> float:
         row = agent.row
         assert combination is not None
         return probability(combination, Signals(row.verdicts[0].score, row.cheap[0].confidence, row.route))

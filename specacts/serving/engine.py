@@ -26,7 +26,7 @@ import torch
 from specacts.answering.ask import type_probability
 from specacts.answering.records import Candidate
 from specacts.answering.roles import Asking, Voice
-from specacts.core.episodes import Act, Episode, Step
+from specacts.core.episodes import Act, Episode
 from specacts.core.errors import UserError
 from specacts.core.words import ACTION_TYPES, Role
 from specacts.live.agents import Missing, Models, Row, Trunk, common, decide, unasked
@@ -203,10 +203,6 @@ class _Question:
         self.answer: Future[Decided] = Future()
         self.since = time.perf_counter()
         self.start()
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        return self.episode.steps
 
     def start(self) -> None:
         """Nothing has been asked yet."""
