@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 
@@ -101,15 +101,31 @@ class Row(SimpleNamespace):
 
 Policy = Callable[[Row], Outcome]
 """Such as `partial(act, "D", threshold=0.5)` (decide.py)."""
-Ask = Callable[[str, list["Agent"]], list[Any]]
-"""A field that the rows of some agents lack, to its value for each."""
 
 
-def decide(policy: Policy, agents: Sequence["Agent"], ask: Ask) -> list[Outcome]:
+class Due(Protocol):
+    """Whoever has a decision to make: an agent here, a request at the gateway (serving/engine.py)."""
+
+    row: Row
+    trunks: dict[Role, "Trunk"]
+
+    @property
+    def episode(self) -> Episode: ...
+    def trunk(self, role: Role, model: torch.nn.Module, ids: list[int]) -> "Trunk":
+        """Where the role reads on to these."""
+
+
+Someone = TypeVar("Someone", bound=Due)
+Decision = TypeVar("Decision")
+Ask = Callable[[str, list[Someone]], list[Any]]
+"""A field that the rows of some lack, to its value for each."""
+
+
+def decide(policy: Callable[[Row], Decision], agents: Sequence[Someone], ask: Ask[Someone]) -> list[Decision]:
     """What the policy does for each agent; what it needs for several of them is asked at once."""
     while True:
-        outcomes: list[Outcome] = []
-        needy: dict[str, list[Agent]] = {}
+        outcomes: list[Decision] = []
+        needy: dict[str, list[Someone]] = {}
         for agent in agents:
             try:
                 outcomes.append(policy(agent.row))
@@ -190,6 +206,10 @@ class Agent:
     @property
     def done(self) -> bool:
         return self.given_up is not None or len(self.turns) == len(self.task.turns)
+
+    def trunk(self, role: Role, model: torch.nn.Module, ids: list[int]) -> "Trunk":
+        """Where the role reads on; it is the agent's own, whatever it is to read."""
+        return self.trunks.setdefault(role, Trunk(model))
 
     def take(self, outcome: Outcome) -> None:
         """Pay for what the policy decided, do it, and see what comes of it."""
@@ -275,17 +295,18 @@ class Agent:
             self.steps.append(Observation(content=self.observations[-1]))
 
 
-def unasked(router: Router | None, combination: Combination | None) -> Mapping[str, Callable[[Agent], float]]:
+def unasked(router: Router | None, combination: Combination | None) -> Mapping[str, Callable[[Due], float]]:
     """The fields of a row that no model is asked for, by how they are made of an agent.
 
     Without a router, or a verifier, there is no policy that reads the field.
     """
 
-    def routed(agent: Agent) -> float:
+    def routed(agent: Due) -> float:
         assert router is not None
-        return route(router, agent.episode, len(agent.steps))
+        episode = agent.episode
+        return route(router, episode, len(episode.steps))
 
-    def combined(agent: Agent) -> float:
+    def combined(agent: Due) -> float:
         row = agent.row
         assert combination is not None
         return probability(combination, Signals(row.verdicts[0].score, row.cheap[0].confidence, row.route))
@@ -299,7 +320,7 @@ def written(row: Row, outcome: Outcome) -> str:
     return next(c.text for c in candidates if c.action is None and c.tokens == outcome.tokens)
 
 
-def run(policy: Policy, agents: Sequence[Agent], simulators: Sequence[Simulator], ask: Ask) -> Iterator[Attempt]:
+def run(policy: Policy, agents: Sequence[Agent], simulators: Sequence[Simulator], ask: Ask[Agent]) -> Iterator[Attempt]:
     """Let all agents of a policy act until they are done, one on each simulator at a time; attempts as they end.
 
     Those at work decide in step with each other, so that their models are asked side by side.
@@ -336,24 +357,28 @@ def context(renderer: Renderer, episode: Episode) -> Context:
 
 
 class Trunk:
-    """What one model has read for one agent, and what it expects next: first, log-probabilities [1, V]."""
+    """What one model has read for one agent, and what it expects next: first, log-probabilities [1, V].
+
+    fresh: tokens of the context that were read anew.
+    """
 
     def __init__(self, model: torch.nn.Module) -> None:
         self.session = Session(model)
         self.ids: list[int] = []
         self.first = torch.empty(0)
+        self.fresh = 0
 
     def read(self, ids: list[int]) -> float:
         """Go back to what `ids` has in common with the last context and read on; returns seconds a token read."""
-        shared = min(_common(self.ids, ids), len(ids) - 1)  # one is always read, for what comes after it
+        shared = min(common(self.ids, ids), len(ids) - 1)  # one is always read, for what comes after it
         started = clock(self.session.device)
         self.session.cut(shared)
         self.first = self.session.extend(ids[shared:], [len(ids) - 1])
-        self.ids = ids
-        return (clock(self.session.device) - started) / (len(ids) - shared)
+        self.ids, self.fresh = ids, len(ids) - shared
+        return (clock(self.session.device) - started) / self.fresh
 
 
-def _common(a: list[int], b: list[int]) -> int:
+def common(a: list[int], b: list[int]) -> int:
     """Length of the common prefix."""
     return next((n for n, (one, other) in enumerate(zip(a, b, strict=False)) if one != other), min(len(a), len(b)))
 
@@ -366,7 +391,7 @@ class Models:
     how: Asking
     seed: int
 
-    def __call__(self, field: str, agents: list[Agent]) -> list[Any]:
+    def __call__(self, field: str, agents: Sequence[Due]) -> list[Any]:
         """The field's value for each agent, from one batched question."""
         role = ASKED[field]
         voice, reading = self.voices[role], self.read(role, agents)
@@ -378,14 +403,13 @@ class Models:
         found = proposals(voice, reading, self.how, count, seeds)
         return list(map(tuple, found)) if role == "cheap" else [candidate for (candidate,) in found]
 
-    def read(self, role: Role, agents: list[Agent]) -> Reading:
+    def read(self, role: Role, agents: Sequence[Due]) -> Reading:
         """Each agent's context, as far as the role has not read it yet."""
         voice = self.voices[role]
         for agent in agents:
-            trunk = agent.trunks.setdefault(role, Trunk(voice.model))
             if role not in agent.row.context:
                 window, ids = context(voice.renderer, agent.episode)
-                agent.row.seconds_per_token[role] = trunk.read(ids)
+                agent.row.seconds_per_token[role] = agent.trunk(role, voice.model, ids).read(ids)
                 agent.row.window[role], agent.row.context[role] = window, len(ids)
         trunks = [agent.trunks[role] for agent in agents]
         return Reading(
