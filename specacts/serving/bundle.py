@@ -71,7 +71,7 @@ class Bundle(Result):
     tools differ). tools: the order in which listings want tools, the most called first; others follow. never_cheap:
     action types that may never be taken from the cheap model. offers: one a risk, the smallest first; without one, the
     most accurate policy within budget, unpromised. default: the place in `offers` of what acts unless a risk is named.
-    score, proposals, temperature: how models are asked.
+    score, proposals, temperature: how models are asked (score: what the verifier judges by).
     """
 
     made_by: str

@@ -25,7 +25,7 @@ import torch
 
 from specacts.answering.ask import type_probability
 from specacts.answering.records import Candidate
-from specacts.answering.roles import Asking, Voice
+from specacts.answering.roles import Voice, asking_so
 from specacts.core.episodes import Act, Episode
 from specacts.core.errors import UserError
 from specacts.core.words import ACTION_TYPES, Role
@@ -35,7 +35,7 @@ from specacts.policies.combine import load_combination
 from specacts.policies.decide import GREEDY, NEVER, Outcome, Threshold, act, lowest_accepted, score
 from specacts.policies.router import load_router
 from specacts.policies.table import POLICIES
-from specacts.recipe import asking_form, gives_rewards, shows_confidence
+from specacts.recipe import asking_form, gives_rewards
 from specacts.serving.bundle import Bundle, Offer
 from specacts.transcripts.render import load_renderer
 
@@ -87,7 +87,9 @@ class Engine:
     """
 
     def __init__(self, bundle: Bundle, folder: Path, offer: Offer, memory: int = MEMORY) -> None:
-        self.offer, self.how = offer, asking(bundle)
+        self.offer = offer
+        # As they were asked when its promises were made.
+        self.how = asking_so(bundle.recipe, bundle.proof.level, bundle.score, bundle.proposals, bundle.temperature)
         voices = {role: load_voice(bundle, folder, role) for role in roles_of(offer)}
         self.models = Models(voices, self.how, bundle.seed)
         self.made = unasked(
@@ -274,19 +276,6 @@ def roles_of(offer: Offer) -> tuple[Role, ...]:
     if policy.always == "strong":
         return ()
     return ("cheap", "verifier") if policy.judge == "verifier" else ("cheap",)
-
-
-def asking(bundle: Bundle) -> Asking:
-    """How the bundle's models are asked: as they were when its promises were made."""
-    return Asking(
-        level=bundle.proof.level,
-        verifier="reward" if gives_rewards(bundle.recipe, "verifier") else bundle.score,
-        strong="likelihood",
-        shows_confidence=shows_confidence(bundle.recipe),
-        proposals=bundle.proposals,
-        temperature=bundle.temperature,
-        greedy_apart=bundle.recipe.picks.among == "sampled",
-    )
 
 
 def load_voice(bundle: Bundle, folder: Path, role: Role) -> Voice:
