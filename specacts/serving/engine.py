@@ -1,6 +1,6 @@
 """The bundle's models at work: what the cheap model would do at a decision, and whether the policy lets it.
 
-    engine = Engine(bundle, folder, bundle.offer(None))
+    engine = Engine(bundle, bundle.offer(None))
     decided = await engine.decide(episode)
     decided.accepted, decided.proposal
 
@@ -17,7 +17,6 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -31,9 +30,7 @@ from specacts.core.errors import UserError
 from specacts.core.words import ACTION_TYPES, Role
 from specacts.live.agents import Missing, Models, Row, Trunk, common, decide, unasked
 from specacts.models.load import load_model
-from specacts.policies.combine import load_combination
 from specacts.policies.decide import GREEDY, NEVER, Outcome, Threshold, act, lowest_accepted, score
-from specacts.policies.router import load_router
 from specacts.policies.table import POLICIES
 from specacts.recipe import asking_form, gives_rewards
 from specacts.serving.bundle import Bundle, Offer
@@ -83,19 +80,16 @@ class Decided(NamedTuple):
 class Engine:
     """Loads the models that a policy needs, and asks them in a thread of its own until it is closed.
 
-    folder: the bundle's. memory: bytes of what was read that are kept. Raises `UserError` where a model does not load.
+    memory: bytes of what was read that are kept. Raises `UserError` where a model does not load.
     """
 
-    def __init__(self, bundle: Bundle, folder: Path, offer: Offer, memory: int = MEMORY) -> None:
+    def __init__(self, bundle: Bundle, offer: Offer, memory: int = MEMORY) -> None:
         self.offer = offer
         # As they were asked when its promises were made.
         self.how = asking_so(bundle.recipe, bundle.proof.level, bundle.score, bundle.proposals, bundle.temperature)
-        voices = {role: load_voice(bundle, folder, role) for role in roles_of(offer)}
+        voices = {role: load_voice(bundle, role) for role in roles_of(offer)}
         self.models = Models(voices, self.how, bundle.seed)
-        self.made = unasked(
-            load_router(folder / "router.json") if (folder / "router.json").exists() else None,
-            load_combination(folder / "combination.json") if (folder / "combination.json").exists() else None,
-        )
+        self.made = unasked(bundle.router(), bundle.combination())
         self.caches = Caches({role: bytes_per_token(voice.model) for role, voice in voices.items()}, memory)
         self.waiting: queue.Queue[_Question | None] = queue.Queue()
         self.thread = threading.Thread(target=self._work, name="specacts engine", daemon=True)
@@ -278,10 +272,9 @@ def roles_of(offer: Offer) -> tuple[Role, ...]:
     return ("cheap", "verifier") if policy.judge == "verifier" else ("cheap",)
 
 
-def load_voice(bundle: Bundle, folder: Path, role: Role) -> Voice:
+def load_voice(bundle: Bundle, role: Role) -> Voice:
     """A role's model and renderer, from the folders that the bundle names."""
-    part = bundle.models[role]
-    base, adapter = folder / part.base, folder / part.adapter if part.adapter else None
+    base, adapter = bundle.base(role), bundle.adapter(role)
     renderer = load_renderer(base, bundle.render, asking_form(bundle.recipe, role))
     model = load_model(base, adapter, bundle.device, bundle.dtype, gives_rewards(bundle.recipe, role))
     return Voice(role, model, renderer)

@@ -60,15 +60,18 @@ def taught(seed: int, steps: int) -> torch.nn.Module:
 
 
 @pytest.fixture(scope="module")
-def bundle(config) -> Bundle:
+def bundle(config, folder) -> Bundle:
     def part(role: Role) -> Part:
-        return Part(base=f"../base/{role}", base_files={}, adapter=None, adapter_files={}, size=SIZES[role])
+        return Part(base=f"../base/{role}", base_files={}, adapter=None, adapter_files={}, hub=None, size=SIZES[role])
 
-    proof = Proof(confidence=0.9, level="type", average_over="decisions", most_counted=8, groups=80, decisions=400)
+    counted = {"average_over": "decisions", "most_counted": 8, "groups": 80, "decisions": 400, "cost_model": "flops"}
+    proof = Proof(confidence=0.9, level="type", **counted)
     return Bundle(
         made_by="test",
         source="own",
-        tools=(),
+        tools={},
+        characters=None,
+        redacts=False,
         never_cheap=(),
         offers=(offer("F", 0.5),),
         default=0,
@@ -83,21 +86,22 @@ def bundle(config) -> Bundle:
         temperature=0.8,
         prices=PRICES,
         upstream=UPSTREAM,
+        files={"router.json": "", "combination.json": ""},
         models={role: part(role) for role in ("cheap", "verifier")},
-    )
+    ).at(folder)
 
 
 def offer(policy: str, threshold: float | dict[str, float] | None) -> Offer:
-    return Offer(policy=policy, threshold=threshold, risk=None, watched=None)
+    return Offer(policy=policy, threshold=threshold, risk=None, watched=None, taken=0.5, cost=0.5)
 
 
 @pytest.fixture
-def engine(bundle, folder):
+def engine(bundle):
     """Makes engines, and closes them."""
     made = []
 
     def make(policy: str = "F", threshold: float | dict[str, float] | None = 0.5, **settings: int) -> Engine:
-        made.append(Engine(bundle, folder, offer(policy, threshold), **settings))
+        made.append(Engine(bundle, offer(policy, threshold), **settings))
         return made[-1]
 
     yield make
