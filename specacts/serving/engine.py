@@ -133,8 +133,6 @@ class Engine:
                 outcome_of(self.offer, one.row, outcome, partial(self._used, one), one.since)
                 for one, outcome in zip(batch, outcomes, strict=True)
             ]
-                decided(self.offer, one.row, outcome, partial(self._used, one), one.since) for one, outcome in pairs
-            ]
         except Exception as error:  # out of memory, or whatever: who asked gets no answer, and the next ones do
             self.caches.clear()
             if len(batch) > 1:
