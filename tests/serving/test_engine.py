@@ -1,27 +1,22 @@
 """Models of a bundle at work: real toys, asked about real contexts, many at once."""
 
 import asyncio
-from functools import cache
 
 import pytest
 import torch
-from factories import PRICES, SIZES, UPSTREAM
-from toys import COMPACT, TOOLS, call, compact_tokenizer, episode, llama, renderer, save_base
+from bundles import LIMITS, due, make_bundle, offer, save_models
+from toys import TOOLS, call, compact_tokenizer, episode, llama
 
 from specacts.answering.ask import propose, read
 from specacts.answering.records import Candidate
-from specacts.core.episodes import Episode, Observation, User, decisions
-from specacts.core.words import ACTION_TYPES, Role
+from specacts.core.episodes import Episode, Observation, User
+from specacts.core.words import ACTION_TYPES
 from specacts.live.agents import Trunk, context
 from specacts.models.load import load_model
-from specacts.policies.combine import VERIFIER_ALONE
 from specacts.policies.decide import NEVER
-from specacts.policies.router import Router
-from specacts.serving.bundle import Bundle, Offer, Part, Proof
+from specacts.serving.bundle import Bundle
 from specacts.serving.engine import Caches, Decided, Engine, EngineBusy, EngineFailed, bytes_per_token
 from specacts.transcripts.render import load_renderer
-
-LIMITS = COMPACT.model_copy(update={"max_tokens": 1024})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -34,65 +29,12 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two toy models beside a bundle's folder, and what policies G and H read."""
-    root = tmp_path_factory.mktemp("models")
-    for role, seed in (("cheap", 0), ("verifier", 1)):
-        save_base(root / "base" / role, compact_tokenizer(), taught(seed, steps=20))
-    (root / "policy").mkdir()
-    Router(weights={}, intercept=0.0).save(root / "policy/router.json")
-    VERIFIER_ALONE.save(root / "policy/combination.json")
-    return root / "policy"
-
-
-def taught(seed: int, steps: int) -> torch.nn.Module:
-    """A toy that has learnt a little of the toy conversation: enough to write actions, not to be sure of them."""
-    model, asks = llama(compact_tokenizer(), seed=seed), renderer(compact_tokenizer(), max_tokens=LIMITS.max_tokens)
-    (window,) = asks.windows(episode())
-    wanted = torch.tensor([n - 1 for point in window.points for n in range(point.start, point.end)])
-    ids = torch.tensor([window.ids])
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-2)
-    for _ in range(steps):
-        loss = torch.nn.functional.cross_entropy(model(input_ids=ids).logits[0, wanted], ids[0, wanted + 1])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return model
+    return save_models(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")
 def bundle(config, folder) -> Bundle:
-    def part(role: Role) -> Part:
-        return Part(base=f"../base/{role}", base_files={}, adapter=None, adapter_files={}, hub=None, size=SIZES[role])
-
-    counted = {"average_over": "decisions", "most_counted": 8, "groups": 80, "decisions": 400, "cost_model": "flops"}
-    proof = Proof(confidence=0.9, level="type", **counted)
-    return Bundle(
-        made_by="test",
-        source="own",
-        tools={},
-        characters=None,
-        redacts=False,
-        never_cheap=(),
-        offers=(offer("F", 0.5),),
-        default=0,
-        proof=proof,
-        seed=0,
-        device="cpu",
-        dtype="float32",
-        render=LIMITS,
-        recipe=config.recipe,
-        score="likelihood",
-        proposals=3,
-        temperature=0.8,
-        prices=PRICES,
-        upstream=UPSTREAM,
-        files={"router.json": "", "combination.json": ""},
-        models={role: part(role) for role in ("cheap", "verifier")},
-    ).at(folder)
-
-
-def offer(policy: str, threshold: float | dict[str, float] | None) -> Offer:
-    return Offer(policy=policy, threshold=threshold, risk=None, watched=None, taken=0.5, cost=0.5)
+    return make_bundle(folder, config.recipe)
 
 
 @pytest.fixture
@@ -107,13 +49,6 @@ def engine(bundle):
     yield make
     for one in made:
         one.close()
-
-
-@cache
-def due() -> list[Episode]:
-    """A conversation at each of its decisions."""
-    whole = episode()
-    return [whole.model_copy(update={"steps": whole.steps[: one.step]}) for one in decisions(whole)]
 
 
 def asked(engine: Engine, episodes: list[Episode], **how) -> list[Decided]:
