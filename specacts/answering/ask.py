@@ -68,7 +68,7 @@ def propose(
         () if speaks else types,
     )
     share = (clock(reading.first.device) - started) / sum(len(g.ids) for g in generated)
-    candidates = [_candidate(g, renderer, share) for g in generated]
+    candidates = [candidate(g, renderer, share) for g in generated]
     return [candidates[n : n + count] for n in range(0, len(candidates), count)]
 
 
@@ -77,7 +77,7 @@ def _generators(seed: int, count: int, device: torch.device) -> list[torch.Gener
     return [None, *sampled]
 
 
-def _candidate(generated: Generated, renderer: Renderer, seconds_per_token: float) -> Candidate:
+def candidate(generated: Generated, renderer: Renderer, seconds_per_token: float) -> Candidate:
     """A proposal, and in the form `words`, if it speaks, what is said behind it once it is taken."""
     ids, whole = generated.ids, generated.ids[-1] == renderer.stop_id
     speaking = _type_said(renderer, ids)

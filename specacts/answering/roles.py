@@ -62,14 +62,20 @@ class Asking(NamedTuple):
 
 
 def asking(recipe: Recipe, acceptance: Acceptance, answer: Answer) -> Asking:
-    """How a configuration lets models be asked. A frozen strong model is asked in words, like upstream's."""
+    """How a configuration lets models be asked."""
+    judged_by = judge_score(recipe, acceptance)
+    return asking_so(recipe, acceptance.level, judged_by, answer.proposals, answer.temperature)
+
+
+def asking_so(recipe: Recipe, level: Level, verifier: JudgeScore, proposals: int, temperature: float) -> Asking:
+    """How a recipe lets models be asked. A frozen strong model is asked in words, like upstream's."""
     return Asking(
-        level=acceptance.level,
-        verifier=judge_score(recipe, acceptance),
+        level=level,
+        verifier=verifier,
         strong="verdict" if freezes(recipe, "strong") else "likelihood",
         shows_confidence=shows_confidence(recipe),
-        proposals=answer.proposals if has_verifier(recipe) else 1,  # nobody would pick among several
-        temperature=answer.temperature,
+        proposals=proposals if has_verifier(recipe) else 1,  # nobody would pick among several
+        temperature=temperature,
         greedy_apart=has_verifier(recipe) and recipe.picks.among == "sampled",
     )
 

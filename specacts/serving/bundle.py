@@ -10,6 +10,7 @@ the folder but named by path from it and by the SHA-256 of each of their files: 
 own, `../cheap` and `../base/cheap`; in a folder that `specacts export` writes they lie at the same places beside it.
 """
 
+from collections.abc import Iterable
 from math import isclose
 from pathlib import Path
 from typing import Literal, Self
@@ -17,6 +18,7 @@ from typing import Literal, Self
 from pydantic import PrivateAttr
 
 from specacts.config import AverageOver, Prices, Recipe, Render, UpstreamCost
+from specacts.core.episodes import Tool
 from specacts.core.errors import UserError
 from specacts.core.files import sha256
 from specacts.core.results import Result
@@ -93,15 +95,19 @@ class Bundle(Result):
     """`policy.json`.
 
     made_by: version of specacts. source: whether models read conversations as one's own or as BFCL's (their listings of
-    tools differ). tools: the order in which listings want tools, the most called first; others follow. never_cheap:
+    tools differ). tools: how often each was called in training, the most called first. characters: longer calls were
+    shortened in training (traces/ingest.py); None: none was. redacts: whether secrets were redacted there. never_cheap:
     action types that may never be taken from the cheap model. offers: one a risk, the smallest first; without one, the
     most accurate policy within budget, unpromised. default: the place in `offers` of what acts unless a risk is named.
-    score, proposals, temperature: how models are asked. files: SHA-256 of what lies in the folder itself.
+    score, proposals, temperature: how models are asked, and what the verifier judges by. files: SHA-256 of what lies in
+    the folder itself.
     """
 
     made_by: str
     source: Literal["own", "bfcl"]
-    tools: tuple[str, ...]
+    tools: dict[str, int]
+    characters: int | None
+    redacts: bool
     never_cheap: tuple[ActionType, ...]
     offers: tuple[Offer, ...]
     default: int
@@ -139,6 +145,10 @@ class Bundle(Result):
             + (f"choose from {there}" if there else "nothing is promised there, and only what is unpromised can be had")
             + ", or ask for another with acceptance.risk and run `dvc repro bundle`"
         )
+
+    def arranged(self, tools: Iterable[Tool]) -> tuple[Tool, ...]:
+        """Tools in the order in which listings had them in training: the most called first, else as they come."""
+        return tuple(sorted(tools, key=lambda tool: -self.tools.get(tool.name, 0)))
 
     def base(self, role: Role) -> Path:
         """The folder of a role's base model, with its tokenizer."""

@@ -1,6 +1,6 @@
 """The bundle's models at work: what the cheap model would do at a decision, and whether the policy lets it.
 
-    engine = Engine(bundle, folder, bundle.offer(None))
+    engine = Engine(bundle, bundle.offer(None))
     decided = await engine.decide(episode)
     decided.accepted, decided.proposal
 
@@ -14,10 +14,9 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -25,17 +24,15 @@ import torch
 
 from specacts.answering.ask import type_probability
 from specacts.answering.records import Candidate
-from specacts.answering.roles import Asking, Voice
+from specacts.answering.roles import Asking, Voice, asking_so
 from specacts.core.episodes import Act, Episode
 from specacts.core.errors import UserError
 from specacts.core.words import ACTION_TYPES, Role
-from specacts.live.agents import Missing, Models, Row, Trunk, common, decide, unasked
+from specacts.live.agents import Due, Missing, Models, Row, Trunk, common, decide, unasked
 from specacts.models.load import load_model
-from specacts.policies.combine import load_combination
 from specacts.policies.decide import GREEDY, NEVER, Outcome, Threshold, act, lowest_accepted, score
-from specacts.policies.router import load_router
 from specacts.policies.table import POLICIES
-from specacts.recipe import asking_form, gives_rewards, shows_confidence
+from specacts.recipe import asking_form, gives_rewards
 from specacts.serving.bundle import Bundle, Offer
 from specacts.transcripts.render import load_renderer
 
@@ -83,17 +80,16 @@ class Decided(NamedTuple):
 class Engine:
     """Loads the models that a policy needs, and asks them in a thread of its own until it is closed.
 
-    folder: the bundle's. memory: bytes of what was read that are kept. Raises `UserError` where a model does not load.
+    memory: bytes of what was read that are kept. Raises `UserError` where a model does not load.
     """
 
-    def __init__(self, bundle: Bundle, folder: Path, offer: Offer, memory: int = MEMORY) -> None:
-        self.offer, self.how = offer, asking(bundle)
-        voices = {role: load_voice(bundle, folder, role) for role in roles_of(offer)}
+    def __init__(self, bundle: Bundle, offer: Offer, memory: int = MEMORY) -> None:
+        self.offer = offer
+        # As they were asked when its promises were made.
+        self.how = asking_so(bundle.recipe, bundle.proof.level, bundle.score, bundle.proposals, bundle.temperature)
+        voices = {role: load_voice(bundle, role) for role in roles_of(offer)}
         self.models = Models(voices, self.how, bundle.seed)
-        self.made = unasked(
-            load_router(folder / "router.json") if (folder / "router.json").exists() else None,
-            load_combination(folder / "combination.json") if (folder / "combination.json").exists() else None,
-        )
+        self.made = unasked(bundle.router(), bundle.combination())
         self.caches = Caches({role: bytes_per_token(voice.model) for role, voice in voices.items()}, memory)
         self.waiting: queue.Queue[_Question | None] = queue.Queue()
         self.thread = threading.Thread(target=self._work, name="specacts engine", daemon=True)
@@ -132,8 +128,11 @@ class Engine:
         if not batch:
             return
         try:
-            outcomes = decide(self._policy, batch, self._ask)
-            found = [self._decided(one, outcome) for one, outcome in zip(batch, outcomes, strict=True)]
+            outcomes = decide(partial(acts, self.offer), batch, self._ask)
+            found = [
+                outcome_of(self.offer, one.row, outcome, partial(self._used, one), one.since)
+                for one, outcome in zip(batch, outcomes, strict=True)
+            ]
         except Exception as error:  # out of memory, or whatever: who asked gets no answer, and the next ones do
             self.caches.clear()
             if len(batch) > 1:
@@ -147,52 +146,29 @@ class Engine:
             self.caches.keep(one.trunks)
             one.answer.set_result(decided)
 
-    def _policy(self, row: Row) -> Outcome | None:
-        """What the policy does; None where the strong model is to act, which does not run here."""
-        try:
-            return act(self.offer.policy, row, self.offer.threshold)
-        except Missing as missing:
-            if missing.field == "strong":
-                return None
-            raise
-
     def _ask(self, field: str, those: "list[_Question]") -> list[Any]:
         """The field's values. Nothing is proposed where the first token shows that it would be rejected."""
         if field != "cheap" or not self._is_seen_early():
             return self.models(field, those)
         reading, renderer = self.models.read("cheap", those), self.models.voices["cheap"].renderer
-        for one, first in zip(those, reading.first, strict=True):
-            one.early = None if one.propose else early_rejection(first, renderer, self.offer.threshold)
-        rest = [one for one in those if one.early is None]
+        early = [
+            None if one.propose else early_rejection(first, renderer, self.offer.threshold)
+            for one, first in zip(those, reading.first, strict=True)
+        ]
+        rest = [one for one, sure in zip(those, early, strict=True) if sure is None]
         proposed = iter(self.models(field, rest) if rest else ())
-        return [next(proposed) if one.early is None else (unproposed(one.early),) for one in those]
+        return [next(proposed) if sure is None else (unproposed(sure),) for sure in early]
 
     def _is_seen_early(self) -> bool:
         policy = POLICIES[self.offer.policy]
         return policy.score == "confidence" and self.models.voices["cheap"].renderer.form == "words"
 
-    def _decided(self, one: "_Question", outcome: Outcome | None) -> Decided:
-        policy, row = POLICIES[self.offer.policy], one.row
-        cheap: tuple[Candidate, ...] = () if one.early is not None else vars(row).get("cheap", ())
-        proposal = next((c for c in cheap if outcome and c.action is outcome.action), cheap[0] if cheap else None)
-        accepted = outcome is not None and outcome.action is not None
-        return Decided(
-            accepted=accepted,
-            proposal=proposal,
-            score=score(self.offer.policy, row) if policy.score and not sticks(self.offer, row) else None,
-            threshold=bar(self.offer, proposal),
-            usage={role: self._used(one, role, proposal if accepted else None) for role in one.trunks},
-            seconds=time.perf_counter() - one.since,
-        )
-
-    def _used(self, question: "_Question", role: Role, taken: Candidate | None) -> Tokens:
-        row, fresh = vars(question.row), question.trunks[role].fresh
-        if role == "verifier":
-            written = sum(verdict.tokens for verdict in {v.shared: v for v in row.get("verdicts", ())}.values())
-        else:
-            made: tuple[Candidate, ...] = row.get("cheap", ())
-            written = sum(one.taken_tokens if one is taken else one.tokens for one in made)
-        return Tokens(read=fresh, cached=question.row.context[role] - fresh, written=written)
+    def _used(self, question: "_Question", taken: Candidate | None) -> dict[Role, Tokens]:
+        fresh = {role: trunk.fresh for role, trunk in question.trunks.items()}
+        return {
+            role: Tokens(read, question.row.context[role] - read, written(role, question.row, taken))
+            for role, read in fresh.items()
+        }
 
 
 class _Question:
@@ -206,19 +182,8 @@ class _Question:
 
     def start(self) -> None:
         """Nothing has been asked yet."""
-        self.early: float | None = None
         self.trunks: dict[Role, Trunk] = {}
-        self.row = Row(
-            made={field: partial(make, self) for field, make in self.engine.made.items()},
-            earlier=tuple(SimpleNamespace(cheap=(SimpleNamespace(confidence=one),)) for one in self.earlier),
-            episode=self.episode.id,
-            decision=sum(isinstance(step, Act) for step in self.episode.steps),
-            picks=self.engine.how.picks if POLICIES[self.engine.offer.policy].picks else GREEDY,
-            window={},
-            context={},
-            seconds_per_token={},
-            cached={},
-        )
+        self.row = empty_row(self.episode, self.earlier, self.engine.made, self, self.engine.offer, self.engine.how)
 
     def trunk(self, role: Role, model: torch.nn.Module, ids: list[int]) -> Trunk:
         """Where the role reads on: what it has read of this conversation, or of one that begins alike."""
@@ -265,6 +230,72 @@ def bytes_per_token(model: torch.nn.Module) -> int:
     return 2 * config.num_hidden_layers * heads * size * next(model.parameters()).element_size()
 
 
+# -- what both engines do (remote.py) -------------------------------------------------------------------------
+
+
+def acts(offer: Offer, row: Row) -> Outcome | None:
+    """What the policy does; None where the strong model is to act, which does not run here."""
+    try:
+        return act(offer.policy, row, offer.threshold)
+    except Missing as missing:
+        if missing.field == "strong":
+            return None
+        raise
+
+
+def empty_row(
+    episode: Episode,
+    earlier: tuple[float, ...],
+    made: Mapping[str, Callable[[Due], float]],
+    due: Due,
+    offer: Offer,
+    how: Asking,
+) -> Row:
+    """The row of a decision that nothing has been asked about."""
+    return Row(
+        made={field: partial(make, due) for field, make in made.items()},
+        earlier=tuple(SimpleNamespace(cheap=(SimpleNamespace(confidence=one),)) for one in earlier),
+        episode=episode.id,
+        decision=sum(isinstance(step, Act) for step in episode.steps),
+        picks=how.picks if POLICIES[offer.policy].picks else GREEDY,
+        window={},
+        context={},
+        seconds_per_token={},
+        cached={},
+    )
+
+
+def outcome_of(
+    offer: Offer,
+    row: Row,
+    outcome: Outcome | None,
+    used: Callable[[Candidate | None], dict[Role, Tokens]],
+    since: float,
+) -> Decided:
+    """What came of it. used: what was used, given the candidate that is taken. since: when it was asked."""
+    made: tuple[Candidate, ...] = vars(row).get("cheap", ())
+    cheap = tuple(candidate for candidate in made if candidate.text or candidate.action)  # others were not written
+    proposal = next((c for c in cheap if outcome and c.action is outcome.action), cheap[0] if cheap else None)
+    accepted = outcome is not None and outcome.action is not None
+    unscored = POLICIES[offer.policy].score is None or (POLICIES[offer.policy].sticks and not made)
+    return Decided(
+        accepted=accepted,
+        proposal=proposal,
+        score=None if unscored else score(offer.policy, row),
+        threshold=bar(offer, proposal),
+        usage=used(proposal if accepted else None),
+        seconds=time.perf_counter() - since,
+    )
+
+
+def written(role: Role, row: Row, taken: Candidate | None) -> int:
+    """Tokens that a model wrote for a decision, or of a verifier those of proposals that it read to judge them."""
+    if role == "verifier":
+        return sum(verdict.tokens for verdict in {v.shared: v for v in vars(row).get("verdicts", ())}.values())
+    made: tuple[Candidate, ...] = vars(row).get("cheap", ())
+    return sum(candidate.taken_tokens if candidate is taken else candidate.tokens for candidate in made)
+
+
 # -- how a bundle's models are asked --------------------------------------------------------------------------
 
 
@@ -278,21 +309,12 @@ def roles_of(offer: Offer) -> tuple[Role, ...]:
 
 def asking(bundle: Bundle) -> Asking:
     """How the bundle's models are asked: as they were when its promises were made."""
-    return Asking(
-        level=bundle.proof.level,
-        verifier="reward" if gives_rewards(bundle.recipe, "verifier") else bundle.score,
-        strong="likelihood",
-        shows_confidence=shows_confidence(bundle.recipe),
-        proposals=bundle.proposals,
-        temperature=bundle.temperature,
-        greedy_apart=bundle.recipe.picks.among == "sampled",
-    )
+    return asking_so(bundle.recipe, bundle.proof.level, bundle.score, bundle.proposals, bundle.temperature)
 
 
-def load_voice(bundle: Bundle, folder: Path, role: Role) -> Voice:
+def load_voice(bundle: Bundle, role: Role) -> Voice:
     """A role's model and renderer, from the folders that the bundle names."""
-    part = bundle.models[role]
-    base, adapter = folder / part.base, folder / part.adapter if part.adapter else None
+    base, adapter = bundle.base(role), bundle.adapter(role)
     renderer = load_renderer(base, bundle.render, asking_form(bundle.recipe, role))
     model = load_model(base, adapter, bundle.device, bundle.dtype, gives_rewards(bundle.recipe, role))
     return Voice(role, model, renderer)
@@ -315,11 +337,6 @@ def early_rejection(first: torch.Tensor, renderer: Any, threshold: Threshold | N
 def unproposed(confidence: float) -> Candidate:
     """Stands where the first token was enough to know that nothing needs to be proposed."""
     return Candidate(text="", action=None, confidence=confidence, logprob=0.0, tokens=1, seconds=0.0)
-
-
-def sticks(offer: Offer, row: Row) -> bool:
-    """Whether the strong model acts because it already did in this turn, so that nobody was asked for a score."""
-    return POLICIES[offer.policy].sticks and "cheap" not in vars(row)
 
 
 def bar(offer: Offer, proposal: Candidate | None) -> float | None:

@@ -18,7 +18,7 @@ from toys import (
     say,
 )
 
-from specacts.answering.ask import _candidate as candidate_of
+from specacts.answering.ask import candidate as candidate_of
 from specacts.answering.ask import confidence, hear, judge, likelihood, propose, read, reward, type_probability
 from specacts.answering.decode import Generated
 from specacts.answering.records import Candidate, Words
