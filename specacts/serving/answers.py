@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from specacts.core.episodes import Action
+from specacts.serving.journal import joined
 from specacts.transcripts.parse import SPOKEN, dump_arguments
 
 LAST = b"data: [DONE]\n\n"
@@ -41,7 +42,10 @@ class Heard(NamedTuple):
 
 
 def message_of(action: Action, words: str) -> dict[str, Any]:
-    """The assistant's message that does an action. words: what it says, if it speaks; empty: a phrase that says little."""
+    """The assistant's message that does an action.
+
+    words: what it says; where that is nothing, a phrase that says little.
+    """
     if action.tool is None:
         return {"role": "assistant", "content": words or SPOKEN[action.type], "refusal": None}
     call = {
@@ -113,7 +117,8 @@ def heard(body: bytes, content_type: str, encoding: str = "") -> Heard | None:
     try:
         text = _plain(body, encoding)
         if "text/event-stream" in content_type:
-            return _of_stream(text)
+            whole = joined([text])
+            return None if whole is None else _of_whole(whole)
         return _of_whole(json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, zlib.error):
         return None
@@ -135,48 +140,11 @@ def _of_whole(value: dict[str, Any]) -> Heard:
     return Heard(value, {**value["choices"][0]["message"], "role": "assistant"}, _used(value.get("usage")))
 
 
-def _of_stream(text: bytes) -> Heard | None:
-    """The completion that a stream's events make together, of one choice; None where it broke off."""
-    message: dict[str, Any] = {"role": "assistant", "content": None}
-    calls: dict[int, dict[str, Any]] = {}
-    whole: dict[str, Any] = {}
-    finish = None
-    for line in text.splitlines():
-        if not line.startswith(b"data:") or line[5:].strip() == b"[DONE]":
-            continue
-        event = json.loads(line[5:])
-        whole |= {name: value for name, value in event.items() if name != "choices" and value is not None}
-        for choice in event.get("choices") or ():
-            if choice.get("index", 0) != 0:
-                continue
-            delta = choice.get("delta") or {}
-            finish = choice.get("finish_reason") or finish
-            for name in ("content", "refusal"):
-                if isinstance(delta.get(name), str):
-                    message[name] = (message.get(name) or "") + delta[name]
-            for part in delta.get("tool_calls") or ():
-                _add(calls.setdefault(part.get("index", 0), {"type": "function", "function": {}}), part)
-    if calls:
-        message["tool_calls"] = [calls[number] for number in sorted(calls)]
-    whole["object"] = "chat.completion"
-    whole["choices"] = [{"index": 0, "message": message, "finish_reason": finish}]
-    return _of_whole(whole) if finish else None
-
-
-def _add(call: dict[str, Any], part: Mapping[str, Any]) -> None:
-    """Add a part of a call to what came of it before: names and arguments grow, the rest is said once."""
-    for name in ("id", "type"):
-        if part.get(name):
-            call[name] = part[name]
-    for name, text in (part.get("function") or {}).items():
-        if isinstance(text, str):
-            call["function"][name] = call["function"].get(name, "") + text
-
-
 def _used(value: Any) -> Used | None:
     """Tokens as the API counts them; None where they are not said."""
     if not isinstance(value, dict):
         return None
     details = value.get("prompt_tokens_details") or {}
-    counts = (value.get("prompt_tokens"), details.get("cached_tokens") or 0, value.get("completion_tokens"))
-    return Used(*counts) if all(isinstance(n, int) and n >= 0 for n in counts) else None
+    given = (value.get("prompt_tokens"), details.get("cached_tokens") or 0, value.get("completion_tokens"))
+    counts = [count for count in given if isinstance(count, int) and count >= 0]
+    return Used(*counts) if len(counts) == len(given) else None

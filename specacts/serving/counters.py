@@ -7,8 +7,8 @@
 Labels are words of ours, never text of a request.
 """
 
-from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client import Counter as Counted
@@ -17,6 +17,8 @@ from specacts.config import Price, Prices
 from specacts.core.words import Role
 from specacts.serving.answers import Used
 
+FAILURES = ("timeout", "busy", "failed")
+"""Why upstream acts where the cheap model gave no answer."""
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2.5, 5, 10, 30, 60, 120)
 
 
@@ -26,9 +28,9 @@ class Counters:
     def __init__(self, prices: Prices | None) -> None:
         self.prices = prices
         self.registry = CollectorRegistry()
-        self.reasons: Counter[tuple[str, str]] = Counter()  # answers by actor and reason
+        self.requests = self.decisions = self.taken = self.passed_on = self.failures = 0
         self.saved = 0.0
-        at = {"registry": self.registry}
+        at: Any = {"registry": self.registry}
         self._answers = Counted("specacts_answers", "Requests by who answered, and why", ["actor", "reason"], **at)
         self._seconds = Histogram(
             "specacts_answer_seconds", "From a request to the end of its answer", ["actor"], buckets=SECONDS, **at
@@ -37,13 +39,15 @@ class Counters:
             "specacts_decision_seconds", "From a decision that is due to what the policy says", buckets=SECONDS, **at
         )
         self._tokens = Counted("specacts_tokens", "Tokens by model and kind", ["model", "kind"], **at)
-        self._money = Counted("specacts_money", "Money by the bundle's prices, by who got it", ["model", "currency"], **at)
+        self._money = Counted("specacts_money", "Money by the bundle's prices", ["model", "currency"], **at)
         self._avoided = Counted(
             "specacts_money_avoided", "What upstream would have got for what the cheap model did", ["currency"], **at
         )
         self._audits = Counted("specacts_audits", "Accepted actions that upstream was asked too", ["result"], **at)
         self._reloads = Counted("specacts_reloads", "Bundles that were asked to be read again", ["result"], **at)
-        self._open = Gauge("specacts_open_requests", "Requests that are not answered yet", **at)
+        self._beside = Counted(
+            "specacts_proposals", "What the cheap model would have done where upstream acts anyhow", ["reason"], **at
+        )
         self._watch = {
             name: Gauge(f"specacts_watch_{name}", what, **at)
             for name, what in {
@@ -59,15 +63,30 @@ class Counters:
             }.items()
         }
 
-    def asked(self) -> None:
-        self._open.inc()
-
     def answered(self, actor: str, reason: str, seconds: float) -> None:
         """A request's answer has ended. seconds: since it came."""
-        self._open.dec()
-        self.reasons[actor, reason] += 1
+        self.requests += 1
+        self.failures += reason in FAILURES
+        self.taken += actor == "cheap"
         self._answers.labels(actor, reason).inc()
         self._seconds.labels(actor).observe(seconds)
+
+    def understood(self, yes: bool) -> None:
+        """A request was read: whether it asks for a decision that the models here know."""
+        self.decisions += yes
+        self.passed_on += not yes
+
+    def relayed(self) -> None:
+        """A request for another part of the API was passed on."""
+        self.requests += 1
+        self.passed_on += 1
+        self._answers.labels("upstream", "other_api").inc()
+
+    def beside(self, reason: str) -> None:
+        """What the cheap model would have done, or why it would not, where upstream acts anyhow."""
+        self.taken += reason == "accepted"
+        self.failures += reason in FAILURES
+        self._beside.labels(reason).inc()
 
     def decided(self, usage: Mapping[Role, tuple[int, int, int]], seconds: float) -> None:
         """usage: tokens read anew, found in a cache, and written, by our own models."""

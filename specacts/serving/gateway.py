@@ -114,7 +114,7 @@ def acting(bundle: Bundle, offer: Offer, engine: Engine, watch: Watch, never: tu
 
 
 def reading(bundle: Bundle) -> Reading:
-    return Reading(load_type_map(bundle.types), bundle.source, bundle.tools)
+    return Reading(load_type_map(bundle.types), bundle.source, bundle.arranged, bundle.characters)
 
 
 def checks(bundle: Bundle, never: tuple[str, ...] = ()) -> Checks:
@@ -181,6 +181,7 @@ class Gateway:
         """Answer a request for a chat completion."""
         raw = await body_of(request, self.settings.largest)
         turn = self._turn(request, raw)
+        self.counters.understood(turn.asked is not None)
         if self.settings.mode == "observe":
             beside = self._start(self._decide(turn, turn.asked, propose=True)) if turn.asked else None
             return await self._pass(request, turn, Verdict(False, turn.why or "observe"), beside)
@@ -312,9 +313,6 @@ class Gateway:
             self._answered("gateway", turn, verdict._replace(reason="no_answer"))
             headers = self._headers(turn, verdict._replace(reason="no_answer"), "gateway")
             return as_error(error.status, error.why, "upstream_error", headers)
-        finally:
-            if beside is not None and turn.value is None:
-                beside.cancel()
         if answer is None:
             return self._gone(turn)
         return passed(answer, self._passing(turn, verdict, answer, beside), self._headers(turn, verdict, "upstream"))
@@ -350,6 +348,8 @@ class Gateway:
         found = heard_in(answer, body)
         self._answered("upstream", turn, verdict)
         if found is None:
+            if beside is not None:
+                beside.cancel()
             return
         self.counters.upstream(found.usage)
         kind = as_action_type(answer.headers.get("x-specacts-type", ""))
@@ -369,7 +369,7 @@ class Gateway:
         differs = self._differs(turn, proposal, found) if verdict.accepted and proposal else None
         if verdict.accepted:
             self.counters.audited("no_action" if differs is None else "differs" if differs else "agrees")
-        self.counters.beside("would" if verdict.accepted else verdict.reason)
+        self.counters.beside(verdict.reason)
         self._write(turn, verdict, found.whole, "upstream", proposal=proposal)
         self._tell(turn, verdict.accepted, differs)
 
@@ -453,7 +453,7 @@ class Gateway:
         since = time.perf_counter()
         raw = await body_of(request, self.settings.largest) if method == "POST" else None
         headers = {f"{OURS}actor": "upstream", f"{OURS}reason": "other_api", f"{OURS}mode": self.settings.mode}
-        self.counters.passed()
+        self.counters.relayed()
         try:
             asking = self.upstream.ask(method, path, request.headers.items(), raw, request.url.query)
             answer = await unless_gone(request, asking)
@@ -493,7 +493,7 @@ class Gateway:
                 requests=counters.requests,
                 decisions=counters.decisions,
                 taken=counters.taken,
-                passed=counters.not_understood,
+                passed=counters.passed_on,
                 failed=counters.failures,
                 saved=counters.saved if self.settings.mode == "enforce" else None,
                 currency=self.now.bundle.prices.currency,
@@ -510,7 +510,7 @@ class Gateway:
         while quiet < 2:  # a request that has just been read asks in a moment
             await asyncio.sleep(0.1)
             quiet = 0 if self.using[id(old.engine)] else quiet + 1
-        await asyncio.to_thread(old.engine.close)
+        await shut(old.engine)
         self.using.pop(id(old.engine), None)
 
     async def keep(self) -> None:
@@ -532,7 +532,7 @@ class Gateway:
         for task in self.tasks:
             task.cancel()
         await self._save()
-        await asyncio.to_thread(self.now.engine.close)
+        await shut(self.now.engine)
         if self.journal is not None:
             await asyncio.to_thread(self.journal.close)
         await self.upstream.close()
@@ -543,6 +543,13 @@ class Gateway:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
+
+
+async def shut(engine: Any) -> None:
+    """Close an engine: the one here waits for its thread, the one on a server is closed by our own loop."""
+    closing = await asyncio.to_thread(engine.close)
+    if closing is not None:
+        await closing
 
 
 # -- the application ------------------------------------------------------------------------------------------
@@ -566,7 +573,12 @@ def app(gateway: Gateway) -> FastAPI:
     @made.get("/healthz")
     async def healthz() -> Response:
         stopped = gateway.now.watch.stopped is not None
-        said = {"status": "ok", "policy": gateway.now.offer.policy, "mode": gateway.settings.mode, "bundle": gateway.now.made_by}
+        said = {
+            "status": "ok",
+            "policy": gateway.now.offer.policy,
+            "mode": gateway.settings.mode,
+            "bundle": gateway.now.made_by,
+        }
         return Response(as_json({**said, "watch": "stopped" if stopped else "watching"}), media_type="application/json")
 
     @made.get("/metrics")

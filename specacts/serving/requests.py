@@ -1,6 +1,6 @@
 """Requests of agents as the decisions that models were trained on, or why only upstream may answer them.
 
-    asked = Reading(types, "own", order).read(body, place)      # raises `NotOurs` with the reason in a word
+    asked = Reading(types, "own").read(body, place)      # raises `NotOurs` with the reason in a word
     asked.episode                                               # what the cheap model is asked about
     reading.first_action(asked, message)                        # what an answer of upstream's would have done
 
@@ -15,10 +15,10 @@ withhold tools until a later turn, when a tool came.
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from specacts.core.episodes import Act, Action, Episode, User
+from specacts.core.episodes import Act, Action, Episode, Tool, User
 from specacts.core.words import OWN, SPEAKING, ActionType, as_action_type
 from specacts.serving.conversations import Place
 from specacts.traces.formats.openai_chat import Invalid, Toolsets, clean, read_conversation
@@ -62,6 +62,9 @@ DUE = {"role": "assistant", "content": "", "action_type": "final_answer"}
 """Stands where the action is due; nothing of it is read."""
 
 
+Arranged = Callable[[Iterable[Tool]], tuple[Tool, ...]]
+
+
 class NotOurs(Exception):
     """Only upstream may answer; `reason` says why, in a word that metrics can count."""
 
@@ -93,13 +96,12 @@ class Asked(NamedTuple):
 class Reading:
     """How the requests for a bundle are read.
 
-    source: `own`, or whose tasks the models learnt. order: the tools in the order in which listings want them. longest:
-    characters of tool and arguments beyond which calls are shortened, as in training; None: none is.
+    source: `own`, or whose tasks the models learnt. arranged: brings tools into the order in which listings want them.
+    longest: characters of tool and arguments beyond which calls are shortened, as in training; None: none is.
     """
 
-    def __init__(self, types: TypeMap, source: str, order: tuple[str, ...] = (), longest: int | None = None) -> None:
-        self.types, self.source, self.longest = types, source, longest
-        self.rank = {name: number for number, name in enumerate(order)}
+    def __init__(self, types: TypeMap, source: str, arranged: Arranged = tuple, longest: int | None = None) -> None:
+        self.types, self.source, self.arranged, self.longest = types, source, arranged, longest
         self.toolsets: Toolsets = {}
 
     def read(self, body: Mapping[str, Any], place: Place) -> Asked:
@@ -141,7 +143,7 @@ class Reading:
 
     def _as_learnt(self, episode: Episode, place: Place) -> Episode:
         """The episode as the models know such: tools in their order, long calls shortened."""
-        tools = tuple(sorted(episode.tools, key=lambda tool: self.rank.get(tool.name, len(self.rank))))
+        tools = self.arranged(episode.tools)
         steps = [self._shortened(step) if isinstance(step, Act) else step for step in episode.steps]
         changed: dict[str, Any] = {"id": place.name, "source": self.source, "tools": tools, "steps": tuple(steps)}
         if self.source != OWN:

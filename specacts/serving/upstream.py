@@ -1,6 +1,6 @@
 """The model behind the gateway: requests go there as they came, and its answers come back byte for byte.
 
-    upstream = Upstream("https://api.openai.com/v1", key="…", timeout=600)
+    upstream = Upstream("https://api.openai.com/v1", key="…")
     answer = await upstream.ask("POST", "/chat/completions", headers, body)     # raises `NoAnswer`
     async for piece in answer.aiter_raw(): ...
 
@@ -35,15 +35,23 @@ class NoAnswer(Exception):
 class Upstream:
     """An OpenAI-compatible API.
 
-    url: up to and with `/v1`. key: for its `Authorization`; without one the client's own is passed on, unless `guarded`:
-    then that is the gateway's token and nobody else's. timeout: seconds without a byte from it.
+    url: up to and with `/v1`. key: for its `Authorization`; without one the client's own is passed on, unless
+    `guarded`: then that is the gateway's token and nobody else's. timeout: seconds without a byte from it. wire: another
+    way to it than the network.
     """
 
-    def __init__(self, url: str, key: str | None, timeout: float, guarded: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str | None = None,
+        timeout: float = 600.0,
+        guarded: bool = False,
+        wire: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self.url, self._key, self.guarded = url.rstrip("/"), key, guarded
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
         times = httpx.Timeout(timeout, connect=CONNECTING, pool=None)
-        self.client = httpx.AsyncClient(limits=limits, timeout=times, follow_redirects=False, trust_env=True)
+        self.client = httpx.AsyncClient(limits=limits, timeout=times, transport=wire)
 
     async def ask(
         self, method: str, path: str, headers: Iterable[tuple[str, str]], body: bytes | None = None, query: str = ""
