@@ -1,10 +1,11 @@
-"""The `specacts` command: look at your own traces, and point the pipeline at them.
+"""The `specacts` command: look at your own traces, point the pipeline at them, serve what comes of it.
 
     specacts validate traces.jsonl
     specacts inspect traces.jsonl
     specacts types suggest traces.jsonl -o types.yaml
     specacts use traces.jsonl --types types.yaml
     specacts export models/policy -o FOLDER
+    specacts serve models/policy --upstream https://api.openai.com/v1
 
 Exit codes: 0 fine; 1 something is wrong with the traces, or with what was asked; 2 a wrong command line; 130 Ctrl-C.
 """
@@ -36,6 +37,7 @@ from specacts.policies.bet import weights
 from specacts.policies.needs import Option, outlook, reachable, table
 from specacts.policies.table import unverified
 from specacts.recipe import asking_form, has_verifier, is_recorded
+from specacts.serving import command
 from specacts.traces.argument_rules import Seen
 from specacts.traces.formats.openai_chat import Conversation
 from specacts.traces.ingest import fitted, ingest
@@ -457,6 +459,9 @@ def export(
 
     exporting.export(load_bundle(bundle), output, merged)
     print(f"wrote {output}; serve it from wherever it lies: specacts serve {shlex.quote(str(output))} --upstream URL")
+
+
+app.command(epilog=f"Example: specacts serve --upstream https://api.openai.com/v1{EXITS}")(command.serve)
 
 
 def _prospects(place: Place, config: Config, policies: Sequence[str], values: dict[str, Any]) -> Prospects | None:

@@ -1,7 +1,6 @@
 """What the cheap model does, as the API says it; and what upstream said, out of the bytes that passed.
 
-    answer = answered(action, words, asked_for="gpt-5", usage=Used(812, 800, 14), made_by="specacts-1f0c")
-    answer                                 # a chat completion
+    answer = completion(message_of(action, words), "gpt-5", Used(812, 800, 14), made_by="specacts-1f0c")
     b"".join(in_chunks(answer, True))      # the same as a stream
     heard(body, "text/event-stream")       # upstream's answer: the whole completion, its message and usage
 
@@ -15,11 +14,19 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from specacts.answering.records import Candidate
 from specacts.core.episodes import Action
 from specacts.serving.journal import joined
 from specacts.transcripts.parse import SPOKEN, dump_arguments
 
 LAST = b"data: [DONE]\n\n"
+
+
+def words_of(proposal: Candidate) -> str:
+    """What a proposal says, if it is to be done."""
+    if proposal.words is not None:
+        return proposal.words.text
+    return proposal.action.content if proposal.action else ""
 
 
 class Used(NamedTuple):

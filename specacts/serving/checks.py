@@ -30,6 +30,7 @@ from referencing.exceptions import Unresolvable
 from specacts.answering.records import Candidate
 from specacts.core.episodes import Action
 from specacts.core.words import SPEAKING, ActionType
+from specacts.serving.answers import words_of
 from specacts.serving.requests import Asked, Choice
 
 MOST_REFERENCES = 2_000
@@ -100,10 +101,11 @@ def allows(choice: Choice, action: Action) -> bool:
 
 def _why_not_say(proposal: Candidate, speaks: bool) -> str | None:
     """speaks: whether the models learnt words; where they did not, none are expected."""
-    words = proposal.words
-    if words is None or not words.text.strip():
+    words = words_of(proposal)
+    if not words.strip():
         return "no_words" if speaks else None
-    return "cut" if not words.whole or REDACTED in words.text else None
+    whole = proposal.words is None or proposal.words.whole
+    return None if whole and REDACTED not in words else "cut"
 
 
 def _is_cut(text: str) -> bool:

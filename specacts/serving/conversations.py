@@ -95,7 +95,8 @@ class Conversations:
 
     def answered(self, place: Place, message: Mapping[str, Any], kind: ActionType | None, score: float | None) -> None:
         """Note an answer. kind: its action type where it is known. score: None where nothing was decided by one."""
-        self._keep(digest_of(place.digests[-1], message), Note(place.name, kind, score))
+        before = place.digests[-1] if place.digests else b""
+        self._keep(digest_of(before, message), Note(place.name, kind, score))
 
     def _note(self, digest: bytes) -> Note:
         if digest not in self.notes:

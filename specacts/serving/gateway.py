@@ -17,21 +17,15 @@ Who acted, and why, stands in the headers of every answer:
 """
 
 import asyncio
-import base64
-import binascii
 import hashlib
-import hmac
-import json
 import logging
 import random
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 from fastapi import FastAPI, Request, Response
@@ -40,9 +34,9 @@ from starlette.responses import StreamingResponse
 
 from specacts.answering.records import Candidate
 from specacts.core.episodes import agrees
-from specacts.core.words import Role, as_action_type
+from specacts.core.words import as_action_type
 from specacts.policies.table import POLICIES
-from specacts.serving.answers import Heard, Used, completion, failure, heard, in_chunks, message_of
+from specacts.serving.answers import Heard, completion, heard, message_of, words_of
 from specacts.serving.bundle import Bundle, Offer
 from specacts.serving.checks import Checks
 from specacts.serving.conversations import Conversations, Place
@@ -53,47 +47,37 @@ from specacts.serving.page import Last, Shown, page
 from specacts.serving.requests import Asked, NotOurs, Reading
 from specacts.serving.upstream import OURS, NoAnswer, Upstream, header, returned
 from specacts.serving.watch import Watch, save
-from specacts.traces.formats.openai_chat import Invalid, decode
-from specacts.traces.tool_types import load_type_map
+from specacts.serving.web import (
+    CHAT,
+    Settings,
+    admit,
+    as_error,
+    as_json,
+    as_response,
+    body_in,
+    body_of,
+    fingerprint,
+    given_name,
+    messages_in,
+    reading,
+    refused,
+    unless_gone,
+    used_by,
+)
 
 LOG = logging.getLogger("specacts.serve")
 """Nothing of a request or an answer is logged above the level debug."""
-Mode = Literal["observe", "enforce"]
 Found = TypeVar("Found")
-CHAT = "/chat/completions"
 PASSED = ("/responses", "/messages", "/embeddings", "/completions", "/moderations")
 """Other parts of the API that are passed on as they are; there are no others."""
-LARGEST = 32 << 20
-"""Bytes of a request."""
 LOOKED_INTO = 16 << 20
 """Bytes of an answer that are kept, to know what upstream did."""
-SLOWEST = 60.0
-"""Seconds that a request's body may take to arrive."""
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 SHOWN = 20
 """Latest decisions on the page."""
 SAVED = 5.0
 """Seconds after which what the watch knows is in its file."""
 PATIENCE = 10.0
 """Seconds that audits are waited for as the gateway ends."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How the gateway is run.
-
-    share: of the conversations in which the cheap model may act. audit: of its accepted actions that upstream is asked
-    too. timeout: seconds for the cheap model. token: what clients have to show. hosts: names by which it may be called;
-    empty: any.
-    """
-
-    mode: Mode = "enforce"
-    share: float = 1.0
-    audit: float = 0.05
-    timeout: float = 10.0
-    largest: int = LARGEST
-    token: str | None = field(default=None, repr=False)
-    hosts: frozenset[str] = frozenset()
 
 
 class Acting(NamedTuple):
@@ -113,16 +97,8 @@ def acting(bundle: Bundle, offer: Offer, engine: Engine, watch: Watch, never: tu
     return Acting(bundle, offer, engine, watch, reading(bundle), checks(bundle, never), fingerprint(bundle))
 
 
-def reading(bundle: Bundle) -> Reading:
-    return Reading(load_type_map(bundle.types), bundle.source, bundle.arranged, bundle.characters)
-
-
 def checks(bundle: Bundle, never: tuple[str, ...] = ()) -> Checks:
     return Checks(never, frozenset(bundle.never_cheap))
-
-
-def fingerprint(bundle: Bundle) -> str:
-    return f"specacts-{hashlib.sha256(bundle.model_dump_json().encode()).hexdigest()[:12]}"
 
 
 class Turn(NamedTuple):
@@ -193,13 +169,8 @@ class Gateway:
     def _turn(self, request: Request, raw: bytes) -> Turn:
         """The request, read as far as it can be."""
         at, since = time.time(), time.perf_counter()
-        try:
-            found = decode(raw.decode())
-        except (Invalid, UnicodeDecodeError):
-            found = None
-        value = found if isinstance(found, dict) else None
-        messages = value.get("messages") if value else None
-        place = self.conversations.place(messages if isinstance(messages, list) else [], given_name(request, value))
+        value = body_in(raw)
+        place = self.conversations.place(messages_in(value), given_name(request, value))
         asked, why = None, "" if value is not None else "not_json"
         try:
             if value is not None:
@@ -207,6 +178,9 @@ class Gateway:
                 self.conversations.asked(place, tuple(tool.name for tool in asked.episode.tools))
         except NotOurs as error:
             why = error.reason
+        except Exception as error:  # whatever it is, the agent must not suffer from it
+            LOG.error("a request could not be read: %s", type(error).__name__)
+            why = "broken"
         return Turn(self.now, request.headers.items(), raw, value, place, asked, why, at, since)
 
     def _is_alone(self, turn: Turn) -> bool:
@@ -243,6 +217,9 @@ class Gateway:
         except EngineFailed as error:
             LOG.warning("the cheap model gave no answer: %s", error)
             return Verdict(False, "failed")
+        except Exception as error:
+            LOG.error("the cheap model gave no answer: %s", type(error).__name__)
+            return Verdict(False, "failed")
         finally:
             self.using[id(now.engine)] -= 1
         self.counters.decided(decided.usage, decided.seconds)
@@ -258,7 +235,7 @@ class Gateway:
         decided = verdict.decided
         assert decided and decided.proposal and decided.proposal.action and turn.value
         proposal, action = decided.proposal, decided.proposal.action
-        message = message_of(action, proposal.words.text if proposal.words else "")
+        message = message_of(action, words_of(proposal))
         used = used_by("cheap", decided)
         whole = completion(message, str(turn.value.get("model")), used, turn.now.made_by)
         self.conversations.answered(turn.place, message, action.type, verdict.score)
@@ -409,11 +386,13 @@ class Gateway:
     def _tell(self, turn: Turn, accepted: bool, differs: bool | None = None) -> None:
         """Tell the watch of a decision."""
         watch, rate = turn.now.watch, 1.0 if self.settings.mode == "observe" else self.settings.audit
+        if not rate:  # nobody looks
+            return
         name = hashlib.blake2b(turn.place.name.encode(), digest_size=12).hexdigest()
         self.told = True
         if watch.tell(name, turn.at, accepted, rate, differs):
             LOG.error("the promise does not hold on this traffic: nothing is accepted any more (docs/serve.md)")
-            self._start(self._save())
+            self._start(self.save())
 
     def _write(
         self,
@@ -518,9 +497,10 @@ class Gateway:
         while True:
             await asyncio.sleep(SAVED)
             if self.told:
-                await self._save()
+                await self.save()
 
-    async def _save(self) -> None:
+    async def save(self) -> None:
+        """Have what the watch knows in its file."""
         if self.state is not None:
             self.told = False
             await asyncio.to_thread(save, self.state / "watch.json", self.now.watch.state())
@@ -531,7 +511,7 @@ class Gateway:
             await asyncio.wait(self.tasks, timeout=PATIENCE)
         for task in self.tasks:
             task.cancel()
-        await self._save()
+        await self.save()
         await shut(self.now.engine)
         if self.journal is not None:
             await asyncio.to_thread(self.journal.close)
@@ -568,7 +548,7 @@ def app(gateway: Gateway) -> FastAPI:
         await gateway.close()
 
     made = FastAPI(lifespan=alive, openapi_url=None, docs_url=None, redoc_url=None)
-    made.add_exception_handler(HTTPException, _refused)
+    made.add_exception_handler(HTTPException, refused)
 
     @made.get("/healthz")
     async def healthz() -> Response:
@@ -621,93 +601,11 @@ def _relaying(gateway: Gateway, path: str) -> Any:
     return relay
 
 
-def admit(request: Request, settings: Settings) -> None:
-    """Let a request in, or raise what it is told instead.
-
-    A page in a browser may send requests to this machine too. It cannot know the token; without one it is told by the
-    name it calls us by, or by its own, which the browser says.
-    """
-    host = (urlsplit(f"//{request.headers.get('host', '')}").hostname or "") if settings.hosts else ""
-    if settings.hosts and host not in settings.hosts:
-        raise HTTPException(403, "this name is not the gateway's; start it with --host to be called by another")
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        raise HTTPException(403, "requests of web pages are not answered")
-    if settings.token is not None and not hmac.compare_digest(_shown(request).encode(), settings.token.encode()):
-        raise HTTPException(401, "the token is missing or wrong", {"www-authenticate": 'Basic realm="specacts"'})
-
-
-def _shown(request: Request) -> str:
-    """The token that a client shows: as a bearer token, or as a browser's password."""
-    kind, _, value = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() == "basic":
-        with suppress(binascii.Error, UnicodeDecodeError):
-            return base64.b64decode(value, validate=True).decode().partition(":")[2]
-    return value.strip() if kind.lower() == "bearer" else ""
-
-
-async def _refused(_: Request, error: Exception) -> Response:
-    """Our own refusals as the API says errors."""
-    assert isinstance(error, HTTPException)
-    kind = "authentication_error" if error.status_code == 401 else "invalid_request_error"
-    headers = {f"{OURS}actor": "gateway", f"{OURS}reason": "refused", **(error.headers or {})}
-    return as_error(error.status_code, str(error.detail), kind, headers)
-
-
-async def body_of(request: Request, most: int) -> bytes:
-    """A request's body. Raises what the client is told where it is too large, or too slow."""
-    pieces, size = [], 0
-    try:
-        async with asyncio.timeout(SLOWEST):
-            async for piece in request.stream():
-                size += len(piece)
-                if size > most:
-                    raise HTTPException(413, f"the request is larger than {most} bytes")
-                pieces.append(piece)
-    except TimeoutError as error:
-        raise HTTPException(408, "the request did not arrive in time") from error
-    return b"".join(pieces)
-
-
-async def unless_gone(request: Request, work: Coroutine[Any, Any, Found]) -> Found | None:
-    """What the work gives; None where the client goes away first, and then the work is given up."""
-    task = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_left(request))
-    try:
-        await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        leaving.cancel()
-        if not task.done():
-            task.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await task
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-def given_name(request: Request, value: Mapping[str, Any] | None) -> str:
-    """The name that the client gives its conversation."""
-    named = request.headers.get(f"{OURS}conversation", "")
-    metadata = value.get("metadata") if value else None
-    found = metadata.get("specacts_conversation") if isinstance(metadata, dict) else None
-    return named or (found if isinstance(found, str) else "")
-
-
 # -- answers --------------------------------------------------------------------------------------------------
 
 
 class BrokenOff(Exception):
     """Upstream's answer ended before its end; so does ours."""
-
-
-def used_by(role: Role, decided: Decided) -> Used:
-    """The tokens of an answer as the model counts them that gave it."""
-    read, cached, written = decided.usage[role]
-    return Used(read + cached, cached, written)
 
 
 def heard_in(answer: httpx.Response, body: bytes) -> Heard | None:
@@ -743,20 +641,3 @@ async def ended(answer: httpx.Response, pieces: AsyncIterator[bytes]) -> None:
             async for _ in pieces:
                 pass
     await answer.aclose()
-
-
-def as_response(value: Mapping[str, Any], whole: dict[str, Any], headers: Mapping[str, str]) -> Response:
-    """A completion of ours, as a stream where the request wants one."""
-    if not value.get("stream"):
-        return Response(as_json(whole), media_type="application/json", headers=dict(headers))
-    options = value.get("stream_options")
-    with_usage = isinstance(options, dict) and bool(options.get("include_usage"))
-    return Response(b"".join(in_chunks(whole, with_usage)), media_type="text/event-stream", headers=dict(headers))
-
-
-def as_error(status: int, why: str, kind: str, headers: Mapping[str, str]) -> Response:
-    return Response(as_json(failure(why, kind)), status, dict(headers), media_type="application/json")
-
-
-def as_json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

@@ -36,8 +36,8 @@ class Upstream:
     """An OpenAI-compatible API.
 
     url: up to and with `/v1`. key: for its `Authorization`; without one the client's own is passed on, unless
-    `guarded`: then that is the gateway's token and nobody else's. timeout: seconds without a byte from it. wire: another
-    way to it than the network.
+    `guarded`: then that is the gateway's token and nobody else's. timeout: seconds without a byte from it. wire: what
+    carries requests; None: the network.
     """
 
     def __init__(
