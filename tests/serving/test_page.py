@@ -24,7 +24,7 @@ STOPPED = BUSY._replace(estimate=Estimate(0.2, 0.12, 0.3), evidence=3.0, stopped
 class Elements(HTMLParser):
     """Which elements there are, with their attributes; whether every one is closed."""
 
-    EMPTY = ("meta", "line", "rect", "circle")
+    EMPTY = ("meta",)
 
     def __init__(self, text):
         super().__init__()
@@ -35,6 +35,9 @@ class Elements(HTMLParser):
         self.found.append((tag, dict(attributes)))
         if tag not in self.EMPTY:
             self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
