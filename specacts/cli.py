@@ -4,6 +4,7 @@
     specacts inspect traces.jsonl
     specacts types suggest traces.jsonl -o types.yaml
     specacts use traces.jsonl --types types.yaml
+    specacts export models/policy -o FOLDER
 
 Exit codes: 0 fine; 1 something is wrong with the traces, or with what was asked; 2 a wrong command line; 130 Ctrl-C.
 """
@@ -85,6 +86,10 @@ TypesFile = Annotated[
 ]
 KeepSecrets = Annotated[
     bool, typer.Option("--keep-secrets", help="Keep keys and passwords that are found instead of redacting them.")
+]
+BundleFolder = Annotated[
+    Path,
+    typer.Argument(metavar="BUNDLE", help="A bundle's folder, or the one that holds it."),
 ]
 SkipInvalid = Annotated[
     bool, typer.Option("--skip-invalid", help="Go on with the good conversations where others are invalid.")
@@ -435,6 +440,23 @@ class Prospects(NamedTuple):
             table(both, self.confidence),
             *said,
         ]
+
+
+@app.command(epilog=f"Example: specacts export -o support-policy{EXITS}")
+def export(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write; it must be empty or not there.")],
+    bundle: BundleFolder = Path("models/policy"),
+    merged: Annotated[
+        bool, typer.Option("--merged", help="Also write each model with its adapter merged in, as safetensors.")
+    ] = False,
+) -> None:
+    """Write a bundle, its adapters and their bases as a folder that runs elsewhere."""
+    # Imported here: they take seconds.
+    from specacts.serving import export as exporting
+    from specacts.serving.bundle import load_bundle
+
+    exporting.export(load_bundle(bundle), output, merged)
+    print(f"wrote {output}; serve it from wherever it lies: specacts serve {shlex.quote(str(output))} --upstream URL")
 
 
 def _prospects(place: Place, config: Config, policies: Sequence[str], values: dict[str, Any]) -> Prospects | None:

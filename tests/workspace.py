@@ -12,7 +12,7 @@ from places import ROOT, copy_configuration
 OUTPUTS = ("data", "models", "metrics", "reports")
 DATA_STAGES = {"check", "modules", "fetch", "collect", "split"}
 STAGES = DATA_STAGES | {"train@cheap", "train@strong", "propose", "train-verifier", "answer", "effects", "route"}
-STAGES |= {"calibrate", "evaluate", "live", "report"}
+STAGES |= {"calibrate", "evaluate", "live", "bundle", "report"}
 """All but `ingest`, which has nothing to do without your own traces."""
 
 

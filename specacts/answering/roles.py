@@ -15,7 +15,7 @@ import torch
 
 from specacts.answering.ask import Reading, judge, likelihood, propose, reward
 from specacts.answering.records import Candidate, Verdict
-from specacts.config import Acceptance, Answer, Recipe, Scale
+from specacts.config import Acceptance, Answer, Recipe, Render, Scale
 from specacts.core.words import JudgeScore, Level, Role
 from specacts.models.load import load_model
 from specacts.recipe import asking_form, freezes, gives_rewards, has_verifier, judge_score, shows_confidence
@@ -82,10 +82,16 @@ def asking_so(recipe: Recipe, level: Level, verifier: JudgeScore, proposals: int
 
 def load_voice(models: Path, role: Role, scale: Scale, recipe: Recipe) -> Voice:
     """A role's model from `models/base/<role>`, with its adapter from `models/<role>` unless the recipe freezes it."""
-    base = models / "base" / role
-    renderer = load_renderer(base, scale.render, asking_form(recipe, role))
     adapter = None if freezes(recipe, role) else models / role
-    return Voice(role, load_model(base, adapter, scale.device, scale.dtype, gives_rewards(recipe, role)), renderer)
+    return voice_of(role, models / "base" / role, adapter, scale.render, scale.device, scale.dtype, recipe)
+
+
+def voice_of(
+    role: Role, base: Path, adapter: Path | None, render: Render, device: str, dtype: str, recipe: Recipe
+) -> Voice:
+    """A role's model from wherever its base and its adapter lie, such as in a bundle (serving/bundle.py)."""
+    renderer = load_renderer(base, render, asking_form(recipe, role))
+    return Voice(role, load_model(base, adapter, device, dtype, gives_rewards(recipe, role)), renderer)
 
 
 def proposals(

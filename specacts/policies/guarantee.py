@@ -89,6 +89,27 @@ def excess(evidence: Evidence, risk: float, most: int, scope: np.ndarray | None 
     return np.add.reduceat(terms, starts, axis=1) / sizes * weights(sizes, most)
 
 
+SHARES = tuple(n / 1000 for n in range(999, 0, -1))
+"""Bounds worth trying on a share, from the loosest down, seen by no data."""
+
+
+def upper_bound(losses: np.ndarray, groups: np.ndarray, error: float, most: int) -> float:
+    """What the expected loss per decision is below, wrongly with probability at most `error`; 1 where nothing is shown.
+
+    losses: in [0, 1], one a decision. groups, most: as in a promise (`Evidence`, `excess`), by the same bet: the lowest
+    of `SHARES`, from above, that the loss is shown to be no more than.
+    """
+    place = _places(groups)
+    sizes = np.bincount(place)
+    means, weight = np.bincount(place, weights=losses) / sizes, weights(sizes, most)
+    found = 1.0
+    for share in SHARES:
+        if p_values(((means - share) * weight)[None], share, error)[0] > error:
+            break
+        found = share
+    return found
+
+
 def sizes_of(groups: Sequence[str] | np.ndarray) -> np.ndarray:
     """How many decisions each group holds, in the data's order: [groups]."""
     return np.bincount(_places(groups))

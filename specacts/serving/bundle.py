@@ -80,7 +80,8 @@ class Proof(Result):
 class Part(Result):
     """A model's files: folders from the bundle's own, and each file's SHA-256 by its name there.
 
-    hub: the base's name on a model hub, where it is that model with all of its layers.
+    hub: the base's name on a model hub, and the commit there, where it is that model with all of its layers. origin,
+    licence: the name of the model that it was made from, and its licence, where they are known.
     """
 
     base: str
@@ -89,6 +90,9 @@ class Part(Result):
     adapter_files: dict[str, str]
     hub: str | None
     size: ModelSize
+    commit: str | None = None
+    origin: str | None = None
+    licence: str | None = None
 
 
 class Bundle(Result):

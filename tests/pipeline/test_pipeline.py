@@ -184,24 +184,26 @@ def test_an_acceptance_change_replays_the_recorded_answers_only(smoke):
     before = smoke.hashes()
     done = smoke.dvc("exp", "run", "-S", "acceptance.max_relative_cost=0.7")
     assert done.returncode == 0, done.stdout
-    replayed = {"check", "calibrate", "evaluate", "live", "report"}  # live: new thresholds
+    replayed = {"check", "calibrate", "evaluate", "live", "bundle", "report"}  # live: new thresholds
     assert "calibrate" in smoke.ran(done.stdout) and set(smoke.ran(done.stdout)) <= replayed
     assert smoke.dvc("exp", "apply", "smoke").returncode == 0
     assert smoke.hashes() == before
 
 
-def test_a_risk_reruns_calibrate_evaluate_and_report_and_its_promise_is_in_the_report(smoke):
+def test_a_risk_reruns_calibrate_bundle_evaluate_and_report_and_its_promise_is_in_the_report(smoke):
     before = smoke.hashes()
     by_type = "+acceptance.risk_by_type={file_write: 0, retrieval: 0.95}"
     few = ("-S", "acceptance.confidence=0.5", "-S", "acceptance.policies=[F,G]")
     few += ("-S", "acceptance.average_over=groups")  # six groups, of which five hold one decision
     done = smoke.dvc("exp", "run", "-S", "acceptance.risk=0.9", "-S", by_type, *few)
     assert done.returncode == 0, done.stdout
-    assert set(smoke.ran(done.stdout)) == {"check", "calibrate", "evaluate", "report"}
+    assert set(smoke.ran(done.stdout)) == {"check", "calibrate", "bundle", "evaluate", "report"}
     asked = smoke.json("data/promise.json")["asked"]
     assert asked["risk"] == 0.9 and asked["by_type"] == {"file_write": 0, "retrieval": 0.95}
     assert asked["policies"]["F"]["file_write"] > 1 and asked["policies"]["G"] > 1
     assert "**Asked for** (`acceptance.risk`): at most 90 points" in smoke.report()
+    bundle = load_bundle(smoke.path / "models")
+    assert bundle.offer(None).risk == 0.9 and bundle.never_cheap == ("file_write",)
     assert smoke.dvc("exp", "apply", "smoke").returncode == 0
     assert smoke.hashes() == before
 

@@ -313,6 +313,11 @@ def place_of(field: str) -> tuple[str, str]:
 # -- what stages make -------------------------------------------------------------------------------------------
 
 
+def test_everything_that_a_bundle_names_is_registered_for_other_repositories():
+    made = {out for stage in STAGES.values() for out in outputs(stage) if out.startswith("models/")}
+    assert {entry["path"] for entry in FILE["artifacts"].values()} == made
+
+
 def test_what_of_the_library_is_no_python_is_tracked_too():
     """Templates and the like: the lists hold modules alone."""
     deps = {dep for stage in STAGES.values() for dep in stage["deps"]} - set(STAGES["modules"]["deps"])
@@ -366,19 +371,19 @@ def test_every_stage_but_those_that_keep_their_outputs_has_a_run_cache():
 def test_no_acceptance_or_cost_setting_reaches_a_model_that_need_not_know_it():
     needed = {"live": ["acceptance.level", "acceptance.score", "cost.prices", "cost.upstream"]}
     for name, stage in STAGES.items():
-        if name not in ("calibrate", "evaluate", "report"):
+        if name not in ("calibrate", "evaluate", "bundle", "report"):
             asked = [key for key in tracked(stage)["params.yaml"] if key.startswith(("acceptance", "cost"))]
             assert asked == needed.get(name, asked[:1]) and set(asked[:1]) <= {"acceptance.level"}, name
 
 
-def test_another_risk_runs_nothing_but_calibrate_evaluate_and_report():
+def test_another_risk_runs_nothing_but_calibrate_bundle_evaluate_and_report():
     """Who tracks it, and who reads what those stages make of it."""
     tracking = {name for name, stage in STAGES.items() if set(tracked(stage)["params.yaml"]) & {"acceptance"}}
-    assert tracking == {"calibrate", "report"}
+    assert tracking == {"calibrate", "bundle", "report"}
     unaffected = {"data/thresholds.json", "data/combination.json", "data/calibration.json"}
-    made = set(outputs(STAGES["calibrate"])) - unaffected
+    made = {*outputs(STAGES["calibrate"]), *outputs(STAGES["bundle"])} - unaffected
     readers = {name for name, stage in STAGES.items() if made & set(stage["deps"])}
-    assert readers == {"evaluate", "report"}
+    assert readers == {"bundle", "evaluate", "report"}
 
 
 def asking(file: str, key: str) -> set[str]:
@@ -416,7 +421,7 @@ def test_a_change_of_scale_is_noticed_where_it_matters_and_nowhere_else(key, exp
     ],
 )
 def test_each_change_of_v3_can_be_undone_by_one_key(key, expected):
-    assert asking(RECIPE, key) == {"check", "report", *expected}
+    assert asking(RECIPE, key) == {"check", "bundle", "report", *expected}
 
 
 def test_lora_reaches_the_three_trainings_and_the_report_alone():
