@@ -14,7 +14,8 @@ import socket
 import sys
 import time
 import traceback
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -217,6 +218,14 @@ async def _alone(options: Options, bundle: Bundle, listening: socket.socket) -> 
 # -- running --------------------------------------------------------------------------------------------------
 
 
+class _Server(uvicorn.Server):
+    """A server that ends well when it is told to, where uvicorn's dies of the signal in the end."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 async def _run(app: FastAPI, listening: socket.socket, reloading: _Reloading | None) -> None:
     """Serve until a signal says otherwise."""
     config = uvicorn.Config(
@@ -230,6 +239,7 @@ async def _run(app: FastAPI, listening: socket.socket, reloading: _Reloading | N
         timeout_keep_alive=KEPT_OPEN,
         timeout_graceful_shutdown=DRAINING,
     )
+    server = _Server(config)
     running: set[asyncio.Task[None]] = set()
 
     def hung_up() -> None:
@@ -238,9 +248,11 @@ async def _run(app: FastAPI, listening: socket.socket, reloading: _Reloading | N
             running.add(task)
             task.add_done_callback(running.discard)
 
-    if hasattr(signal, "SIGHUP"):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up)
-    await uvicorn.Server(config).serve(sockets=[listening])
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, hung_up)
+    for ends in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(ends, server.handle_exit, ends, None)
+    await server.serve(sockets=[listening])
 
 
 def _url(listening: socket.socket) -> str:

@@ -286,7 +286,8 @@ def test_a_stream_arrives_as_it_is_made_and_ends_with_its_reader(started):
 
 @pytest.mark.slow
 def test_a_new_bundle_acts_without_a_request_dropped_and_a_broken_one_does_not(started, folder):
-    with running(Behind(pause=0.05).app) as url:
+    behind = Behind(pause=0.05)
+    with running(behind.app) as url:
         gateway = started(url)
         before, failed, done = gateway.health()["bundle"], [], threading.Event()
 
@@ -320,11 +321,12 @@ def test_a_new_bundle_acts_without_a_request_dropped_and_a_broken_one_does_not(s
         assert not failed
 
         def last() -> int:
-            return httpx.post(f"{gateway.url}/chat/completions", json=request(3)).status_code
+            return httpx.post(f"{gateway.url}/chat/completions", json=request(3, user="more")).status_code
 
         begun = threading.Thread(target=lambda: failed.append(last()))
+        behind.pause = 1.0
         begun.start()
-        time.sleep(0.02)
+        gateway.until(lambda: any(b"more" in raw for _, raw in behind.came))
         assert gateway.end() == 0
         begun.join()
         assert failed == [200]
