@@ -11,6 +11,7 @@ afterwards. Upstream is the run's own strong model, served by itself; the agent 
 import argparse
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,7 +33,7 @@ from specacts.core.errors import UserError, one_line_errors
 from specacts.live.tasks import Assignment, assignments
 from stages.live import raw
 
-WORK = Path(".work/circle")
+WORK, LOGS = Path(".work/circle"), Path("circle-logs")
 STARTING, RELOADING = 120.0, 120.0
 """Seconds that a server may take to answer, and to take up another bundle."""
 
@@ -169,8 +170,9 @@ def main() -> None:
         actors = work_all(url, given, arguments.steps)
         print(f"circle: {len(given)} conversations, acted: {dict(actors)}", flush=True)
         time.sleep(1)  # the last rows are on their way to the disk
-        command("specacts", "validate", str(logs))
-        command("specacts", "use", str(logs))
+        shutil.copytree(logs, LOGS, dirs_exist_ok=True)  # the pipeline should not read what still grows
+        command("specacts", "validate", str(LOGS))
+        command("specacts", "use", str(LOGS))
         command("dvc", "repro")
         before, after = reloaded(gateway, url)
         print(f"circle: the gateway acted by {before}, now by {after}", flush=True)
