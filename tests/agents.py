@@ -21,6 +21,7 @@ from specacts.core.episodes import Act, Action, Episode
 from specacts.serving.bundle import Bundle
 from specacts.serving.conversations import Conversations
 from specacts.serving.requests import Reading
+from specacts.serving.watch import Terms, Watch, load
 from specacts.traces.tool_types import TypeMap
 
 LOOK = {
@@ -102,5 +103,12 @@ def knowing(steps: int = 60) -> torch.nn.Module:
 def known() -> Episode:
     """The conversation as far as the model knows it."""
     body = request(2)
-    asked = Reading(TypeMap({"cancel_order": "tool_call"}, {}), "own").read(body, Conversations().place(body["messages"]))
+    asked = Reading(TypeMap({"cancel_order": "tool_call"}, {}), "own").read(
+        body, Conversations().place(body["messages"])
+    )
     return asked.episode.model_copy(update={"steps": (*asked.episode.steps, Act(action=ACTIONS[2]))})
+
+
+def watching(path: Path, limit: float | None = None, stopped: bool = False) -> Watch:
+    watch = load(path / "watch.json", Terms(promise="p", limit=limit, confidence=0.9, most_counted=8), 0.0)
+    return Watch(watch.state().model_copy(update={"stopped": 5.0})) if stopped else watch

@@ -1,9 +1,9 @@
 """A small upstream in the shape of OpenAI's API, and what a test can ask about what came to it.
 
-    upstream = Behind()
-    upstream.app                  # an ASGI application: POST /v1/chat/completions, GET /v1/models
-    upstream.says = call("move", source="a")      # what it answers from now on; or text, or a status
-    upstream.came                 # (headers, body) of all requests
+upstream = Behind()
+upstream.app                  # an ASGI application: POST /v1/chat/completions, GET /v1/models
+upstream.says = call("move", source="a")      # what it answers from now on; or text, or a status
+upstream.came                 # (headers, body) of all requests
 """
 
 import asyncio
@@ -49,8 +49,8 @@ class Behind:
         if self.status != 200:
             return JSONResponse({"error": {"message": "no", "type": "x"}}, self.status, {"retry-after": "7"})
         try:
-            body = json.loads(raw)
-        except ValueError:
+            body = dict(json.loads(raw))
+        except (ValueError, RecursionError):
             return JSONResponse({"error": {"message": "not JSON"}}, 400)
         head = {"id": "chatcmpl-1", "created": 1, "model": "big"}
         finish = "tool_calls" if self.says.get("tool_calls") else "stop"

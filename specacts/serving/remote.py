@@ -46,8 +46,8 @@ PREFIX = "token_id:"
 """How a server names a token by its number where it is asked to (`return_tokens_as_token_ids`)."""
 
 
-TIMEOUT = 30.0
-"""Seconds that an answer may take; whoever asks gives up earlier."""
+TIMEOUT = 120.0
+"""Seconds that an answer may take: a server's first one may have to load an adapter. Who asks may give up earlier."""
 Wire = httpx.AsyncBaseTransport | None
 """What carries requests; None: the network."""
 
@@ -278,6 +278,8 @@ async def _tried(engine: RemoteEngine, role: Role) -> None:
     except httpx.HTTPStatusError as error:
         status = error.response.status_code
         raise UserError(f"--engine {url}: refuses token ids with `logprob_token_ids` for {role} ({status})") from error
+    except httpx.HTTPError as error:
+        raise UserError(f"--engine {url}: gives no answer for {role} ({type(error).__name__})") from error
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise UserError(
             f"--engine {url}: does not tell log-probabilities of tokens by their numbers for {role} "

@@ -56,8 +56,12 @@ PARTS = {"image_url": "images", "input_image": "images", "input_audio": "audio",
 TEXTS = ("text", "input_text", "output_text", "refusal")
 TYPED = re.compile(r"call_([A-Za-z_]+)_[0-9a-f]{16}")
 """The id of a call that a model here made: its type stands in it."""
-INTERRUPTED = "calls without a result, which are context"
-ELSEWHERE = "tools that run elsewhere left out"
+GAPS = {
+    "calls without a result, which are context": "calls_pending",
+    "tools that run elsewhere left out": "other_tools",
+    "results of no call left out": "unreadable",
+}
+"""What the reader says that it put up with in a log, and why a request has to be better."""
 DUE = {"role": "assistant", "content": "", "action_type": "final_answer"}
 """Stands where the action is due; nothing of it is read."""
 
@@ -109,9 +113,7 @@ class Reading:
         if reason := unusual(body):
             raise NotOurs(reason)
         chat: dict[str, Any] = {"messages": labelled(body["messages"], place.said), "tools": body.get("tools") or []}
-        episode, decides = self._episode(chat, DUE, place)
-        if not decides:
-            raise NotOurs("not_learnt")
+        episode = self._episode(chat, DUE, place)
         asked = episode.model_copy(update={"steps": episode.steps[:-1]})
         return Asked(asked, chat, choice(body.get("tool_choice")), _most_tokens(body))
 
@@ -119,14 +121,14 @@ class Reading:
         """The first action of an answer to the request; None where it is none that anybody could learn."""
         number = len(asked.episode.steps)
         try:
-            episode, _ = self._episode(asked.chat, labelled([message])[0], place)
+            episode = self._episode(asked.chat, labelled([message])[0], place)
         except NotOurs:
             return None
         act = episode.steps[number] if number < len(episode.steps) else None
         return act.action if isinstance(act, Act) and act.supervised else None
 
-    def _episode(self, chat: dict[str, Any], answer: Mapping[str, Any], place: Place) -> tuple[Episode, bool]:
-        """The conversation with an answer behind it, and whether its last step is an action to learn from."""
+    def _episode(self, chat: dict[str, Any], answer: Mapping[str, Any], place: Place) -> Episode:
+        """The conversation with an answer behind it. Raises `NotOurs`."""
         try:
             noted: Counter[str] = Counter()
             value = to_chat(clean({**chat, "messages": [*chat["messages"], answer]}), noted)
@@ -135,11 +137,10 @@ class Reading:
             raise NotOurs("unreadable") from error
         if value["tools"] is not chat["tools"] and value["tools"] != chat["tools"]:
             raise NotOurs("tools_in_text")
-        for what, reason in ((INTERRUPTED, "calls_pending"), (ELSEWHERE, "other_tools")):
+        for what, reason in GAPS.items():
             if found.normalised[what]:
                 raise NotOurs(reason)
-        last = found.episode.steps[-1]
-        return self._as_learnt(found.episode, place), isinstance(last, Act) and last.supervised
+        return self._as_learnt(found.episode, place)
 
     def _as_learnt(self, episode: Episode, place: Place) -> Episode:
         """The episode as the models know such: tools in their order, long calls shortened."""
