@@ -314,7 +314,7 @@ class Watch:
             elif not talk.ended:
                 due = min(due, self._over(talk))
         self._due = max(due, at + self.terms.idle / 100)  # looking at all of them takes a while
-        stops = lost and self._bet(at)  # others only make his capital smaller, or could be told later
+        stops = lost and self._bet(at)  # without a loss it can wait
         while self._talks and (first := next(iter(self._talks.items())))[1].ended:
             self._settle(*first)
         return stops
