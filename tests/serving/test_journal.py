@@ -138,13 +138,13 @@ def test_an_audit_that_says_the_same_makes_the_action_upstreams(logs):
     assert learnt(found) == ["find", "Done."] and found.episode.steps[1].action.arguments == {"x": 2}
 
 
-def test_words_that_the_cheap_model_said_too_are_nobodys():
+def test_the_same_words_are_upstreams_where_upstream_said_them():
     talk, memory = Talk(), Memory()
     talk.acts("upstream", said("Which one?"), user("The first."))
     talk.acts("cheap", said("Which one?"), user("The first, I said."))
     talk.acts("upstream", said("Ah."))
     rows = [row(entry, memory) for entry in talk.entries]
-    assert [one.get("weight") for one in rows[2]["request"]["messages"]] == [None, 0, None, 0, None]
+    assert [one.get("weight") for one in rows[2]["request"]["messages"]] == [None, None, None, 0, None]
 
 
 def test_what_was_said_before_the_gateway_started_is_context(logs):
