@@ -61,13 +61,15 @@ class Alone:
         value = body_in(await body_of(request, self.settings.largest))
         if value is None:
             raise HTTPException(400, "the body is no JSON object")
-        place = self.conversations.place(messages_in(value), given_name(request, value))
         try:
+            place = self.conversations.place(messages_in(value), given_name(request, value))
             asked = self.reading.read(value, place)
             self.conversations.asked(place, tuple(tool.name for tool in asked.episode.tools))
             decided = await unless_gone(request, self.engine.decide(asked.episode))
         except NotOurs as error:
             raise HTTPException(400, f"the model here was not trained for such requests: {error.reason}") from error
+        except RecursionError as error:
+            raise HTTPException(400, "the body is nested too deeply") from error
         except EngineBusy as error:
             raise HTTPException(429, "too many requests wait already", {"retry-after": "1"}) from error
         except EngineFailed as error:

@@ -157,7 +157,8 @@ class Gateway:
         """Answer a request for a chat completion."""
         raw = await body_of(request, self.settings.largest)
         turn = self._turn(request, raw)
-        self.counters.understood(turn.asked is not None)
+        if turn.why != "share":
+            self.counters.understood(turn.asked is not None)
         if self.settings.mode == "observe":
             beside = self._start(self._decide(turn, turn.asked, propose=True)) if turn.asked else None
             return await self._pass(request, turn, Verdict(False, turn.why or "observe"), beside)
@@ -170,10 +171,18 @@ class Gateway:
         """The request, read as far as it can be."""
         at, since = time.time(), time.perf_counter()
         value = body_in(raw)
-        place = self.conversations.place(messages_in(value), given_name(request, value))
-        asked, why = None, "" if value is not None else "not_json"
+        name = given_name(request, value)
         try:
-            if value is not None:
+            place = self.conversations.place(messages_in(value), name)
+        except RecursionError:  # nested more deeply than anything that is meant
+            value, place = None, self.conversations.place([], name)
+        asked, why = None, ""
+        try:
+            if value is None:
+                why = "not_json"
+            elif self.settings.mode == "enforce" and self._is_alone(place):
+                why = "share"
+            else:
                 asked = self.now.reading.read(value, place)
                 self.conversations.asked(place, tuple(tool.name for tool in asked.episode.tools))
         except NotOurs as error:
@@ -183,9 +192,9 @@ class Gateway:
             why = "broken"
         return Turn(self.now, request.headers.items(), raw, value, place, asked, why, at, since)
 
-    def _is_alone(self, turn: Turn) -> bool:
-        """Whether nobody but upstream acts in the request's conversation."""
-        return self.settings.mode == "observe" or turn.place.draw() >= self.settings.share
+    def _is_alone(self, place: Place) -> bool:
+        """Whether nobody but upstream acts in a conversation."""
+        return self.settings.mode == "observe" or place.draw() >= self.settings.share
 
     # -- the decision ---------------------------------------------------------------------------------------
 
@@ -193,8 +202,6 @@ class Gateway:
         """Whether the cheap model acts."""
         if turn.asked is None:
             return Verdict(False, turn.why)
-        if self._is_alone(turn):
-            return Verdict(False, "share")
         if turn.now.watch.stopped is not None:
             return Verdict(False, "stopped")
         return await self._decide(turn, turn.asked, propose=False)
@@ -323,19 +330,27 @@ class Gateway:
     ) -> None:
         """What an answer of upstream's says, if it is whole."""
         found = heard_in(answer, body)
+        if found is not None:
+            kind = as_action_type(answer.headers.get("x-specacts-type", ""))
+            self.conversations.answered(turn.place, found.message, kind, verdict.score)
+        # The rest nobody has to wait for.
+        asyncio.get_running_loop().call_soon(self._was_passed, turn, verdict, found, beside)
+
+    def _was_passed(
+        self, turn: Turn, verdict: Verdict, found: Heard | None, beside: "asyncio.Task[Verdict] | None"
+    ) -> None:
+        """Count and tell what upstream did. found: None where its answer was none, or broke off."""
         self._answered("upstream", turn, verdict)
         if found is None:
             if beside is not None:
                 beside.cancel()
             return
         self.counters.upstream(found.usage)
-        kind = as_action_type(answer.headers.get("x-specacts-type", ""))
-        self.conversations.answered(turn.place, found.message, kind, verdict.score)
         if beside is not None:
             self._start(self._compare(turn, found, beside))
             return
         self._write(turn, verdict, found.whole, "upstream")
-        if turn.asked is not None and not self._is_alone(turn):
+        if turn.asked is not None:
             self._tell(turn, accepted=False)
 
     async def _compare(self, turn: Turn, found: Heard, beside: "asyncio.Task[Verdict]") -> None:
@@ -413,7 +428,7 @@ class Gateway:
             request=turn.value,
             answer=whole,
             by=by,
-            alone=self._is_alone(turn),
+            alone=self._is_alone(turn.place),
             policy=turn.now.offer.policy,
             score=decided.score if decided else None,
             threshold=decided.threshold if decided else None,

@@ -109,7 +109,7 @@ class Reading:
         self.toolsets: Toolsets = {}
 
     def read(self, body: Mapping[str, Any], place: Place) -> Asked:
-        """The decision that a request asks for. Raises `NotOurs`."""
+        """The decision that a request asks for. Raises `NotOurs`. body: as `decode` (openai_chat.py) reads it."""
         if reason := unusual(body):
             raise NotOurs(reason)
         chat: dict[str, Any] = {"messages": labelled(body["messages"], place.said), "tools": body.get("tools") or []}
@@ -121,8 +121,8 @@ class Reading:
         """The first action of an answer to the request; None where it is none that anybody could learn."""
         number = len(asked.episode.steps)
         try:
-            episode = self._episode(asked.chat, labelled([message])[0], place)
-        except NotOurs:
+            episode = self._episode(asked.chat, clean(labelled([message])[0]), place)
+        except (NotOurs, Invalid):
             return None
         act = episode.steps[number] if number < len(episode.steps) else None
         return act.action if isinstance(act, Act) and act.supervised else None
@@ -131,7 +131,7 @@ class Reading:
         """The conversation with an answer behind it. Raises `NotOurs`."""
         try:
             noted: Counter[str] = Counter()
-            value = to_chat(clean({**chat, "messages": [*chat["messages"], answer]}), noted)
+            value = to_chat({**chat, "messages": [*chat["messages"], answer]}, noted)
             found = read_conversation(value, self.types, known=self.toolsets)
         except Invalid as error:
             raise NotOurs("unreadable") from error

@@ -266,3 +266,4 @@ def _log(level: int) -> None:
     handler.addFilter(lambda record: not (record.exc_info and record.exc_info[0] is BrokenOff))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("specacts").setLevel(level)
+    logging.getLogger("transformers").setLevel(logging.ERROR)
