@@ -156,8 +156,8 @@ def command(*arguments: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--conversations", type=int, default=24, help="how many the agent has (default: 24)")
-    parser.add_argument("--steps", type=int, default=3, help="the agent's actions a turn at most (default: 3)")
+    parser.add_argument("--conversations", type=int, default=16, help="how many the agent has (default: 16)")
+    parser.add_argument("--steps", type=int, default=2, help="the agent's actions a turn at most (default: 2)")
     parser.add_argument("--share", default="50%", help="of conversations, in which the cheap model may act")
     arguments = parser.parse_args()
     WORK.mkdir(parents=True, exist_ok=True)
