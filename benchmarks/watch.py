@@ -98,13 +98,15 @@ def watched(given: Traffic, loss: float, most: int) -> Found:
     won = capital >= -np.log1p(-CONFIDENCE)
     stopped = won.any(axis=1)
     first = np.where(stopped, won.argmax(axis=1), CONVERSATIONS - 1)[:, None]
-    until = [np.take_along_axis(np.cumsum(x, axis=1), first, 1)[:, 0] for x in (given.audits, seen.decisions)]
+    audits, decisions = (
+        np.take_along_axis(np.cumsum(counts, axis=1), first, 1)[:, 0] for counts in (given.audits, seen.decisions)
+    )
     bets = (log_above(seen, loss, most, LIMIT), log_below(seen, loss, most))
     right = [(log_capital(np.cumsum(bet, axis=1)) < np.log(2 / ERROR)).all(axis=1) for bet in bets]
     once = np.ones(CONVERSATIONS)
     ends = [interval(Seen(*(part[n] for part in seen)), once, most, LIMIT) for n in range(min(2, len(stopped)))]
     width = np.array([high - low for low, high in ends])
-    return Found(stopped, *until, right[0] & right[1], width)
+    return Found(stopped, audits, decisions, right[0] & right[1], width)
 
 
 def simulate(world: World, times: float, rate: float, deployments: int) -> Found:

@@ -4,9 +4,10 @@
     journal.write(Entry(conversation, at, request, answer, by="upstream", alone=False))     # never waits
     journal.close()                                                                          # what waits is written
 
-A file a day, `2026-11-26.jsonl`; earlier ones are packed, and removed after `days` days. Lines are redacted as on
-import, and appended whole by one thread. What is cut short all the same (a full disk, a kill in the middle of a write)
-is cut off: at once, or by the next start.
+Two files a day: `2026-11-26-alone.jsonl` has the conversations in which nobody but upstream acts, an unbiased sample to
+learn from, `2026-11-26-shared.jsonl` the others. Earlier ones are packed, and removed after `days` days. Lines are
+redacted as on import, and appended whole by one thread. What is cut short all the same (a full disk, a kill in the
+middle of a write) is cut off: at once, or by the next start.
 
 Rows of a conversation repeat its beginning; the reader keeps the longest. Only what upstream is known to have said is
 learnt from them: any other message of the assistant is context, `weight: 0`, be it the cheap model's, one from before
@@ -15,7 +16,7 @@ is a row of its own, whose beginning is all context, since the conversation's ow
 same there is no such row: the message counts as upstream's from then on.
 
 Beside request and response each row says under `specacts` who acted, by which policy and score, and what our own models
-read and wrote; `alone` says that nobody but upstream acts in this conversation.
+read and wrote.
 """
 
 import datetime
@@ -98,7 +99,8 @@ class Journal:
         self._counts: Counter[str] = Counter()
         self._queue: queue.Queue[Entry | None] = queue.Queue(QUEUED)
         self._memory = Memory()
-        self._day, self._file = "", -1
+        self._day = ""
+        self._files: dict[bool, int] = {}
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in folder.glob("*.jsonl"):
             cut_torn(path)
@@ -137,8 +139,7 @@ class Journal:
                 self._counts["failed"] += 1
                 level = logging.WARNING if self._counts["failed"] == 1 else logging.DEBUG
                 log.log(level, "a row could not be written to %s: %s", self.folder, type(error).__name__)
-        if self._file >= 0:
-            os.close(self._file)
+        self._shut()
 
     def _append(self, entry: Entry) -> None:
         made = row(entry, self._memory)
@@ -148,23 +149,28 @@ class Journal:
         if len(line) > LONGEST:
             self._counts["too_long"] += 1
             return
-        self._turn(day_of(entry.at))
-        written = os.write(self._file, line)
+        file = self._opened(day_of(entry.at), entry.alone)
+        written = os.write(file, line)
         if written < len(line):  # the disk is full
-            os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+            os.ftruncate(file, os.fstat(file).st_size - written)
             raise OSError("cut short")
         self._counts["written"] += 1
 
-    def _turn(self, day: str) -> None:
-        """Go on with the file of the day, if it is a new one, and see to the earlier ones."""
-        if day <= self._day:  # a row that waited over midnight
-            return
-        if self._file >= 0:
-            os.close(self._file)
-        path = self.folder / f"{day}.jsonl"
-        self._day, self._file = day, os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        earlier = threading.Thread(target=tidy, args=(self.folder, day, self.days, self.packed), daemon=True)
-        earlier.start()
+    def _opened(self, day: str, alone: bool) -> int:
+        """The file for a row of the day. With a new day the earlier ones' files are seen to."""
+        if day > self._day:  # a row that waited over midnight goes to the latest
+            self._shut()
+            self._day = day
+            threading.Thread(target=tidy, args=(self.folder, day, self.days, self.packed), daemon=True).start()
+        if alone not in self._files:
+            path = self.folder / f"{self._day}-{'alone' if alone else 'shared'}.jsonl"
+            self._files[alone] = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        return self._files[alone]
+
+    def _shut(self) -> None:
+        for file in self._files.values():
+            os.close(file)
+        self._files = {}
 
 
 # -- rows -----------------------------------------------------------------------------------------------------
@@ -174,30 +180,31 @@ class Memory:
     """Which of the assistant's messages upstream said, and what the cheap model did last; the oldest are forgotten."""
 
     def __init__(self) -> None:
-        self._said: OrderedDict[bytes, bool] = OrderedDict()
-        self._acted: OrderedDict[bytes, tuple[bytes, Any]] = OrderedDict()
+        self._said: OrderedDict[bytes, None] = OrderedDict()
+        self._acted: OrderedDict[bytes, dict[str, Any]] = OrderedDict()
 
-    def is_upstreams(self, conversation: str, message: Mapping[str, Any]) -> bool:
-        return self._said.get(_name(conversation, message), False)
+    def is_upstreams(self, conversation: str, place: int, message: dict[str, Any]) -> bool:
+        """Whether upstream said the message that stands at this place of the conversation."""
+        return _digest(conversation, place, _told(message)) in self._said
 
-    def note(self, entry: Entry, message: Mapping[str, Any]) -> None:
-        """Remember who said a message. What the cheap model once said, word for word, is nobody's."""
-        name = _name(entry.conversation, message)
-        if entry.by == "cheap":
-            self._said[name] = False
-            self._acted[_place(entry)] = name, _meaning(message)
+    def note(self, entry: Entry, message: dict[str, Any]) -> None:
+        """Remember an answer."""
+        place = len(given_to(entry.request))
+        if entry.by == "upstream":
+            self._said[_digest(entry.conversation, place, _told(message))] = None
         else:
-            self._said.setdefault(name, True)
+            self._acted[_digest(entry.conversation, place)] = message
         for kept, most in ((self._said, REMEMBERED), (self._acted, RECENT)):
             while len(kept) > most:
                 kept.popitem(last=False)
 
-    def confirmed(self, entry: Entry, message: Mapping[str, Any]) -> bool:
+    def confirmed(self, entry: Entry, message: dict[str, Any]) -> bool:
         """Whether an audit says the very same as the cheap model did, which is upstream's word from now on."""
-        name, meaning = self._acted.pop(_place(entry), (b"", None))
-        if meaning != _meaning(message):
+        place = len(given_to(entry.request))
+        acted = self._acted.pop(_digest(entry.conversation, place), None)
+        if acted is None or _meaning(acted) != _meaning(message):
             return False
-        self._said[name] = True
+        self._said[_digest(entry.conversation, place, _told(acted))] = None
         return True
 
 
@@ -208,7 +215,10 @@ def row(entry: Entry, memory: Memory) -> dict[str, Any] | None:
         return None
     if entry.audit and memory.confirmed(entry, message):
         return None
-    messages = [{**one, "weight": 0} if is_context(one, entry, memory) else one for one in given_to(entry.request)]
+    messages = [
+        {**one, "weight": 0} if is_context(place, one, entry, memory) else one
+        for place, one in enumerate(given_to(entry.request))
+    ]
     if not entry.audit:
         memory.note(entry, message)
     answer = dict(entry.answer)
@@ -239,11 +249,11 @@ def row(entry: Entry, memory: Memory) -> dict[str, Any] | None:
     return scrubbed(made)
 
 
-def is_context(message: Any, entry: Entry, memory: Memory) -> bool:
+def is_context(place: int, message: Any, entry: Entry, memory: Memory) -> bool:
     """Whether a message of the request is the assistant's and must not be learnt from this row."""
     if not isinstance(message, dict) or message.get("role") != "assistant":
         return False
-    return entry.audit or not memory.is_upstreams(entry.conversation, message)
+    return entry.audit or not memory.is_upstreams(entry.conversation, place, message)
 
 
 def given_to(request: Mapping[str, Any]) -> list[Any]:
@@ -292,17 +302,14 @@ def _meaning(message: Mapping[str, Any]) -> Any:
     return texts(message.get("content")) or texts(message.get("refusal")), calls
 
 
-def _name(conversation: str, message: Mapping[str, Any]) -> bytes:
-    """What tells a message from others of its conversation: its calls' ids, or what it says."""
+def _told(message: Mapping[str, Any]) -> Any:
+    """What a message is known again by: its calls' ids, or what it says."""
     keys = [one.get("id") for one in _calls(message)]
-    told = keys if keys and all(keys) else _meaning(message)
-    return hashlib.blake2b(repr((conversation, told)).encode("utf-8", "replace"), digest_size=12).digest()
+    return keys if keys and all(keys) else _meaning(message)
 
 
-def _place(entry: Entry) -> bytes:
-    """A conversation and how far it is."""
-    place = repr((entry.conversation, len(given_to(entry.request))))
-    return hashlib.blake2b(place.encode("utf-8", "replace"), digest_size=12).digest()
+def _digest(*parts: Any) -> bytes:
+    return hashlib.blake2b(repr(parts).encode("utf-8", "replace"), digest_size=12).digest()
 
 
 def joined(pieces: Iterable[bytes]) -> dict[str, Any] | None:
@@ -380,7 +387,7 @@ def cut_torn(path: Path) -> None:
 def tidy(folder: Path, today: str, days: int, packed: bool) -> None:
     """Remove files that are older than so many days, and pack those of earlier days."""
     last = (datetime.date.fromisoformat(today) - datetime.timedelta(days=days)).isoformat()
-    for path in sorted(folder.glob("????-??-??.jsonl*")):
+    for path in sorted(folder.glob("????-??-??-*.jsonl*")):
         day = path.name[:10]
         if day <= last or path.name.endswith(".part"):
             path.unlink(missing_ok=True)

@@ -260,10 +260,11 @@ class Watch:
         self._counts["differing"] += seen_lost
         key = hashlib.blake2b(conversation.encode("utf-8", "replace"), digest_size=8).hexdigest()
         talk = self._talks.get(key) or Talk(began=at, last=at, rate=rate)
-        if key in self._ended or talk.ended or rate < talk.rate:
+        if key in self._ended or talk.ended or at >= self._over(talk) or rate < talk.rate:
             self._counts["late"] += 1
             if key in self._talks:
                 self._talks[key], self._due = talk.model_copy(update={"ended": True}), at
+                stops = (not talk.ended and talk.lost > 0 and self._bet(at)) or stops
         else:
             more = {"last": max(at, talk.last), "decisions": talk.decisions + 1}
             if seen_lost:
@@ -305,17 +306,22 @@ class Watch:
         """End conversations whose time is over, and settle those before all that are open; whether the watch stops."""
         if at < self._due:
             return False
-        self._due = math.inf
+        due, lost = math.inf, False
         for key, talk in self._talks.items():
-            due = min(talk.last + self.terms.idle, talk.began + self.terms.oldest)
-            if not talk.ended and at >= due:
+            if not talk.ended and at >= self._over(talk):
                 self._talks[key] = talk.model_copy(update={"ended": True})
+                lost = lost or talk.lost > 0
             elif not talk.ended:
-                self._due = min(self._due, due)
-        stops = self._bet(at)
+                due = min(due, self._over(talk))
+        self._due = max(due, at + self.terms.idle / 100)  # looking at all of them takes a while
+        stops = lost and self._bet(at)  # without a loss it can wait
         while self._talks and (first := next(iter(self._talks.items())))[1].ended:
             self._settle(*first)
         return stops
+
+    def _over(self, talk: Talk) -> float:
+        """From when on nothing more counts of a conversation that says no more."""
+        return min(talk.last + self.terms.idle, talk.began + self.terms.oldest)
 
     def _settle(self, key: str, talk: Talk) -> None:
         del self._talks[key]

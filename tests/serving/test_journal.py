@@ -107,8 +107,12 @@ def test_rows_of_a_conversation_are_one_conversation_and_only_upstreams_actions_
 def test_a_conversation_of_upstream_alone_is_known_as_such(logs):
     talk = Talk(alone=True)
     talk.acts("upstream", said("Paid."))
-    written(logs, *talk.entries)
-    assert read(logs)[0].normalised[ALONE] == 1
+    other = Talk("c2")
+    other.acts("cheap", said("Paid."))
+    written(logs, *talk.entries, *other.entries)
+    assert sum(one.normalised[ALONE] for one in read(logs)) == 1
+    found = read(logs / "*-alone.jsonl*")
+    assert [learnt(one) for one in found] == [["Paid."]]
 
 
 def test_an_audit_that_says_otherwise_is_learnt_by_itself_and_nothing_is_learnt_twice(logs):
@@ -134,13 +138,13 @@ def test_an_audit_that_says_the_same_makes_the_action_upstreams(logs):
     assert learnt(found) == ["find", "Done."] and found.episode.steps[1].action.arguments == {"x": 2}
 
 
-def test_words_that_the_cheap_model_said_too_are_nobodys():
+def test_the_same_words_are_upstreams_where_upstream_said_them():
     talk, memory = Talk(), Memory()
     talk.acts("upstream", said("Which one?"), user("The first."))
     talk.acts("cheap", said("Which one?"), user("The first, I said."))
     talk.acts("upstream", said("Ah."))
     rows = [row(entry, memory) for entry in talk.entries]
-    assert [one.get("weight") for one in rows[2]["request"]["messages"]] == [None, 0, None, 0, None]
+    assert [one.get("weight") for one in rows[2]["request"]["messages"]] == [None, None, None, 0, None]
 
 
 def test_what_was_said_before_the_gateway_started_is_context(logs):
@@ -187,7 +191,7 @@ def test_secrets_are_redacted_and_arguments_stay_json(logs):
     talk.acts("upstream", said(None, ("u", "pay", {"password": 'hun"ter\\22xyz', "note": key})), result("u", key))
     talk.acts("upstream", said(f"I used {key}"), proposal={"content": key})
     written(logs, *talk.entries)
-    text = (logs / "2025-11-26.jsonl").read_text()
+    text = (logs / "2025-11-26-shared.jsonl").read_text()
     assert key not in text and "22xyz" not in text
     call = lines(logs)[0]["response"]["choices"][0]["message"]["tool_calls"][0]
     assert json.loads(call["function"]["arguments"]) == {"password": "[REDACTED:password]", "note": "[REDACTED:openai]"}
@@ -199,7 +203,7 @@ def test_no_name_of_a_conversation_is_written(logs):
     talk.messages = [user("Hello")]
     talk.acts("upstream", said("Hello."))
     written(logs, *talk.entries)
-    assert "example" not in (logs / "2025-11-26.jsonl").read_text()
+    assert "example" not in (logs / "2025-11-26-shared.jsonl").read_text()
 
 
 def test_conversations_are_drawn_whole(logs):
@@ -214,7 +218,7 @@ def test_conversations_are_drawn_whole(logs):
 
 def test_folder_and_files_are_their_owners(logs):
     written(logs, Entry("c", AT, {"messages": [user("Hi")]}, answer(said("Hi.")), "upstream", False))
-    modes = [stat.S_IMODE(path.stat().st_mode) for path in (logs, logs / "2025-11-26.jsonl")]
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (logs, logs / "2025-11-26-shared.jsonl")]
     assert modes == [0o700, 0o600]
 
 
@@ -267,7 +271,7 @@ def test_writing_never_waits(logs, monkeypatch):
 @pytest.mark.parametrize("before", ["", '{"a": 1}\n'])
 def test_a_torn_line_is_cut_off_by_the_next_start(logs, before, torn):
     logs.mkdir()
-    (logs / "2025-11-26.jsonl").write_text(before + torn)
+    (logs / "2025-11-26-shared.jsonl").write_text(before + torn)
     written(logs, Entry("c", AT, {"messages": [user("Hi")]}, answer(said("Hi.")), "upstream", False))
     assert len(lines(logs)) == (2 if before else 1)
 
@@ -282,15 +286,15 @@ def test_whole_lines_are_left_as_they_are(tmp_path):
 
 def test_earlier_days_are_packed_and_old_ones_removed(tmp_path):
     for day in ("2025-10-20", "2025-11-24", "2025-11-25", "2025-11-26"):
-        (tmp_path / f"{day}.jsonl").write_text(f"{day}\n")
-    (tmp_path / "2025-11-24.jsonl.gz").write_text("from a start that ended between the two")
-    (tmp_path / "2025-11-23.jsonl.gz.part").write_text("half")
+        (tmp_path / f"{day}-alone.jsonl").write_text(f"{day}\n")
+    (tmp_path / "2025-11-24-alone.jsonl.gz").write_text("from a start that ended between the two")
+    (tmp_path / "2025-11-23-shared.jsonl.gz.part").write_text("half")
     (tmp_path / "mine.txt").write_text("kept")
     tidy(tmp_path, "2025-11-26", days=30, packed=True)
     there = sorted(path.name for path in tmp_path.iterdir())
-    assert there == ["2025-11-24.jsonl.gz", "2025-11-25.jsonl.gz", "2025-11-26.jsonl", "mine.txt"]
-    assert gzip.decompress((tmp_path / "2025-11-24.jsonl.gz").read_bytes()) == b"2025-11-24\n"
-    assert stat.S_IMODE((tmp_path / "2025-11-25.jsonl.gz").stat().st_mode) == 0o600
+    assert there == ["2025-11-24-alone.jsonl.gz", "2025-11-25-alone.jsonl.gz", "2025-11-26-alone.jsonl", "mine.txt"]
+    assert gzip.decompress((tmp_path / "2025-11-24-alone.jsonl.gz").read_bytes()) == b"2025-11-24\n"
+    assert stat.S_IMODE((tmp_path / "2025-11-25-alone.jsonl.gz").stat().st_mode) == 0o600
 
 
 def test_a_new_day_is_a_new_file_and_a_late_row_goes_to_the_latest(logs):
@@ -344,7 +348,7 @@ def test_a_kill_in_the_middle_leaves_whole_lines(logs):
         "    j.write(Entry(str(n), 1764154800.0, {'messages': []}, {'choices': [{'message': m}]}, 'upstream', False))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(logs)])
-    path: Path = logs / "2025-11-26.jsonl"
+    path: Path = logs / "2025-11-26-shared.jsonl"
     while not (path.exists() and path.stat().st_size > 2_000_000):
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
