@@ -1,10 +1,11 @@
-"""The `specacts` command: look at your own traces, and point the pipeline at them.
+"""The `specacts` command: look at your own traces, point the pipeline at them, serve what comes of it.
 
     specacts validate traces.jsonl
     specacts inspect traces.jsonl
     specacts types suggest traces.jsonl -o types.yaml
     specacts use traces.jsonl --types types.yaml
     specacts export models/policy -o FOLDER
+    specacts serve models/policy --upstream https://api.openai.com/v1
 
 Exit codes: 0 fine; 1 something is wrong with the traces, or with what was asked; 2 a wrong command line; 130 Ctrl-C.
 """
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import takewhile
 from pathlib import Path
@@ -36,7 +37,9 @@ from specacts.policies.bet import weights
 from specacts.policies.needs import Option, outlook, reachable, table
 from specacts.policies.table import unverified
 from specacts.recipe import asking_form, has_verifier, is_recorded
+from specacts.serving import command
 from specacts.traces.argument_rules import Seen
+from specacts.traces.formats.exchange import ALONE, AUDITS, SERVED
 from specacts.traces.formats.openai_chat import Conversation
 from specacts.traces.ingest import fitted, ingest
 from specacts.traces.reader import OPEN_CHARACTERS, Duplicate, Prepared, Read, Reader, Reject, Source
@@ -153,6 +156,7 @@ def _summary(found: Conversation) -> dict[str, int]:
     return {
         "decisions": sum(act.supervised for act in acts),
         "calls": sum(act.action.tool is not None for act in acts),
+        **{name: found.normalised[name] for name in (SERVED, ALONE, AUDITS)},
         "silent": not any(isinstance(step, User) for step in steps),
         **{name: found.normalised[name] for name in CONTEXT},
         "undecided": len(found.undecided),
@@ -183,6 +187,7 @@ def _remarks(counts: Counter[str], read: int, split: int) -> list[str]:
     if valid and not counts["calls"]:
         why = "only which kind of answer the agent gives can be learnt"
         said.append(f"no conversation calls a tool: {why}. Actions written as text have to be logged as `tool_calls`")
+    said += _served(counts)
     if split:
         where = f"more than {OPEN_CHARACTERS >> 20} million characters above them"
         why = "each counts as a conversation of its own, which repeats the other; sort the rows by session and time"
@@ -195,6 +200,18 @@ def _remarks(counts: Counter[str], read: int, split: int) -> list[str]:
     elif not valid:
         said.append("nothing is left: no conversation is valid")
     return said
+
+
+def _served(counts: Mapping[str, int]) -> list[str]:
+    """What there is to know of traces that a gateway wrote."""
+    found, alone, audits = (counts.get(name, 0) for name in (SERVED, ALONE, AUDITS))
+    if not found:
+        return []
+    said = f"{found:,} conversations are from `specacts serve`: in {alone:,} of them upstream alone acted"
+    if alone == found:
+        return [said]
+    learnt = f"of the others only what was left to upstream is learnt, and {audits:,} audited actions"
+    return [f"{said}; {learnt}: the cheap model's hard cases (docs/serve.md)"]
 
 
 @app.command(epilog=f"Example: specacts inspect traces.jsonl --types types.yaml{EXITS}")
@@ -415,7 +432,10 @@ BY_DEFAULT = ("D", "F", "G")
 
 
 class Prospects(NamedTuple):
-    """What traces are enough for, with a verifier and without one. left: conversations that the scale does not use."""
+    """What traces are enough for, with a verifier and without one. left: conversations that the scale does not use.
+
+    served: what is said of traces that a gateway wrote.
+    """
 
     trained: Option
     untrained: Option
@@ -423,6 +443,7 @@ class Prospects(NamedTuple):
     groups: int
     conversations: int
     left: int
+    served: tuple[str, ...] = ()
 
     @property
     def only_without_a_verifier(self) -> bool:
@@ -437,6 +458,7 @@ class Prospects(NamedTuple):
             said.append(f"{self.left:,} more conversations are there and not used at this scale (own.conversations)")
         return [
             f"{self.conversations:,} conversations in {self.groups:,} groups are used",
+            *self.served,
             table(both, self.confidence),
             *said,
         ]
@@ -457,6 +479,9 @@ def export(
 
     exporting.export(load_bundle(bundle), output, merged)
     print(f"wrote {output}; serve it from wherever it lies: specacts serve {shlex.quote(str(output))} --upstream URL")
+
+
+app.command(epilog=f"Example: specacts serve --upstream https://api.openai.com/v1{EXITS}")(command.serve)
 
 
 def _prospects(place: Place, config: Config, policies: Sequence[str], values: dict[str, Any]) -> Prospects | None:
@@ -492,6 +517,7 @@ def _prospects(place: Place, config: Config, policies: Sequence[str], values: di
         groups=found.groups,
         conversations=found.taken,
         left=found.left_out["not_drawn"],
+        served=tuple(_served(found.normalised)),
     )
 
 

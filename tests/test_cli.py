@@ -80,6 +80,19 @@ def test_all_problems_are_printed_with_file_line_and_field(here, run):
     assert run("validate", "bad.jsonl", "--skip-invalid")[0] == 0
 
 
+def test_of_a_gateways_logs_it_is_said_in_how_many_upstream_alone_acted(here, run):
+    chats = [{"messages": [{"role": "user", "content": f"Pay {n}."}]} for n in range(3)]
+    answer = {"choices": [{"message": {"role": "assistant", "content": "Paid."}}]}
+    about: list[dict[str, bool]] = [{"alone": True}, {"alone": False}, {"alone": False, "audit": True}]
+    rows = [{"request": chat, "response": answer, "specacts": how} for chat, how in zip(chats, about, strict=True)]
+    (here / "logs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = run("validate", "logs.jsonl")[1]
+    assert "2 conversations are from `specacts serve`: in 1 of them upstream alone acted; of the others" in out
+    assert "1 audited actions" in out
+    (here / "logs.jsonl").write_text(json.dumps(rows[0]) + "\n")
+    assert "in 1 of them upstream alone acted\n" in run("validate", "logs.jsonl")[1]
+
+
 @pytest.mark.parametrize("command", [["validate"], ["inspect"], ["types", "suggest"], ["use"]], ids=" ".join)
 def test_traces_that_are_not_there_are_one_line(here, run, command):
     code, out, err = run(*command, "gone.jsonl")

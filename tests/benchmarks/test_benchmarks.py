@@ -10,6 +10,7 @@ TINY = {
     "import_speed": ["--megabytes 1 --repeats 1"],
     "promises": ["--draws 3"],
     "train_throughput": ["--rows 1 --tokens 64 --repeats 1", "--rows 1 --tokens 64 --repeats 1 --shape tiny"],
+    "watch": ["--deployments 2"],
 }
 """Options by benchmark."""
 

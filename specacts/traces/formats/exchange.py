@@ -18,6 +18,9 @@ REQUESTS = ("request", "request_body", "requestBody", "body", "input", "inputs",
 RESPONSES = ("response", "response_body", "responseBody", "output", "outputs", "completion", "result")
 PIECES = Unsupported(Named("answers in streamed pieces", "log the final message of every call"))
 NO_ANSWER = "requests that got an error or nothing"
+SERVED = "conversations from `specacts serve`"
+ALONE = "conversations from `specacts serve` in which upstream alone acted"
+AUDITS = "audits of `specacts serve`: upstream's word on one action"
 
 
 def recognises(value: dict[str, Any]) -> bool:
@@ -64,6 +67,9 @@ def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
     answer, usage = _answer(response)
     if not answer:
         noted[NO_ANSWER] += 1
+    if isinstance(about := value.get("specacts"), dict):  # serving/journal.py
+        noted[AUDITS if about.get("audit") else SERVED] += 1
+        noted[ALONE] += about.get("alone") is True and not about.get("audit")
     outside = {name: item for name, item in kept(value).items() if name in ("group", "reward", "success")}
     whole = {**request, **outside}
     given = request["messages"] if "messages" in request else request["input"]
