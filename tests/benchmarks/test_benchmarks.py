@@ -7,6 +7,7 @@ from places import ROOT
 
 TINY = {
     "answer_speed": ["--episodes 1"],
+    "gateway": ["--requests 5 --streams 5 --conversations 1"],
     "import_speed": ["--megabytes 1 --repeats 1"],
     "promises": ["--draws 3"],
     "train_throughput": ["--rows 1 --tokens 64 --repeats 1", "--rows 1 --tokens 64 --repeats 1 --shape tiny"],
