@@ -34,7 +34,7 @@ DUE = Act(action=Action(type="final_answer"))
 
 
 def example(source: str) -> Episode:
-    """The golden example's conversation: something of everything, and short enough that nothing is cut."""
+    """The golden example's conversation: something of everything, in few words."""
     order = {"type": "object", "properties": {"order_id": {"type": "string"}}, "required": ["order_id"]}
     return Episode(
         id="golden",
