@@ -7,6 +7,7 @@ rows, row = make_rows(episodes=20), make_row(context=40)      # the record alone
 
 import random
 from dataclasses import replace
+from functools import cache
 from math import nan
 from typing import Any
 
@@ -139,6 +140,11 @@ def make_cases(episodes: int = 20, seed: int = 0, digits: int = 2, proposals: in
     The strong model is right more often than the cheap one; both judges score right proposals higher. Scores have
     few digits, so that ties occur; equal proposals share one verdict, as recorded ones do.
     """
+    return list(_cases(episodes, seed, digits, proposals))
+
+
+@cache
+def _cases(episodes: int, seed: int, digits: int, proposals: int) -> tuple[Case, ...]:
     rng = random.Random(seed)
     cases = []
     for number in range(episodes):
@@ -149,7 +155,7 @@ def make_cases(episodes: int = 20, seed: int = 0, digits: int = 2, proposals: in
             place = {"episode": f"e{number}", "group": f"g{number // 3}", "source": "toy"}
             place["window"] = everywhere(decision // 4)
             cases.append(_case(rng, gold, context, digits, proposals, decision=decision, **place))
-    return in_turns(cases)
+    return tuple(in_turns(cases))
 
 
 def _case(rng: random.Random, gold: str, context: int, digits: int, proposals: int, **place: Any) -> Case:

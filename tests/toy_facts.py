@@ -6,6 +6,7 @@ bent(facts, "D", gain=BETTER, cost=CHEAPER)
 """
 
 from collections.abc import Mapping
+from functools import cache
 from math import isnan
 from pathlib import Path
 from typing import Any, TypeVar
@@ -108,6 +109,7 @@ ANSWERS = AnswerMetrics(
 ROUTER = RouteMetrics(decisions=9, groups=3, base_rate=0.6, auroc=0.7, log_loss=0.6, strength=0.1)
 
 
+@cache
 def make_facts() -> Facts:
     return facts_of(make_cases(12), make_cases(12, seed=4))
 
@@ -151,6 +153,7 @@ def facts_of(
     )
 
 
+@cache
 def recorded_facts(timed: bool = False) -> Facts:
     """Of an agent's own logs: what it did is right, and nobody is asked to judge or runs live."""
     tariff = TARIFF._replace(sizes=without_strong(SIZES))
@@ -163,6 +166,7 @@ def recorded_facts(timed: bool = False) -> Facts:
     )
 
 
+@cache
 def unverified_facts() -> Facts:
     """Of few logs of an agent: no verifier, no router, and the cheap model's confidence decides."""
     tariff = TARIFF._replace(sizes=without_verifier(without_strong(SIZES)))

@@ -15,8 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit, logit
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold
 
 from specacts.core.files import read_json
 from specacts.core.results import Result
@@ -51,6 +49,9 @@ def fit(signals: Sequence[Signals], right: Sequence[bool]) -> Combination:
     labels = np.asarray(right, dtype=bool)
     if labels.all() or not labels.any():
         return VERIFIER_ALONE
+    # Imported here: scikit-learn takes two seconds, and most who read what was fitted fit nothing.
+    from sklearn.linear_model import LogisticRegression
+
     model = LogisticRegression(C=1.0, max_iter=5000).fit(np.array([_odds(one) for one in signals]), labels)
     weights = dict(zip(Signals._fields, map(float, model.coef_[0]), strict=True))
     return Combination(**weights, intercept=float(model.intercept_[0]))
@@ -72,6 +73,8 @@ def cross_fitted(signals: Sequence[Signals], right: Sequence[bool], groups: Sequ
     folds = min(FOLDS, len(set(groups)))
     if folds < 2:
         return [probability(VERIFIER_ALONE, one) for one in signals]
+    from sklearn.model_selection import GroupKFold
+
     result = [0.0] * len(signals)
     for kept, left in GroupKFold(folds).split(groups, groups=groups):
         combination = fit([signals[n] for n in kept], [right[n] for n in kept])

@@ -24,7 +24,7 @@ the cache; the lengths differ by a few tokens in either direction, also where an
 than it was proposed (recipe v2).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import fsum, isnan, nan
 from typing import NamedTuple, Protocol
 
@@ -101,6 +101,9 @@ class Charge(NamedTuple):
     generated_tokens: float
 
 
+NOTHING = Charge(*(0.0 for _ in Charge._fields))
+
+
 class Swept(NamedTuple):
     """A judging policy at one threshold: which decisions it accepts [rows], what all and what each episode's cost."""
 
@@ -134,14 +137,14 @@ def expected_charges(rows: Sequence[Place], sides: Sequence[Side], rate: float, 
     episode = None
     for row, side in zip(rows, sides, strict=True):
         if row.episode != episode:
-            episode, states = row.episode, {tuple(sorted(beginning(row).items())): 1.0}
+            episode, states = row.episode, {state_of(beginning(row)): 1.0}
         parts: list[Charge] = []
         following: dict[State, float] = {}
         for state, probability in states.items():
             for outcome, share in ((side.accept, rate), (side.reject, 1 - rate)):
                 charged, cached = step(row, outcome, dict(state), tariff)
                 parts.append(Charge(*(probability * share * value for value in charged)))
-                key = tuple(sorted(cached.items()))
+                key = state_of(cached)
                 following[key] = following.get(key, 0.0) + probability * share
         result.append(total(parts))
         states = following
@@ -151,6 +154,10 @@ def expected_charges(rows: Sequence[Place], sides: Sequence[Side], rate: float, 
 def beginning(row: Place) -> Cached:
     """What is cached before an episode's first decision, `row`: what traces say, whoever acts there."""
     return {role: Held(row.window[role], tokens, row.decision - 1) for role, tokens in row.cached.items()}
+
+
+def state_of(cached: Cached) -> State:
+    return tuple(sorted(cached.items()))
 
 
 def step(row: Place, outcome: Outcome, cached: Cached, tariff: Tariff) -> tuple[Charge, Cached]:
@@ -221,18 +228,22 @@ def _charge(row: Place, call: Call, new: int, opens: bool, tariff: Tariff) -> Ch
     context, own = row.context[call.role], sum(call.branches)
     read = context if opens else 0
     size, rate = tariff.sizes.get(call.role), getattr(tariff.prices, call.role)
-    parts = flops(size, context - new, new, call) if size else UNKNOWN
+    reading, looking_back, answering = parts = flops(size, context - new, new, call) if size else UNKNOWN
+    no_cache = parts if read == new or not size else flops(size, context - read, read, call)
     made = own if call.answers else 0  # what is judged is read, not generated
-    tokens = (new + own - made, context - new, made)
-    rates = (rate.input, rate.cached_input, rate.output)
+    anew, found = new + own - made, context - new
     return Charge(
         flops=fsum(parts),
-        flops_no_cache=fsum(flops(size, context - read, read, call) if size else UNKNOWN),
+        flops_no_cache=fsum(no_cache),
         seconds=new * row.seconds_per_token.get(call.role, nan) + call.seconds,
-        money=fsum(count * each for count, each in zip(tokens, rates, strict=True)) / 1e6,
+        money=fsum((anew * rate.input, found * rate.cached_input, made * rate.output)) / 1e6,
         upstream=price(call, tariff.upstream),
-        **dict(zip((f"{part}_flops" for part in PARTS), parts, strict=True)),
-        **dict(zip((f"{part}_tokens" for part in PARTS), map(float, tokens), strict=True)),
+        new_flops=reading,
+        cached_flops=looking_back,
+        generated_flops=answering,
+        new_tokens=float(anew),
+        cached_tokens=float(found),
+        generated_tokens=float(made),
     )
 
 
@@ -272,8 +283,7 @@ def counted(charged: Sequence[Charge]) -> tuple[str, ...]:
 
 def total(charged: Iterable[Charge]) -> Charge:
     """The sum of charges, by cost model; of none, zero."""
-    zero = Charge(*(0.0 for _ in Charge._fields))
-    return Charge(*map(fsum, zip(zero, *charged, strict=True)))
+    return Charge(*map(fsum, zip(NOTHING, *charged, strict=True)))
 
 
 def thresholds(scores: Sequence[float]) -> list[float]:
@@ -299,13 +309,25 @@ def sweep(cases: Sequence[Case], name: str, tariff: Tariff) -> list[Swept]:
     """Judging policy `name` at every threshold worth trying (`thresholds`), from the lowest up.
 
     A higher threshold turns some acceptances into rejections and changes the cost of their episodes only: those alone
-    are charged again, which makes the sweep about as expensive as charging each episode once a decision.
+    are charged again, and none of their decisions where the same was done before with the same cached.
     """
     rows, sides = [case.row for case in cases], [case.sides[name] for case in cases]
     scores = [side.score for side in sides]
     episodes: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
         episodes.setdefault(row.episode, []).append(number)
+    known: dict[tuple[int, int, State], tuple[Charge, State]] = {}
+
+    def charged(members: Sequence[int], taken: Sequence[Outcome]) -> Iterator[Charge]:
+        state = state_of(beginning(rows[members[0]]))
+        for n, outcome in zip(members, taken, strict=True):
+            at = n, id(outcome), state  # of a decision's few outcomes; they have no hash
+            if at not in known:
+                charge, cached = step(rows[n], outcome, dict(state), tariff)
+                known[at] = charge, state_of(cached)
+            charge, state = known[at]
+            yield charge
+
     accepted = [True] * len(rows)
     ascending = sorted(range(len(rows)), key=lambda n: scores[n])
     stale, costs, at, result = set(episodes), {}, 0, []
@@ -317,7 +339,7 @@ def sweep(cases: Sequence[Case], name: str, tariff: Tariff) -> list[Swept]:
         for key in stale:
             members = episodes[key]
             taken = [sides[n].accept if accepted[n] else sides[n].not_accepted(threshold) for n in members]
-            costs[key] = total(charges([rows[n] for n in members], taken, tariff))
+            costs[key] = total(charged(members, taken))
         stale = set()
         result.append(Swept(threshold, tuple(accepted), total(costs.values()), dict(costs)))
     return result

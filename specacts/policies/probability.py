@@ -11,9 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import expit, logit
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold
 
 from specacts.core.results import Result
 
@@ -42,6 +39,10 @@ def fit(method: str, scores: np.ndarray, right: np.ndarray) -> Calibration:
     """Fit one method of `METHODS`; `none` where all are right or all are wrong. Both [decisions], `right` boolean."""
     if method == "none" or right.all() or not right.any():
         return Calibration(method="none")
+    # Imported here: scikit-learn takes two seconds, and most who read what was fitted fit nothing.
+    from sklearn.isotonic import IsotonicRegression
+    from sklearn.linear_model import LogisticRegression
+
     if method == "isotonic":
         fitted = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, right)
         corners = zip(fitted.X_thresholds_, fitted.y_thresholds_, strict=True)
@@ -73,6 +74,8 @@ def cross_fitted(method: str, scores: np.ndarray, right: np.ndarray, groups: Seq
     folds = min(FOLDS, len(set(groups)))
     if folds < 2:
         return scores
+    from sklearn.model_selection import GroupKFold
+
     for kept, left in GroupKFold(folds).split(scores, right, groups):
         result[left] = apply(fit(method, scores[kept], right[kept]), scores[left])
     return result

@@ -16,10 +16,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import expit
-from sklearn.feature_extraction import DictVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss, roc_auc_score
-from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from specacts.core.episodes import Act, Episode, Observation, User, decisions
 from specacts.core.files import read_json
@@ -104,28 +100,33 @@ def fit(examples: Sequence[Example], seed: int) -> Fit:
     if right.all() or not right.any() or folds < 2:
         share = min(0.99, max(0.01, float(right.mean()) if len(right) else 0.5))
         return Fit(Router(weights={}, intercept=math.log(share / (1 - share))), 0.0, 0.5, _constant_loss(share))
+    # Imported here: scikit-learn takes two seconds, and most who read what was fitted fit nothing.
+    from sklearn.feature_extraction import DictVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss, roc_auc_score
+    from sklearn.model_selection import GroupKFold, cross_val_predict
+
+    def model(strength: float) -> LogisticRegression:
+        return LogisticRegression(C=strength, max_iter=5000)
+
     table = DictVectorizer()
     values = table.fit_transform(example.features for example in examples)
     tried = {}
     for strength in STRENGTHS:
         split = GroupKFold(folds, shuffle=True, random_state=seed)
-        said = cross_val_predict(_model(strength), values, right, groups=groups, cv=split, method="predict_proba")
+        said = cross_val_predict(model(strength), values, right, groups=groups, cv=split, method="predict_proba")
         tried[strength] = said[:, 1]
     losses = {strength: log_loss(right, said) for strength, said in tried.items()}
     best = min(STRENGTHS, key=lambda strength: losses[strength])
-    model = _model(best).fit(values, right)
-    weights = dict(zip(table.get_feature_names_out(), map(float, model.coef_[0]), strict=True))
-    router = Router(weights=weights, intercept=float(model.intercept_[0]))
+    fitted = model(best).fit(values, right)
+    weights = dict(zip(table.get_feature_names_out(), map(float, fitted.coef_[0]), strict=True))
+    router = Router(weights=weights, intercept=float(fitted.intercept_[0]))
     return Fit(router, best, float(roc_auc_score(right, tried[best])), float(losses[best]))
 
 
 def load_router(path: Path) -> Router | None:
     """Read `data/router.json`; None where there is no router."""
     return Router.load(path) if read_json(path) else None
-
-
-def _model(strength: float) -> LogisticRegression:
-    return LogisticRegression(C=strength, max_iter=5000)
 
 
 def _constant_loss(share: float) -> float:

@@ -48,7 +48,7 @@ def safe(most: int) -> dict[float, bool]:
 
 def test_violations_are_no_more_frequent_than_promised_and_naive_tuning_breaks_the_promise(safe, most):
     assert not all(safe.values()) and any(safe.values())
-    draws, violated, tuned, silent = 1_000, 0, 0, 0
+    draws, violated, tuned, silent = 400, 0, 0, 0
     for seed in range(draws):
         evidence = drawn(np.random.default_rng(seed))
         found = certified(evidence, RISK, ERROR, most)
@@ -56,8 +56,7 @@ def test_violations_are_no_more_frequent_than_promised_and_naive_tuning_breaks_t
         violated += found is not None and not safe[found]
         means = excess(evidence, RISK, most).mean(axis=1)
         tuned += not safe[min(threshold for threshold, mean in zip(GRID, means, strict=True) if mean <= 0)]
-    assert binomtest(violated, draws).proportion_ci().low <= ERROR  # no evidence against the promise ...
-    assert violated / draws <= ERROR
+    assert binomtest(violated, draws).proportion_ci().high <= ERROR  # evidence for the promise ...
     assert binomtest(tuned, draws).proportion_ci().low > ERROR  # ... and much against tuning
     assert silent < draws / 20  # the promise is not kept by saying nothing
 
@@ -65,11 +64,13 @@ def test_violations_are_no_more_frequent_than_promised_and_naive_tuning_breaks_t
 def test_where_few_groups_are_long_a_promise_per_decision_is_kept_and_one_per_group_says_nothing_of_decisions():
     known = truth(few_long)
     strict, loose = (setting for setting in SETTINGS if setting.world is few_long)
-    for setting, draws in ((strict, 1_000), (loose, 200)):
+    for setting, draws in ((strict, 300), (loose, 100)):
         assert known.decisions[-1] > 1.5 * setting.risk and known.groups[-1] < setting.risk  # to accept everything
         found = simulate(setting, draws, known)
         assert found["groups"].broken_per_decision > 0.9 and found["groups"].broken_per_group <= ERROR
-        assert found["decisions"].broken_per_decision <= ERROR and found["decisions"].broken_per_group <= ERROR
+        broken = round(draws * found["decisions"].broken_per_decision)
+        assert binomtest(broken, draws).proportion_ci().high <= ERROR
+        assert found["decisions"].broken_per_group <= ERROR
         assert found["decisions"].accepted > known.possible("decisions", setting.risk) / 5
 
 
