@@ -48,6 +48,13 @@ def test_a_file_that_differs_or_is_missing_is_named_and_what_to_do(models, name)
         load_bundle(models)
 
 
+def test_models_that_are_not_asked_need_not_be_checked(models):
+    (models / "base/strong/config.json").unlink()
+    assert set(load_bundle(models, roles=["cheap"]).models) == {"cheap", "strong"}
+    with pytest.raises(UserError, match="no such file"):
+        load_bundle(models, roles=["strong"])
+
+
 def test_a_folder_without_a_bundle_is_told_apart(tmp_path):
     with pytest.raises(UserError, match=r"holds no policy.json; make a bundle with `dvc repro bundle`"):
         load_bundle(tmp_path)
