@@ -355,15 +355,21 @@ def test_the_page_on_the_prompts_format_tells_how_to_make_what_the_models_read(s
         assert ran.stdout.split("\n")[0] == f"{found['context']} {found['proposals']}"
 
 
-def test_another_repository_gets_the_bundle_as_an_artifact_and_serves_it_where_its_models_are_there_too(smoke):
-    home = smoke.path.parent / "elsewhere"
+def test_another_repository_gets_a_released_bundle_and_the_models_that_it_names(smoke):
+    """By the commands of docs/serve.md; the release is tagged without a commit of its own."""
+    home, tag = smoke.path.parent / "elsewhere", "policy@v1.0.0"
     home.mkdir()
-    for name in ("policy", "cheap", "base-cheap", "strong", "base-strong"):
-        path = f"models/{name.replace('base-', 'base/')}"
-        done = smoke.dvc("artifacts", "get", str(smoke.path), name, "-o", str(home / path))
-        assert done.returncode == 0, done.stdout
-    bundle = load_bundle(home / "models")
-    assert bundle.offers == load_bundle(smoke.path / "models").offers
+    smoke.run("git", "tag", tag, smoke.run("git", "stash", "create").stdout.strip())
+    done = smoke.dvc("artifacts", "get", str(smoke.path), "policy", "-o", str(home / "models/policy"))
+    assert done.returncode == 0, done.stdout
+    there = load_bundle(smoke.path / "models")
+    for role, part in there.models.items():
+        for name in (f"base/{role}", *([role] if part.adapter else [])):
+            (home / f"models/{name}").parent.mkdir(exist_ok=True)
+            got = smoke.dvc("get", "--rev", tag, str(smoke.path), f"models/{name}", "-o", str(home / f"models/{name}"))
+            assert got.returncode == 0, got.stdout
+    smoke.run("git", "tag", "--delete", tag)
+    assert load_bundle(home / "models").offers == there.offers
 
 
 def test_an_exported_bundle_is_read_wherever_it_lies_and_its_adapters_load_by_the_base_they_name(smoke):
