@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from specacts.core.errors import UserError
 from specacts.models.load import load_model
 from specacts.serving.bundle import Bundle, load_bundle
-from specacts.serving.export import export
+from specacts.serving.export import card, export
 
 IDS = torch.tensor([TRUNK])
 
@@ -80,12 +80,18 @@ def test_everybody_may_read_it_and_nothing_in_it_is_a_pickle_or_a_link(written):
 
 def test_cards_say_what_it_is_to_people_and_to_a_hub(written):
     for path in (written / "README.md", written / "cheap/README.md"):
-        card = ModelCard.load(path)
-        assert card.data.library_name == "peft" and "cheap" in card.data.tags
+        found = ModelCard.load(path)
+        assert found.data.library_name == "peft" and "cheap" in found.data.tags
     assert (
         "| 10 points | F: cheap proposes, its own confidence decides | 80 % | 0.40 |"
         in (written / "README.md").read_text()
     )
+
+
+def test_of_a_recorded_agent_the_card_tells_how_many_actions_may_differ(bundle):
+    recorded = bundle.model_copy(update={"recipe": bundle.recipe.model_copy(update={"strong": "recorded"})})
+    text = card(recorded, merged=False)
+    assert "| actions that may differ | policy |" in text and "| 10 % | F: " in text and "merged/" not in text
 
 
 def test_a_base_that_is_a_hubs_own_is_named_so_with_its_commit(bundle, tmp_path):
