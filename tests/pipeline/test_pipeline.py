@@ -359,7 +359,7 @@ def test_another_repository_gets_a_released_bundle_and_the_models_that_it_names(
     """By the commands of docs/serve.md; the release is tagged without a commit of its own."""
     home, tag = smoke.path.parent / "elsewhere", "policy@v1.0.0"
     home.mkdir()
-    smoke.run("git", "tag", tag, smoke.run("git", "stash", "create").stdout.strip())
+    smoke.run("git", "tag", "-a", tag, "-m", "a release", smoke.run("git", "stash", "create").stdout.strip())
     done = smoke.dvc("artifacts", "get", str(smoke.path), "policy", "-o", str(home / "models/policy"))
     assert done.returncode == 0, done.stdout
     there = load_bundle(smoke.path / "models")
