@@ -23,6 +23,7 @@ IGNORED = {
     "specacts.core.errors": "what errors say is in no output",
     "specacts.core.fingerprints": "says what changed, and changes nothing",
     "specacts.core.process": "locks and signals",
+    "specacts.core.terminal": "how texts are shown to people",
 }
 """Modules that decide no byte of any output, and why."""
 

@@ -161,6 +161,7 @@ def test_only_modules_that_decide_no_output_are_ignored():
         "specacts.core.errors",
         "specacts.core.fingerprints",
         "specacts.core.process",
+        "specacts.core.terminal",
     }
 
 
