@@ -319,12 +319,12 @@ terminal would act on and for what turns the order of characters around; a name 
 **A model's folder** gives its weights, which are read as safetensors before they are copied, and the files beside them
 that a model has. A link out of the folder is refused: it could bring any file of yours into `models/`.
 
-**BFCL's simulators** are other people's code, from a wheel that is pinned by its hash. They run in a process of their own
-with limited memory and time and an empty environment. An audit hook refuses network, processes, writing, and reading
-what is neither theirs nor Python's. On Linux the kernel refuses the same: seccomp the system calls, Landlock (from 5.13)
-the files, `/proc` among them, where the environment of the pipeline stands. With both it takes a hole in the kernel to
-get out; without them the hook keeps code from doing harm by accident, and no more. What is not kept from them: using up
-a processor until the time limit, and giving wrong results.
+**BFCL's simulators** are other people's code, from a wheel that is pinned by its hash. They run in a process of their
+own with limited memory and time and an empty environment. An audit hook refuses network, processes, writing, and
+reading what is neither theirs nor Python's. On Linux the kernel refuses the same: seccomp the system calls, Landlock
+(from 5.13) the files, `/proc` among them, where the environment of the pipeline stands. With both it takes a hole in
+the kernel to get out; without them the hook keeps code from doing harm by accident, and no more. What nothing keeps
+them from: using up a processor until the time limit, and giving wrong results.
 
 """
 
