@@ -304,7 +304,7 @@ with the change that is named. Lone surrogates and NUL characters become U+FFFD.
 **Small files with much inside.** A file may unpack to {stream.PLENTY >> 20} MiB, and beyond that to {stream.RATIO}
 times its size. A row counts for its bytes and {stream.ROW_BYTES:,} more, a value of a table for {stream.VALUE_BYTES} at
 least, and no file may have more than {stream.MOST_ROWS:,} rows. What goes further is rejected there, in one line, after
-about a minute at most; a table is before its first row. Logs as agents write them unpack to a tenth of that, and a
+about a minute at most; a table is before its first row. Logs as agents write them unpack to much less, and a
 plain file of JSON lines may be of any size.
 
 **What is no file.** A pipe, a device or a socket is refused by name, as a source or anywhere in its folder, and so is a

@@ -149,7 +149,7 @@ def test_a_small_file_that_unpacks_to_much_ends_in_one_line(tmp_path, little, pa
     path = tmp_path / "a.jsonl"
     path.write_bytes(pack(what * (3 * little // len(what))))
     *_, last = records([path])
-    assert last.problem.startswith(("unpacks to more than 1 MiB and 200 times", "not valid JSON: nested deeper"))
+    assert last.problem.startswith(("unpacks to more than 1 MiB and 500 times", "not valid JSON: nested deeper"))
 
 
 @pytest.mark.parametrize("opening", ["[", '{\n"a": ', '[{"a":'])
