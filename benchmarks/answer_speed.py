@@ -24,6 +24,7 @@ from specacts.answering.ask import read
 from specacts.answering.roles import Asking, Voice, asking, judgements, load_voice, proposals
 from specacts.config import load_config
 from specacts.core.episodes import load_episodes
+from specacts.core.errors import one_line_errors
 from specacts.core.words import ROLES, Role
 from specacts.traces.split import spread
 from specacts.transcripts.render import Renderer, Window
@@ -90,4 +91,5 @@ def from_scratch(model: Any, renderer: Renderer, context: list[int]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

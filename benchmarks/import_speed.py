@@ -25,6 +25,7 @@ import time
 from pathlib import Path
 
 from specacts.config import load_config
+from specacts.core.errors import one_line_errors
 
 EXAMPLE = Path("examples/helpdesk.jsonl")
 WORDS = "red blue fast slow old new north south early late broken quiet tall short heavy light round square".split()
@@ -106,4 +107,5 @@ def measure(side: str, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

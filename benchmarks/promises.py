@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from specacts.config import Split
+from specacts.core.errors import one_line_errors
 from specacts.policies.decide import lowest_accepted
 from specacts.policies.guarantee import GRID, Evidence, certified, sizes_of
 from specacts.traces.sizes import smallest
@@ -170,4 +171,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

@@ -24,6 +24,7 @@ from peft import get_peft_model
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from specacts.config import Lora, Train
+from specacts.core.errors import one_line_errors
 from specacts.models.load import DTYPES, device_of, load_base
 from specacts.models.measure import model_size
 from specacts.training.rows import Row
@@ -142,4 +143,5 @@ def random_base(shape: str, dtype: str, folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

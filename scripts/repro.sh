@@ -5,6 +5,8 @@
 set -uo pipefail
 
 export PATH="$PWD/.venv/bin:$PATH"
+# DVC reads your traces before it runs anything that could refuse them: a pipe among them would hold it up for ever.
+python -m stages.check || exit 1
 if git rev-parse --git-dir >/dev/null 2>&1; then
     if grep -qs no_scm .dvc/config.local; then # earlier versions of this project left it there
         python -m dvc config --quiet --local --unset core.no_scm

@@ -5,8 +5,9 @@
 `make repro` ends with it.
 """
 
-import sys
 from pathlib import Path
+
+from specacts.core.errors import UserError, one_line_errors
 
 REPORT, APPENDIX, PAGE = (Path("reports") / name for name in ("report.md", "appendix.md", "report.html"))
 TITLE = "## What every policy does"
@@ -25,10 +26,11 @@ def result_table(text: str) -> list[str]:
 
 def main() -> None:
     if not APPENDIX.is_file():
-        sys.exit(f"error: no {APPENDIX}; run `make repro`")
+        raise UserError(f"no {APPENDIX}; run `make repro`")
     where = f"The report: {REPORT} and {APPENDIX}, or both in one: {PAGE}"
     print("\n".join(["", *result_table(APPENDIX.read_text(encoding="utf-8")), "", where]))
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

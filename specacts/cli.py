@@ -16,7 +16,6 @@ import shlex
 import subprocess
 import sys
 import tempfile
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
@@ -32,6 +31,7 @@ from specacts.core.episodes import Act, Episode, Tool, User, decisions
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import read_models, write_text
 from specacts.core.process import SCRATCH
+from specacts.core.terminal import one_line, printable
 from specacts.core.words import ACTION_TYPES
 from specacts.policies.bet import weights
 from specacts.policies.needs import Option, outlook, reachable, table
@@ -122,7 +122,7 @@ def validate(traces: Traces, skip_invalid: SkipInvalid = False) -> None:
         elif isinstance(found, Reject):
             counts["problems"] += len(found.printed())
             for line in found.printed():
-                print(printable(line))
+                print(one_line(line))
     if counts["Source"] > FILES_SHOWN:
         print(f"... and {counts['Source'] - FILES_SHOWN:,} more files")
     valid = counts["Prepared"]
@@ -144,9 +144,9 @@ FILES_SHOWN = 20
 
 def _print_source(found: Source, number: int) -> None:
     if found.also:
-        print(printable(f"{found.file}: further down also {found.what}"))
+        print(one_line(f"{found.file}: further down also {found.what}"))
     elif number <= FILES_SHOWN:
-        print(printable(f"{found.file}: {found.what}"))
+        print(one_line(f"{found.file}: {found.what}"))
 
 
 def _summary(found: Conversation) -> dict[str, int]:
@@ -235,7 +235,7 @@ def inspect(
             "`specacts validate` lists all problems, --skip-invalid goes on without them"
         )
     _print_survey(found, reader.secrets, "tokens" if renderer else "characters")
-    print(f"\n-- {printable(found.shown.id)}, as the models see it " + "-" * 40)
+    print(f"\n-- {one_line(found.shown.id)}, as the models see it " + "-" * 40)
     if renderer:
         for window in renderer.windows(found.shown):
             print(printable(renderer.tokenizer.decode(window.ids)))
@@ -314,7 +314,7 @@ def suggest(
     if output:
         write_text(output, text)
         command = shlex.join(["specacts", "use", *traces, "--types", str(output)])
-        print(f"wrote {output}: check every line, then: {command}")
+        print(one_line(f"wrote {output}: check every line, then: {command}"))
     else:
         print(text, end="")
 
@@ -372,10 +372,10 @@ def use(
     elif is_recorded(config.recipe):
         values |= {"recipe": "v3"}
     edit_params(values)
-    print(f"{PARAMS}: sources now are {'BFCL and ' if mix else ''}{place.path} with {types}. Next: dvc repro")
+    print(one_line(f"{PARAMS}: sources now are {'BFCL and ' if mix else ''}{place.path} with {types}. Next: dvc repro"))
     if _is_untracked(place.path):
         command = shlex.join(["git", "add", place.path, str(types)])
-        print(f"`dvc exp run` sees only what Git knows; for experiments on these traces first: {command}")
+        print(one_line(f"`dvc exp run` sees only what Git knows; for experiments on these traces first: {command}"))
     for line in said:
         print(line)
 
@@ -393,7 +393,7 @@ def _drafted(place: Place, skip_invalid: bool) -> Path:
     types = Path("configs/action_types") / f"{Path(place.path).name.split('.')[0] or 'own'}.yaml"
     if not types.exists():
         write_text(types, _draft(place, RULES_ALONE, skip_invalid))
-        print(f"wrote {types}: a draft of which tool is which action type; check every line")
+        print(one_line(f"wrote {types}: a draft of which tool is which action type; check every line"))
     return types
 
 
@@ -500,7 +500,7 @@ def _prospects(place: Place, config: Config, policies: Sequence[str], values: di
     try:
         parts = split_groups(outlines, scale.split, config.seed)
     except UserError as error:
-        print(f"note: {error}", file=sys.stderr)
+        print(one_line(f"note: {error}"), file=sys.stderr)
         return None
     conversations, alone = scale.answer.calibrate_episodes, unverified(policies)
     per_group = config.acceptance.average_over == "groups"
@@ -580,7 +580,7 @@ def _type_map(path: Path | None) -> TypeMap:
 
 def _print_first(found: Reject) -> None:
     for line in found.printed()[:1]:
-        print(printable(line), file=sys.stderr)
+        print(one_line(line), file=sys.stderr)
 
 
 def _read(place: Place, reader: Reader, prepare: Callable[[Conversation], Any] | None = None) -> Iterator[Any]:
@@ -603,11 +603,6 @@ def _renderer(config: Config) -> "Renderer | None":
     from specacts.transcripts.render import load_renderer
 
     return load_renderer(base, config.scale.render, asking_form(config.recipe, "cheap"))
-
-
-def printable(text: str) -> str:
-    """The text without control characters, which could make a terminal do things; line breaks and tabs stay."""
-    return "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs") else "\ufffd" for c in text)
 
 
 def _length(episode: Episode, renderer: "Renderer | None") -> int:

@@ -4,6 +4,7 @@
 
 Writes `data/answers/{calibrate,test}.jsonl` and `models.json` (what a token costs each model), all or nothing,
 and `metrics/answer.json` (decisions a second, tokens, seconds). Everything after this stage runs without a model.
+Interrupted, it goes on from the last batch of windows that was answered.
 """
 
 import time
@@ -15,6 +16,7 @@ from specacts.config import load_config
 from specacts.core.episodes import Episode, decisions, load_episodes
 from specacts.core.errors import one_line_errors
 from specacts.core.files import published_dir, write_jsonl
+from specacts.core.journal import Journal, journal
 from specacts.core.process import stage
 from specacts.core.results import save_table
 from specacts.recipe import has_verifier, is_recorded, local_roles
@@ -36,7 +38,7 @@ def main() -> None:
     config = load_config(Path("."))
     # Imported here: torch takes seconds, and a wrong configuration should not have to wait for it.
     from specacts.answering.roles import asking, load_voice
-    from specacts.models.measure import model_size
+    from specacts.models.measure import machine, model_size
 
     scale, started = config.scale, time.perf_counter()
     how = asking(config.recipe, config.acceptance, scale.answer)
@@ -45,14 +47,15 @@ def main() -> None:
     recorded: dict[str, Rows] = {split: {} for split in SPLITS}
     told: Told | None = None
     sizes = {}
-    for role in local_roles(config.recipe):  # cheap first: the others judge its proposals
-        voice = load_voice(MODELS, role, scale, config.recipe)
-        sizes[role] = model_size(voice.model)
-        for split in SPLITS:
-            ask_all(voice, episodes[split], recorded[split], how, config.seed, f"answer {split}: {role}")
-        if role == "cheap" and is_recorded(config.recipe):
-            told = take_down(voice.renderer, episodes, recorded)
-        del voice
+    with journal("answer", machine(scale.device)) as kept:
+        for role in local_roles(config.recipe):  # cheap first: the others judge its proposals
+            voice = load_voice(MODELS, role, scale, config.recipe)
+            sizes[role] = model_size(voice.model)
+            for split in SPLITS:
+                ask_all(voice, episodes[split], recorded[split], how, config.seed, f"answer {split}: {role}", kept)
+            if role == "cheap" and is_recorded(config.recipe):
+                told = take_down(voice.renderer, episodes, recorded)
+            del voice
     if not has_verifier(config.recipe):
         for row in (row for rows in recorded.values() for row in rows.values()):
             row |= {"verifier": [], "verifier_likelihood": []}
@@ -60,31 +63,46 @@ def main() -> None:
         for split in SPLITS:
             write_jsonl(out / f"{split}.jsonl", recorded[split].values())
         save_table(out / "models.json", sizes)
-    metrics(recorded, time.perf_counter() - started, told).save(METRICS)
+    metrics(recorded, time.perf_counter() - started + kept.seconds, told).save(METRICS)
+    kept.forget()
 
 
-def ask_all(voice: "Voice", episodes: list[Episode], rows: Rows, how: "Asking", seed: int, doing: str) -> None:
-    """Add one role's answers to `rows`."""
+def ask_all(
+    voice: "Voice", episodes: list[Episode], rows: Rows, how: "Asking", seed: int, doing: str, kept: Journal
+) -> None:
+    """Add one role's answers to `rows`, batch by batch; kept: those that an interrupted run has got already."""
     from tqdm import tqdm
 
-    from specacts.answering.ask import batches, hear, read
+    from specacts.answering.ask import batches
 
     role, total = voice.role, sum(len(decisions(episode)) for episode in episodes)
     with tqdm(total=total, desc=doing, unit="decision") as progress:
-        for batch in batches(voice.renderer, episodes, seed):
-            reading = read(voice.model, [window[0].window for window in batch])
+        for number, batch in enumerate(batches(voice.renderer, episodes, seed)):
             asked = [a for window in batch for a in window]
-            answers = ask(voice, reading, asked, rows, how)
-            pace = [s for window, s in zip(batch, reading.seconds_per_token, strict=True) for _ in window]
-            heard = hear(reading, [window[0].window for window in batch]) if role != "verifier" else [None] * len(asked)
-            for a, answer, words, seconds in zip(asked, answers, heard, pace, strict=True):
+            said = kept.get(f"{doing} {number}") or kept.add(f"{doing} {number}", ask_batch(voice, batch, rows, how))
+            for a, (answer, words, seconds) in zip(asked, said, strict=True):
                 row = rows.setdefault((a.episode.id, a.point.decision), facts(a))
                 row |= answer
                 if words:
-                    row.setdefault("heard", {})[role] = words.model_dump()
+                    row.setdefault("heard", {})[role] = words
                 row["window"][role], row["context"][role] = a.window_number, a.point.start
                 row["seconds_per_token"][role] = seconds
             progress.update(len(asked))
+
+
+def ask_batch(
+    voice: "Voice", batch: "list[list[Asked]]", rows: Rows, how: "Asking"
+) -> list[tuple[dict[str, Any], dict[str, Any] | None, float]]:
+    """One role's answer to each decision, how likely it finds the agent's words, and its seconds a context token."""
+    from specacts.answering.ask import hear, read
+
+    windows = [window[0].window for window in batch]
+    reading = read(voice.model, windows)
+    answers = ask(voice, reading, [a for window in batch for a in window], rows, how)
+    pace = [s for window, s in zip(batch, reading.seconds_per_token, strict=True) for _ in window]
+    heard = hear(reading, windows) if voice.role != "verifier" else [None] * len(answers)
+    words = [one.model_dump() if one else None for one in heard]
+    return list(zip(answers, words, pace, strict=True))
 
 
 def take_down(renderer: "Renderer", episodes: dict[str, list[Episode]], recorded: dict[str, Rows]) -> Told:

@@ -27,6 +27,7 @@ def main() -> None:
     from specacts.config import load_config
     from specacts.core.files import write_text
     from specacts.recipe import local_roles
+    from specacts.traces.stream import require_readable
 
     config = load_config(Path("."))
     sources = config.sources
@@ -38,6 +39,7 @@ def main() -> None:
             raise UserError(
                 f"params.yaml: sources.{field}: {path!r}: no such file or folder{hint if is_experiment else ''}"
             )
+        require_readable(Path(path))
     write_text(Path("data/local_roles.txt"), "".join(f"{role}\n" for role in local_roles(config.recipe)))
     write_text(Path("data/checked.txt"), "the configuration is valid\n")
 

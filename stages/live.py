@@ -4,7 +4,8 @@
 
 Reads `data/split/test.jsonl`, the traces, the models, `data/thresholds.json`, `data/router.json` and
 `data/combination.json`; runs A, B, D and the best other policy. Writes `data/live.jsonl`, one line a policy and episode
-with all that was said and done, and `metrics/live.json`, both only when everything has run.
+with all that was said and done, and `metrics/live.json`, both only when everything has run. Interrupted, it goes on
+from the last question that a model answered: what was done on the simulators up to there is done again.
 """
 
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from specacts.config import Config, load_config
 from specacts.core.episodes import Episode, load_episodes
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import write_jsonl
+from specacts.core.journal import Journal, journal
 from specacts.core.process import stage
 from specacts.policies.results import Thresholds
 from specacts.policies.table import POLICIES, RUN_LIVE
@@ -43,21 +45,30 @@ def main() -> None:
         print("live: the strong model is recorded and cannot act where nothing was recorded: nothing is tried")
     elif not tasks:  # your own traces come without simulators
         print("live: no test episode of BFCL's multi-turn tasks: nothing to act in")
-    attempts = attempted(config, tasks) if tasks else []
+    attempts: list[Attempt] = []
+    kept = None
+    if tasks:
+        from specacts.models.measure import machine
+
+        with journal("live", machine(config.scale.device)) as kept:
+            attempts = attempted(config, tasks, kept)
     # Experiments may differ in which policy the best other is; their metrics have the same keys all the same.
     named = [a if a.policy in RUN_LIVE else a._replace(policy="other") for a in attempts]
     found = summary(named, config.scale.bootstrap, config.seed)  # before anything is written
     write_jsonl(DATA / "live.jsonl", map(line, attempts))
     found.save(METRICS)
+    if kept:
+        kept.forget()
 
 
-def attempted(config: Config, tasks: "list[Assignment]") -> "list[Attempt]":
-    """What every policy that runs live did with every task."""
+def attempted(config: Config, tasks: "list[Assignment]", kept: Journal) -> "list[Attempt]":
+    """What every policy that runs live did with every task; kept: what models said in an interrupted run."""
     from tqdm import tqdm
 
     from specacts.answering.roles import asking, load_voice
     from specacts.bfcl.simulator import SOURCE_CODE, Simulator
     from specacts.live.agents import Agent, Models, run, unasked
+    from specacts.live.remembered import Remembered
     from specacts.models.measure import model_size
     from specacts.policies.combine import load_combination
     from specacts.policies.cost import Tariff
@@ -81,7 +92,8 @@ def attempted(config: Config, tasks: "list[Assignment]") -> "list[Attempt]":
             picks = how.picks if POLICIES[name].picks else GREEDY
             agents = [Agent(name, task, tariff, scale.live.steps, picks, made) for task in tasks]
             policy = partial(act, name, threshold=thresholds.policies.get(name))
-            for attempt in run(policy, agents, simulators, Models(voices, how, config.seed)):
+            ask = Remembered(Models(voices, how, config.seed), kept, name)
+            for attempt in run(policy, agents, simulators, ask):
                 attempts.append(attempt)
                 progress.update()
     return attempts

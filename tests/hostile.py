@@ -4,6 +4,7 @@ python tests/hostile.py > docs/hostile-input.md      # the table, from what the 
 """
 
 import gzip
+import io
 import json
 import sys
 import tempfile
@@ -12,8 +13,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from specacts.traces import stream
 from specacts.traces.formats.openai_chat import LONGEST, Conversation
 from specacts.traces.reader import Duplicate, Reader, Reject
 from specacts.traces.stream import Place
@@ -70,6 +77,22 @@ def long_conversation(messages: int) -> bytes:
     return line(*turns)
 
 
+def packed(content: bytes, layers: int) -> bytes:
+    return gzip.compress(packed(content, layers - 1)) if layers else content
+
+
+def bomb(megabytes: int) -> bytes:
+    return zstandard.compress(GOOD + b" " * megabytes * 10**6)
+
+
+def alike(rows: int) -> bytes:
+    """A Parquet file of rows that are all the same: the one value is written once."""
+    same = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, "int32")), ["x"])
+    file = io.BytesIO()
+    pq.write_table(pa.table({"messages": same}), file)
+    return file.getvalue()
+
+
 CASES = [
     # JSON and bytes
     Case("truncated JSON", lambda: GOOD[:-20] + b"\n" + GOOD, 1, "not valid JSON: "),
@@ -103,6 +126,15 @@ CASES = [
     Case("a gzip file", lambda: gzip.compress(GOOD), 1, "", "traces.jsonl.gz"),
     Case("a gzip file under a plain name", lambda: gzip.compress(GOOD), 1, ""),
     Case("a gzip file cut short", lambda: gzip.compress(GOOD * 9)[:-12], 1, "compressed file is damaged", "t.jsonl.gz"),
+    Case("gzip in gzip in gzip in gzip in gzip", lambda: packed(GOOD, 5), 0, "packed more than 4 times", "t.jsonl.gz"),
+    Case(
+        "10 KB that unpack to 300 MB",
+        lambda: bomb(300),
+        1,
+        "unpacks to more than 256 MiB",
+        "t.jsonl.zst",
+    ),
+    Case("5 KB of Parquet with 2,000,000 rows", lambda: alike(2 * 10**6), 0, "unpacks to more than", "t.parquet"),
     Case("a Parquet file that is none", lambda: b"PAR1 not really", 0, "cannot be read", "traces.parquet"),
     # numbers
     Case("NaN", lambda: GOOD[:-2] + b', "reward": NaN}\n', 0, "NaN is not JSON"),
@@ -268,6 +300,31 @@ A line that is rejected stops the import, after all problems were listed; with `
 and written to `data/own/rejects.jsonl` beside the reasons. Nothing is ever half-written. Accepted means: as it is, or
 with the change that is named. Lone surrogates and NUL characters become U+FFFD. A message or result of more than
 {LONGEST:,} characters loses its middle. Of two equal keys in one JSON object the last counts.
+
+**Small files with much inside.** A file may unpack to {stream.PLENTY >> 20} MiB, and beyond that to {stream.RATIO}
+times its size. A row counts for its bytes and {stream.ROW_BYTES:,} more, a value of a table for {stream.VALUE_BYTES} at
+least, and no file may have more than {stream.MOST_ROWS:,} rows. What goes further is rejected there, in one line, after
+about a minute at most; a table is before its first row. Logs as agents write them unpack to much less, and a
+plain file of JSON lines may be of any size.
+
+**What is no file.** A pipe, a device or a socket is refused by name, as a source or anywhere in its folder, and so is a
+link that leads nowhere or back to a folder that it lies in, before anything is opened: DVC, which reads all of a source
+to see whether it changed, would wait for ever. `specacts`, `make repro` and the first stage look for them. A bare
+`dvc repro` does so only when `params.yaml` has changed: should it hang on a pipe that was put into the folder since,
+stop it and remove the pipe.
+
+**Names and values.** A file's name, a field or a value is printed in one line, with `\\x1b` and the like for what a
+terminal would act on and for what turns the order of characters around; a name that is not UTF-8 is refused.
+
+**A model's folder** gives its weights, which are read as safetensors before they are copied, and the files beside them
+that a model has. A link out of the folder is refused: it could bring any file of yours into `models/`.
+
+**BFCL's simulators** are other people's code, from a wheel that is pinned by its hash. They run in a process of their
+own with limited memory and time and an empty environment. An audit hook refuses network, processes, writing, and
+reading what is neither theirs nor Python's. On Linux the kernel refuses the same: seccomp the system calls, Landlock
+(from 5.13) the files, `/proc` among them, where the environment of the pipeline stands. With both it takes a hole in
+the kernel to get out; without them the hook keeps code from doing harm by accident, and no more. What nothing keeps
+them from: using up a processor until the time limit, and giving wrong results.
 
 """
 

@@ -12,7 +12,7 @@ import yaml
 from places import ROOT, copy_configuration
 from toys import compact_tokenizer, llama, save_base
 
-from specacts.cli import main, printable
+from specacts.cli import main
 from specacts.config import load_config
 from specacts.core.comparison import Rule
 from specacts.traces.tool_types import load_type_map
@@ -116,8 +116,28 @@ def test_inspect_shows_what_the_models_see_once_they_are_there(here, run):
     assert "<jupyter_code>" in shown and "<jupyter_output>" in shown
 
 
-def test_what_is_printed_cannot_command_a_terminal():
-    assert printable("a\x1b[2Jb\r\n\tü\x9b") == "a\ufffd[2Jb\ufffd\n\tü\ufffd"
+EVIL = "a\x1b[2Jb\nerror: all is lost\u202e.jsonl"
+SHOWN = r"a\x1b[2Jb\nerror: all is lost\u202e.jsonl"
+
+
+def test_a_file_is_named_in_one_line_that_commands_no_terminal(here, run):
+    bad_file(here / EVIL)
+    for command in (["validate"], ["inspect"], ["types", "suggest"], ["use"]):
+        code, out, err = run(*command, EVIL)
+        assert code == 1 and SHOWN in out + err, command
+        assert not any(c in out + err for c in "\x1b\u202e") and "\nerror: all is lost" not in out + err
+    code, out, _ = run("use", EVIL, "--skip-invalid")
+    assert code == 0 and f"sources now are {SHOWN} with" in out and "\x1b" not in out
+    assert load_config(here).sources.path == EVIL
+
+
+def test_a_name_that_is_no_utf8_is_refused_before_anything_is_written(here, run):
+    name = "logs-\udcff.jsonl"
+    bad_file(here / name)
+    before = (here / "params.yaml").read_bytes()
+    code, _, err = run("use", name, "--skip-invalid")
+    assert code == 1 and err == "error: logs-\\udcff.jsonl: the name is not UTF-8; rename it\n"
+    assert (here / "params.yaml").read_bytes() == before
 
 
 def test_inspect_stops_at_invalid_conversations_unless_told_to_go_on(here, run):

@@ -3,22 +3,29 @@
     python worker.py FUNC_SOURCE_CODE_FOLDER PARENT_PID      (only simulator.py starts it)
 
 Standard library only, nothing from specacts. Before any simulator is imported the clock stands still, memory is
-limited, and an audit hook, which Python cannot take away again, refuses network, processes and writing files.
-That keeps third-party code from doing harm by accident; it is no sandbox against code that means harm.
+limited, and two fences are set up that cannot be taken away again. An audit hook refuses network, processes, writing
+files, and reading any but Python's own and the simulators', wherever Python runs. On Linux (x86-64, arm64) the kernel
+refuses the same, also to what gets around Python: seccomp the system calls, Landlock (from 5.13 on) the files, among
+them `/proc`, where the environment of the process that started this one stands. Where the kernel lacks either, the
+rest holds. Against code that means harm this is worth what a kernel without known holes is, with Landlock and seccomp;
+without them it keeps third-party code from doing harm by accident, and no more.
 """
 
 import copy
 import ctypes
 import datetime
+import functools
 import importlib
 import inspect
 import json
 import os
+import platform
 import random
 import signal
+import struct
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 MODULES = {
@@ -38,7 +45,12 @@ MEMORY_LIMIT = 1 << 30  # bytes of address space; a simulator needs some 50 MB
 REFUSED_EVENTS = (
     *("socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.startfile", "ctypes."),
     *("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.truncate", "shutil."),
+    *("os.kill", "signal.", "pty.", "fcntl.", "syslog.", "os.chown", "os.lchown", "os.setxattr", "os.removexattr"),
+    *("os.utime", "os.putenv", "os.unsetenv", "sys.addaudithook", "webbrowser.", "winreg.", "_winapi."),
 )
+READING_EVENTS = ("open", "os.listdir", "os.scandir", "os.chdir", "os.getxattr", "os.listxattr")
+SYSTEM_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
+"""What Python's own extension modules may load."""
 WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -63,7 +75,10 @@ def main(code_dir: str, parent_pid: int) -> None:
     die_with_parent(parent_pid)
     limit_memory()
     datetime.datetime = FrozenClock  # type: ignore[misc]  # mypy lets nobody replace a class
-    sys.addaudithook(refuse)
+    readable = [os.path.realpath(path) for path in (code_dir, sys.prefix, sys.base_prefix)]
+    fence_in_kernel([*readable, *filter(os.path.isdir, SYSTEM_LIBRARIES)])
+    silence_fork_exec()
+    sys.addaudithook(functools.partial(refuse, tuple(readable)))
     worker = Worker(load_classes(code_dir))
     send(replies, {"result": "ready"})
     for line in sys.stdin:  # ends when the parent closes the pipe or dies
@@ -174,11 +189,91 @@ def load_classes(code_dir: str) -> dict[str, type]:
     return {name: getattr(importlib.import_module(f"{PACKAGE}.{module}"), name) for name, module in MODULES.items()}
 
 
-def refuse(event: str, arguments: tuple[Any, ...]) -> None:
-    """An audit hook: network, new processes, foreign code and changing files raise PermissionError."""
-    opens_to_write = event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITE_FLAGS
-    if event.startswith(REFUSED_EVENTS) or opens_to_write:
+def refuse(readable: tuple[str, ...], event: str, arguments: tuple[Any, ...]) -> None:
+    """An audit hook: network, new processes, foreign code, changing files and reading others raise PermissionError."""
+    if event.startswith(REFUSED_EVENTS):
         raise PermissionError(f"{event} is not allowed in a simulator")
+    if event not in READING_EVENTS:
+        return
+    if event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITE_FLAGS:
+        raise PermissionError(f"{event} is not allowed in a simulator")
+    path = os.fsdecode(arguments[0]) if isinstance(arguments[0], str | bytes) else ""
+    real = os.path.realpath(path)
+    if path and not any(real == root or real.startswith(root + os.sep) for root in readable):
+        raise PermissionError(f"{event} of what is no simulator's is not allowed in a simulator")
+
+
+def silence_fork_exec() -> None:
+    """What starts `subprocess`'s processes has no audit event of its own: it goes."""
+
+    def refused(*_: Any) -> None:
+        raise PermissionError("fork_exec is not allowed in a simulator")
+
+    try:
+        setattr(importlib.import_module("_posixsubprocess"), "fork_exec", refused)  # noqa: B010  # unknown to mypy
+    except ModuleNotFoundError:  # on Windows
+        pass
+
+
+def fence_in_kernel(readable: Sequence[str]) -> None:
+    """Let Linux refuse what the audit hook refuses, as far as this kernel can; nothing elsewhere."""
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 4, 38
+    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # nobody looks into this process, and it leaves no core
+    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0:  # what both ask for
+        restrict_files(libc, readable)
+        restrict_calls(libc)
+
+
+def restrict_files(libc: ctypes.CDLL, readable: Sequence[str]) -> None:
+    """Landlock: files can be read below these folders, and nowhere else; none can be changed, made or run."""
+    CREATE, ADD_RULE, RESTRICT = 444, 445, 446  # the same everywhere
+    version = libc.syscall(CREATE, None, ctypes.c_size_t(0), 1)
+    if version < 1:
+        return
+    every_access = (1 << {1: 13, 2: 14}.get(version, 15)) - 1  # later versions know more; these are all about files
+    READ_FILE, READ_FOLDER = 1 << 2, 1 << 3
+    handled = ctypes.c_uint64(every_access)
+    rules = libc.syscall(CREATE, ctypes.byref(handled), ctypes.c_size_t(8), 0)
+    for folder in readable:
+        place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        rule = (READ_FILE | READ_FOLDER).to_bytes(8, sys.byteorder) + place.to_bytes(4, sys.byteorder)
+        libc.syscall(ADD_RULE, rules, 1, rule, 0)
+        os.close(place)
+    libc.syscall(RESTRICT, rules, 0)
+    os.close(rules)
+
+
+REFUSED_CALLS = {
+    "x86_64": (0xC000003E, (*range(41, 51), *range(53, 60), 62, 101, 165, 166, 272, 298, 308, 310, 311, 321, 322, 323)),
+    "aarch64": (0xC00000B7, (*range(198, 208), 97, 117, 129, 220, 221, 39, 40, 241, 268, 270, 271, 280, 281, 282)),
+}
+"""By machine what seccomp calls it, and the numbers of socket and its kin, clone, fork, vfork, execve, kill, ptrace,
+mount, umount, unshare, perf_event_open, setns, process_vm_readv and _writev, bpf, execveat and userfaultfd."""
+REFUSED_EVERYWHERE = (424, 425, 434, 435, 438)
+"""pidfd_send_signal, io_uring_setup, pidfd_open, clone3, pidfd_getfd."""
+
+
+def restrict_calls(libc: ctypes.CDLL) -> None:
+    """seccomp: these system calls fail with EPERM, as the first step does that finds its number."""
+    if platform.machine() not in REFUSED_CALLS:
+        return
+    architecture, own = REFUSED_CALLS[platform.machine()]
+    numbers = (*own, *REFUSED_EVERYWHERE)
+    LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
+    ALLOW, KILL, EPERM = 0x7FFF0000, 0x80000000, 0x00050001
+    steps = [
+        *((LOAD, 0, 0, 4), (EQUAL, 1, 0, architecture), (RETURN, 0, 0, KILL)),
+        *((LOAD, 0, 0, 0), (AT_LEAST, len(numbers) + 1, 0, 0x40000000)),  # x86-64 has all numbers twice
+        *((EQUAL, len(numbers) - n, 0, number) for n, number in enumerate(numbers)),
+        *((RETURN, 0, 0, ALLOW), (RETURN, 0, 0, EPERM)),
+    ]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
+    PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
+    program = struct.pack("@HP", len(steps), ctypes.addressof(code))
+    libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0)
 
 
 def take_stdout() -> TextIO:

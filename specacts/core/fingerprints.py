@@ -22,7 +22,9 @@ IGNORED = {
     "specacts.config": "only checks: what it reads is tracked key by key, as parameters",
     "specacts.core.errors": "what errors say is in no output",
     "specacts.core.fingerprints": "says what changed, and changes nothing",
+    "specacts.core.journal": "gives back what was made before, as it was",
     "specacts.core.process": "locks and signals",
+    "specacts.core.terminal": "how texts are shown to people",
 }
 """Modules that decide no byte of any output, and why."""
 

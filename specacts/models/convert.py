@@ -81,7 +81,8 @@ def prune(model_folder: Path, layers: Sequence[int], out: Path, where: str = "la
 def copy_model(model_folder: Path, out: Path) -> tuple[int, ...]:
     """Copy weights, configuration, tokenizer and licence, nothing else. Returns the layer numbers it has."""
     config = load_model_config(model_folder)
-    weights = [path.name for path in _weight_files(model_folder)]
+    with _tensor_files(model_folder):  # they are what they say, wherever a link leads
+        weights = [path.name for path in _weight_files(model_folder)]
     out.mkdir(parents=True, exist_ok=True)
     _copy_files(model_folder, out, (*COMPANIONS, *weights))
     return tuple(range(config.num_hidden_layers))
@@ -201,7 +202,21 @@ def _copy_files(source: Path, out: Path, patterns: Sequence[str], skip: Sequence
     for pattern in patterns:
         for path in sorted(source.glob(pattern)):
             if path.is_file() and path.name not in skip:
+                _require_inside(path)
                 shutil.copyfile(path, out / path.name)
+
+
+def _require_inside(path: Path) -> None:
+    """Raises `UserError` for a link out of the model's folder: somebody else's folder must not choose what is copied.
+
+    Weights may lie elsewhere, since they are read as such first. In the cache of the model hub's client every file of
+    a model is a link into the model's `blobs`.
+    """
+    folder = path.parent.resolve()
+    homes = [folder, folder.parent.parent / "blobs"] if folder.parent.name == "snapshots" else [folder]
+    real = path.resolve()
+    if path.suffix != ".safetensors" and not any(home in real.parents for home in homes):
+        raise UserError(f"{path}: a link to {real}, outside of the model's folder; put the file itself there")
 
 
 def _first_line(error: Exception) -> str:

@@ -133,6 +133,8 @@ def fetch_folder(source: Folder, where: str) -> Asset[FolderRecord]:
     if not source.path.is_dir():
         raise UserError(f"{where}.path: {str(source.path)!r} is not a folder")
     files = sorted([*source.path.glob("*.json"), *source.path.glob("*.safetensors")])
+    if odd := [path for path in files if not path.is_file()]:  # to read a pipe would never end
+        raise UserError(f"{where}.path: {str(odd[0])!r} is no file; remove it")
     if not files:
         raise UserError(f"{where}.path: {str(source.path)!r} holds no *.safetensors and *.json files")
     listing = "".join(f"{sha256(path)}  {path.name}\n" for path in files)

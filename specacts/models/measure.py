@@ -10,7 +10,7 @@ import time
 
 import torch
 
-from specacts.models.load import head_of
+from specacts.models.load import device_of, head_of
 from specacts.models.sizes import ModelSize
 
 
@@ -22,6 +22,13 @@ def model_size(model: torch.nn.Module) -> ModelSize:
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     width = config.num_attention_heads * head_dim
     return ModelSize(body=body, head=head_of(model).weight.numel(), layers=config.num_hidden_layers, attention=width)
+
+
+def machine(device: str) -> str:
+    """What the last digits of a model's numbers depend on beside its weights and the libraries; device: a scale's."""
+    if device_of(device).type == "cuda":
+        return f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
+    return f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
 
 
 def clock(device: torch.device) -> float:

@@ -24,6 +24,7 @@ from specacts.core.episodes import Act, Action, Episode, Step, Tool
 from specacts.core.errors import UserError
 from specacts.core.files import compact_json
 from specacts.core.seeds import draw
+from specacts.core.terminal import one_line
 from specacts.core.words import ACTION_TYPES
 from specacts.traces.duplicates import Clusters, signed
 from specacts.traces.formats.openai_chat import MOST_TOOLSETS, Conversation
@@ -252,7 +253,7 @@ class _Tally:
         for line in found.printed():
             self.problems += 1
             if self.problems <= SHOWN:
-                print(line, file=sys.stderr)
+                print(one_line(line), file=sys.stderr)
 
     def accept(self, found: "Fitted") -> None:
         self.rules.update(found.rules)

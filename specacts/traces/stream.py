@@ -6,7 +6,8 @@
 JSON lines, whole-file JSON (an array, or an object that holds one, pretty-printed or not), Parquet, and folders that
 `datasets` saved. Text may be compressed (gz, zst, bz2, xz) and stand in zip and tar archives, whose members are read by
 their names. What a file is, its first bytes say. Everything streams: never more than a line, a member of an array, or a
-small batch of rows, is held.
+small batch of rows, is held. A small file that would unpack to hours of work ends early, with a problem (`Allowance`);
+what cannot be read to its end, such as a pipe, is refused before anything is read.
 """
 
 import bz2
@@ -17,6 +18,7 @@ import json
 import lzma
 import math
 import os
+import stat
 import tarfile
 import zipfile
 import zlib
@@ -38,6 +40,23 @@ LONGEST_LINE = 32 * 2**20
 """Bytes of the longest line that is read: a file without line breaks must not fill the memory."""
 ROWS = 32
 """Rows of a table that are read at once."""
+PLENTY = 256 * 2**20
+"""Bytes that any file may unpack to."""
+RATIO = 500
+"""To how many times its size a file may unpack beyond that. Logs whose rows each repeat all that was said before, which
+repeat themselves most, unpack from the hardest zstd to 150 times theirs, from gzip to 60; others to 15."""
+ROW_BYTES = 1000
+"""What a row counts for beside its bytes: an empty one is work too."""
+VALUE_BYTES = 16
+"""The same of a value in a table, which may have been packed to nothing."""
+MOST_ROWS = 10_000_000
+"""Rows of a file: a few numbers are kept of each."""
+DEEPEST = 100
+"""Levels of JSON that stands in one piece in a file; of one conversation it may be fewer (formats/openai_chat.py)."""
+LAYERS = 4
+"""How often one thing may be packed inside another, as in a zip of tars of gzip files."""
+TABLE_BYTES = 2**30
+"""Bytes that the rows of a table that are read at once may take."""
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 HEAD = 2**16
 """Bytes of a file that are looked at to see what it is."""
@@ -75,6 +94,41 @@ class Record(NamedTuple):
         return f"{self.file}:{self.number}"
 
 
+class _TooMuch(Exception):
+    """A file is more work than its size lets one expect."""
+
+
+class Allowance:
+    """How much a file may still unpack to. size: its bytes as it lies there."""
+
+    def __init__(self, size: int) -> None:
+        self.left = max(PLENTY, RATIO * size)
+        self.rows = 0
+
+    def spend(self, count: int) -> None:
+        """Raises `_TooMuch` where so many bytes more are too many."""
+        self.left -= count
+        if self.left < 0:
+            raise _TooMuch(
+                f"unpacks to more than {PLENTY >> 20} MiB and {RATIO} times the file's size, {ROW_BYTES} bytes more a "
+                "row: if that is no mistake, unpack it into JSON lines first"
+            )
+
+    def row(self, count: int = 1) -> None:
+        """The same for rows."""
+        self.rows += count
+        if self.rows > MOST_ROWS:
+            raise _TooMuch(f"holds more than {MOST_ROWS:,} rows: split the file, or name fewer conversations")
+        self.spend(ROW_BYTES * count)
+
+    def expect(self, rows: int, size: int) -> None:
+        """Raises `_TooMuch` where so much is to come that it would be raised anyway."""
+        ahead = Allowance(0)
+        ahead.left, ahead.rows = self.left, self.rows
+        ahead.row(rows)
+        ahead.spend(size)
+
+
 # -- which files ----------------------------------------------------------------------------------------------
 
 
@@ -108,6 +162,7 @@ def locate(arguments: Sequence[str]) -> Place:
 def find_files(place: Place) -> list[Path]:
     """The files that are meant, in the order of their names. Raises `UserError` where there are none."""
     path = Path(place.path)
+    require_readable(path)
     if path.is_file() or _is_saved(path):
         return [path]
     if not path.is_dir():
@@ -122,6 +177,44 @@ def find_files(place: Place) -> list[Path]:
     if not files:
         raise UserError(f"{path}: no file matches {', '.join(place.files) or ', '.join(KINDS)}")
     return files
+
+
+KINDS_OF_NODE = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def require_readable(path: Path) -> None:
+    """Raises `UserError` for a file that cannot be read to its end, or whose name nothing can be written down by.
+
+    In a folder for any such file, whatever its name: DVC, which tells changes by reading all of it, would never come
+    back. So it is with a link to a folder that it lies in. Nothing is opened.
+    """
+    _require_file(path)
+    for parent, folders, files in os.walk(path, followlinks=True):
+        for name in files:
+            _require_file(Path(parent, name))
+        here = os.path.realpath(parent)
+        for name in folders:
+            folder = Path(parent, name)
+            if folder.is_symlink() and f"{here}/".startswith(f"{os.path.realpath(folder)}/"):
+                raise UserError(f"{folder}: a link to a folder that it lies in; remove it")
+
+
+def _require_file(path: Path) -> None:
+    if any("\ud800" <= character <= "\udfff" for character in str(path)):
+        raise UserError(f"{path}: the name is not UTF-8; rename it")
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise UserError(f"{path}: a link to {os.readlink(path)}, which is not there; remove it") from error
+        raise UserError(f"{path}: no such file or folder") from error
+    if kind in KINDS_OF_NODE:
+        raise UserError(f"{path}: {KINDS_OF_NODE[kind]}, not a file; write what it gives to a file, and remove it here")
 
 
 def _is_saved(path: Path) -> bool:
@@ -144,19 +237,26 @@ def records(files: Sequence[Path], progress: Progress = lambda count: None) -> I
     progress: is told how many bytes of a file were passed since the last time.
     """
     for file in files:
-        if file.is_dir():
-            yield from _saved_rows(file, progress)
-        elif file.name.endswith(TABLES):
-            yield from _table_rows(file, progress)
-        else:
-            yield from _packed(file, progress)
+        allowed, last = Allowance(size([file])), Record(str(file), 0)
+        try:
+            for last in _records(file, allowed, progress):
+                allowed.row()
+                yield last
+        except _TooMuch as error:
+            yield Record(last.file, last.number + 1, problem=str(error))
 
 
-def _packed(path: Path, progress: Progress) -> Iterator[Record]:
+def _records(file: Path, allowed: Allowance, progress: Progress) -> Iterator[Record]:
+    if file.is_dir():
+        return _saved_rows(file, allowed, progress)
+    return (_table_rows if file.name.endswith(TABLES) else _packed)(file, allowed, progress)
+
+
+def _packed(path: Path, allowed: Allowance, progress: Progress) -> Iterator[Record]:
     """The records of a file of text, however it is packed."""
     with path.open("rb", buffering=HEAD) as raw:
         passed = 0
-        for record in _unpacked(str(path), raw):
+        for record in _unpacked(str(path), raw, allowed):
             yield record
             if raw.tell() != passed:
                 progress(raw.tell() - passed)
@@ -164,18 +264,20 @@ def _packed(path: Path, progress: Progress) -> Iterator[Record]:
         progress(max(0, path.stat().st_size - passed))
 
 
-def _unpacked(name: str, raw: Any) -> Iterator[Record]:
+def _unpacked(name: str, raw: Any, allowed: Allowance, layer: int = 0) -> Iterator[Record]:
     """What is in a stream of bytes: text, something compressed, or an archive."""
     magic = raw.peek(512)[:512]
     other = next((what for start, what in OTHERS.items() if magic.startswith(start)), None)
     if other:
         yield Record(name, 1, problem=f"{other}, which is not read here; unpack it first")
+    elif layer > LAYERS:
+        yield Record(name, 1, problem=f"packed more than {LAYERS} times, one inside the other; unpack it first")
     elif magic.startswith(b"PK\x03\x04"):
-        yield from _zip(name, raw)
+        yield from _zip(name, raw, allowed, layer)
     elif magic[257:262] == b"ustar":
-        yield from _tar(name, raw)
+        yield from _tar(name, raw, allowed, layer)
     elif opened := _decompressed(raw, magic):
-        yield from _safely(name, _unpacked(name, opened))
+        yield from _safely(name, _unpacked(name, _counted(opened, allowed), allowed, layer + 1))
     else:
         yield from _text(name, raw)
 
@@ -191,8 +293,27 @@ def _decompressed(raw: io.BufferedReader, magic: bytes) -> Any:
     if magic.startswith(b"\x28\xb5\x2f\xfd"):
         import zstandard
 
-        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True), HEAD)
+        return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
     return None
+
+
+def _counted(source: Any, allowed: Allowance) -> io.BufferedReader:
+    """The stream, every byte of which is counted as it is unpacked."""
+    return io.BufferedReader(_Counted(source, allowed), HEAD)
+
+
+class _Counted(io.RawIOBase):
+    def __init__(self, source: Any, allowed: Allowance) -> None:
+        self.source, self.allowed = source, allowed
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        data = self.source.read1(len(buffer))  # no more at once than comes before the place where it may be damaged
+        self.allowed.spend(len(data))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def _safely(name: str, found: Iterator[Record]) -> Iterator[Record]:
@@ -218,7 +339,7 @@ def _is_damage(error: Exception) -> bool:
     return type(error).__name__ in ("ZstdError", "NotImplementedError", "RuntimeError")  # an unknown or locked member
 
 
-def _zip(name: str, raw: io.BufferedReader) -> Iterator[Record]:
+def _zip(name: str, raw: io.BufferedReader, allowed: Allowance, layer: int) -> Iterator[Record]:
     try:
         archive = zipfile.ZipFile(raw)
     except (zipfile.BadZipFile, OSError, io.UnsupportedOperation) as error:
@@ -233,12 +354,12 @@ def _zip(name: str, raw: io.BufferedReader) -> Iterator[Record]:
             yield Record(inner, 1, problem=f"the member cannot be read ({error})")
             continue
         with file:
-            yield from _safely(inner, _unpacked(inner, file))
+            yield from _safely(inner, _unpacked(inner, _counted(file, allowed), allowed, layer + 1))
     if not members:
         yield Record(name, 1, problem=f"the archive holds no file {', '.join(LINES[:3])}")
 
 
-def _tar(name: str, raw: io.BufferedReader) -> Iterator[Record]:
+def _tar(name: str, raw: io.BufferedReader, allowed: Allowance, layer: int) -> Iterator[Record]:
     found = 0
     with tarfile.open(fileobj=raw, mode="r|") as archive:  # in the order of the archive: it streams
         for member in archive:
@@ -246,7 +367,8 @@ def _tar(name: str, raw: io.BufferedReader) -> Iterator[Record]:
             if file is not None:
                 found += 1
                 inner = f"{name}/{member.name.removeprefix('./')}"
-                yield from _safely(inner, _unpacked(inner, file))
+                opened = _counted(file, allowed) if member.issparse() else file  # whose holes are nowhere in the file
+                yield from _safely(inner, _unpacked(inner, opened, allowed, layer + 1))
     if not found:
         yield Record(name, 1, problem=f"the archive holds no file {', '.join(LINES[:3])}")
 
@@ -264,9 +386,9 @@ def _text(name: str, file: io.BufferedReader) -> Iterator[Record]:
         head = head[3:]
     shape = _shape(head)
     if shape == "array":
-        yield from _members(name, file)
+        yield from _members(name, io.BufferedReader(_Shallow(file), HEAD))
     elif shape == "object":
-        yield from _inside(name, file)
+        yield from _inside(name, io.BufferedReader(_Shallow(file), HEAD))
     else:
         yield from _lines(name, file)
 
@@ -292,6 +414,42 @@ def _is_json(line: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+PLAIN = bytes(set(range(256)) - set(b'[]{}"'))
+"""Bytes that neither open nor close anything."""
+
+
+class _Shallow(io.RawIOBase):
+    """JSON that may not be nested deeper than `DEEPEST`; ValueError where it is.
+
+    The parser writes down the whole way to each piece, which takes for ever in a file that goes deeper and deeper.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self.source, self.depth, self.inside, self.escape = source, 0, False, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        data = self.source.read1(len(buffer))
+        for bracket in self._outside(data):
+            self.depth += 1 if bracket in b"[{" else -1
+            if self.depth > DEEPEST:
+                raise ValueError(f"nested deeper than {DEEPEST} levels")
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _outside(self, data: bytes) -> bytes:
+        """The brackets that stand in no string; one may have begun earlier, and go on."""
+        data = self.escape + data
+        self.escape = b"\\" if (len(data) - len(data.rstrip(b"\\"))) % 2 else b""
+        data = data[: len(data) - len(self.escape)].replace(rb"\\", b"").replace(rb"\"", b"")
+        parts = data.translate(None, PLAIN).split(b'"')
+        outside = b"".join(parts[self.inside :: 2])
+        self.inside ^= len(parts) % 2 == 0
+        return outside
 
 
 def _members(name: str, file: io.BufferedReader) -> Iterator[Record]:
@@ -408,7 +566,7 @@ def _decoded(file: str, number: int, line: bytes) -> Record:
         return Record(file, number, problem=what, shown=line.decode("utf-8", "replace").strip())
 
 
-def _table_rows(path: Path, progress: Progress) -> Iterator[Record]:
+def _table_rows(path: Path, allowed: Allowance, progress: Progress) -> Iterator[Record]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -416,7 +574,14 @@ def _table_rows(path: Path, progress: Progress) -> Iterator[Record]:
     try:
         with pq.ParquetFile(path) as table:
             total, rows = path.stat().st_size, max(1, table.metadata.num_rows)
-            for batch in table.iter_batches(batch_size=ROWS):
+            groups = map(table.metadata.row_group, range(table.num_row_groups))
+            chunks = [group.column(n) for group in groups for n in range(group.num_columns)]
+            size = sum(max(chunk.total_uncompressed_size, VALUE_BYTES * chunk.num_values) for chunk in chunks)
+            allowed.expect(table.metadata.num_rows, size)
+            largest = max((chunk.total_uncompressed_size for chunk in chunks), default=0)
+            at_once = min(ROWS, max(1, TABLE_BYTES // max(1, largest)))  # each may be all of its column, packed once
+            for batch in table.iter_batches(batch_size=at_once):
+                allowed.spend(batch.nbytes)
                 for row in batch.to_pylist():
                     number += 1
                     yield Record(str(path), number, value=without_fillers(row))
@@ -428,7 +593,7 @@ def _table_rows(path: Path, progress: Progress) -> Iterator[Record]:
         yield Record(str(path), number + 1, problem=f"the Parquet file cannot be read here ({why})")
 
 
-def _saved_rows(folder: Path, progress: Progress) -> Iterator[Record]:
+def _saved_rows(folder: Path, allowed: Allowance, progress: Progress) -> Iterator[Record]:
     """The rows of a folder that `datasets` saved, its splits one after another."""
     import datasets
 
@@ -438,7 +603,8 @@ def _saved_rows(folder: Path, progress: Progress) -> Iterator[Record]:
         why = " ".join(str(error).split())[:200]
         yield Record(str(folder), 1, problem=f"`datasets` cannot load this folder ({why})")
         return
-    number, splits = 0, loaded.values() if isinstance(loaded, dict) else [loaded]
+    number, splits = 0, list(loaded.values() if isinstance(loaded, dict) else [loaded])
+    allowed.expect(sum(map(len, splits)), sum(split.data.nbytes for split in splits))
     for split in splits:
         for batch in split.iter(batch_size=ROWS):
             columns = list(batch)

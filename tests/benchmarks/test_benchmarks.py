@@ -10,6 +10,7 @@ TINY = {
     "gateway": ["--requests 5 --streams 5 --conversations 1"],
     "import_speed": ["--megabytes 1 --repeats 1"],
     "promises": ["--draws 3"],
+    "time_lost": ["--stages answer"],
     "train_throughput": ["--rows 1 --tokens 64 --repeats 1", "--rows 1 --tokens 64 --repeats 1 --shape tiny"],
     "watch": ["--deployments 2"],
 }

@@ -1,6 +1,8 @@
 """The simulators' process: what it answers, what it refuses, and that it never outlives its use."""
 
 import json
+import os
+import platform
 import subprocess
 import sys
 import time
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 from places import ROOT
 
+from specacts.bfcl import worker
 from specacts.bfcl.simulator import CLASSES, Simulator, SimulatorTimeout
 from specacts.core.errors import UserError
 
@@ -33,6 +36,9 @@ class GorillaFileSystem:
     def die(self): os._exit(3)
     def grave(self): sys.exit("gone for good")
     def _secret(self): return "secret"
+    def read(self, path): return open(path).read()
+    def list(self, path): return os.listdir(path)
+    def fork_exec(self): import _posixsubprocess; return _posixsubprocess.fork_exec(*[None] * 23)
 """
 
 
@@ -109,6 +115,52 @@ def test_one_process_serves_episodes_that_know_nothing_of_each_other(simulator):
 def test_network_processes_and_writing_are_refused(toy, playground, tool):
     assert "is not allowed in a simulator" in toy.call(tool, {})
     assert not list(playground.rglob("left_behind*")) and not Path("left_behind.txt").exists()
+
+
+def test_files_of_others_cannot_be_read_nor_processes_started_behind_subprocess(toy, playground):
+    """The environment of who started the simulators holds keys."""
+    (playground.parent / "secret").write_text("secret", encoding="utf-8")
+    for path in (f"/proc/{os.getpid()}/environ", "/proc/self/environ", "/etc/passwd", playground / "../secret"):
+        (playground / "link").unlink(missing_ok=True)
+        (playground / "link").symlink_to(path)
+        for named in (path, playground / "link"):
+            assert "of what is no simulator's is not allowed" in toy.call("read", {"path": str(named)}), named
+        assert "of what is no simulator's is not allowed" in toy.call("list", {"path": str(Path(path).parent)})
+    assert "fork_exec is not allowed in a simulator" in toy.call("fork_exec", {})
+
+
+AROUND = """
+import sys
+from specacts.bfcl import worker
+worker.fence_in_kernel([sys.prefix, sys.base_prefix, sys.argv[1]])
+import errno, os, socket
+def refused(call, *arguments):
+    try: call(*arguments)
+    except OSError as error: return error.errno in (errno.EPERM, errno.EACCES)
+    return False
+parent = os.getppid()
+print(refused(os.fork), refused(os.kill, parent, 0), refused(socket.socket), refused(os.execv, "/bin/true", ["true"]))
+landlock = worker.ctypes.CDLL(None).syscall(444, None, worker.ctypes.c_size_t(0), 1) > 0
+inside = sys.argv[1] + "/inside"
+print(landlock, *(refused(open, path) for path in (f"/proc/{parent}/environ", sys.argv[1] + "/../secret")),
+      refused(open, inside, "w"), refused(os.unlink, inside), open(inside).read())
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() not in worker.REFUSED_CALLS, reason="the fence is this kernel's"
+)
+def test_the_kernel_refuses_what_gets_around_python(tmp_path):
+    """The same without the audit hook."""
+    (tmp_path / "room").mkdir()
+    (tmp_path / "room/inside").write_text("seen", encoding="utf-8")
+    (tmp_path / "secret").write_text("secret", encoding="utf-8")
+    command = [sys.executable, "-c", AROUND, str(tmp_path / "room")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    calls, files = done.stdout.splitlines()
+    assert calls == "True True True True"
+    if files.startswith("True"):  # a kernel with Landlock
+        assert files == "True True True True True seen"
 
 
 def test_memory_is_limited(toy):

@@ -35,9 +35,11 @@ from specacts.bfcl.tasks import collect
 from specacts.core.episodes import Act, Action, Episode, Observation, User, decisions, save_episodes
 from specacts.core.errors import UserError
 from specacts.core.files import read_json, read_jsonl, write_json
+from specacts.core.journal import Journal
 from specacts.core.observations import EXECUTION_ERROR
 from specacts.live.agents import ASKED, FAILURES, Agent, Attempt, Models, Row, Trunk, context, decide, run, written
 from specacts.live.metrics import LiveMetrics, line
+from specacts.live.remembered import Remembered
 from specacts.live.tasks import Assignment, assignment, assignments
 from specacts.policies.combine import VERIFIER_ALONE
 from specacts.policies.cost import flops, price, total
@@ -564,6 +566,41 @@ def test_an_agent_that_does_what_was_recorded_is_asked_as_it_was_recorded(
             assert all(0 < v.score < 1 for v in mine)
 
 
+def test_models_that_are_interrupted_go_on_with_the_same_numbers(simulator, config, tmp_path, monkeypatch):
+    """What was answered is not asked again, and what a model has read by then is read again in the same pieces."""
+    monkeypatch.chdir(tmp_path)
+    policy, models = partial(act, "E", threshold=0.5), random_models("words", tmp_path, "likelihood", config)
+
+    def attempts(kept: Journal, most: int) -> tuple[list, int]:
+        """What models said, without its seconds, until they have been asked `most` times; and how often they were."""
+        said, asked, remembered = [], 0, Remembered(models, kept, "E")
+
+        def ask(field: str, agents: list[Agent]) -> list:
+            nonlocal asked
+            asked += f"E {remembered.number + 1} " not in "".join(f"{name} " for name in kept.pieces)
+            if asked > most:
+                raise InterruptedError
+            values = remembered(field, agents)
+            said.append(re.sub(r"seconds=[^,)]*", "", str((field, values, [agent.row.context for agent in agents]))))
+            return values
+
+        agents = [Agent("E", assignment(recorded(SHORT), ROW, simulator), TARIFF, 6, picks=(0, 1))]
+        try:
+            assert len(list(run(policy, agents, [simulator], ask))) == 1
+        except InterruptedError:
+            asked -= 1
+        kept.file.close()
+        return said, asked
+
+    whole, count = attempts(Journal("live", "a" * 64), 10**6)
+    assert count == len(whole) > 6
+    for most in (1, 2, count // 2):
+        before, asked = attempts(Journal("live", str(most) * 64), most)
+        assert before == whole[:most] and asked == most
+        again, rest = attempts(Journal("live", str(most) * 64), 10**6)
+        assert again == whole and rest == count - most
+
+
 def test_a_context_is_what_stands_before_the_recorded_action(traces):
     render = renderer(compact_tokenizer(), max_tokens=900, tools_tokens=200, action_tokens=190)
     numbers = set()
@@ -649,6 +686,36 @@ def test_the_stage_writes_every_policys_attempts_and_their_summary(workspace, mo
     assert len(lines) == 8 and len({(one["policy"], one["episode"]) for one in lines}) == 8
     assert {one["policy"] for one in lines} == {"A", "B", "D", "E"}
     assert all(one["steps"] and one["actors"] for one in lines)
+
+
+def without_seconds(path: Path) -> list:
+    lines = [value for _, value in read_jsonl(path)]
+    return [one | {"seconds": 0, "charges": one["charges"] | {"seconds": 0}} for one in lines]
+
+
+@pytest.mark.slow
+def test_after_interruptions_the_stage_goes_on_and_does_what_it_would_have_done(workspace, monkeypatch):
+    live_stage.main()
+    whole = without_seconds(workspace / "data/live.jsonl")
+    (workspace / "data/live.jsonl").unlink()
+    answered, ask = [], Models.__call__
+
+    def breaking(self, field, agents):
+        if len(answered) == most:
+            raise KeyboardInterrupt
+        answered.append(field)
+        return ask(self, field, agents)
+
+    monkeypatch.setattr(Models, "__call__", breaking)
+    for most in (1, 9, 17):
+        with pytest.raises(KeyboardInterrupt) as left:
+            live_stage.main()
+        assert left.value.__notes__ == ["the same command goes on from here"] and len(answered) == most
+        assert not (workspace / "data/live.jsonl").exists()
+    most = -1
+    live_stage.main()
+    assert without_seconds(workspace / "data/live.jsonl") == whole
+    assert not list((workspace / ".work/journal/live").iterdir())
 
 
 def test_without_a_verifier_nobody_runs_who_needs_one(workspace):

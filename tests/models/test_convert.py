@@ -180,6 +180,44 @@ def test_pickled_weights_are_never_read_or_copied(tmp_path):
             make(tmp_path / "out")
 
 
+@pytest.mark.parametrize("making", [copy_model, lambda folder, out: prune(folder, (0,), out)], ids=["copied", "pruned"])
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path, making):
+    """Else a model from somebody else could bring any file of this machine into an output that is shared."""
+    make_model(CONFIGS["llama, tied"], tmp_path / "base")
+    (tmp_path / "secret").write_text("secret", encoding="utf-8")
+    link = tmp_path / "base/generation_config.json"
+    link.unlink(missing_ok=True)
+    link.symlink_to("../secret")
+    with pytest.raises(UserError, match="generation_config.json: a link to .*secret, outside of the model's folder"):
+        making(tmp_path / "base", tmp_path / "out")
+    link.unlink()
+    (tmp_path / "base/other.json").symlink_to("config.json")
+    making(tmp_path / "base", tmp_path / "out")
+    assert (tmp_path / "out/other.json").is_file()
+
+
+def test_weights_that_are_none_are_not_copied_wherever_they_lie(tmp_path):
+    make_model(CONFIGS["llama, tied"], tmp_path / "base")
+    weights = tmp_path / "base/model.safetensors"
+    weights.rename(tmp_path / "elsewhere")
+    weights.symlink_to("../elsewhere")
+    copy_model(tmp_path / "base", tmp_path / "out")
+    (tmp_path / "elsewhere").write_text("secret", encoding="utf-8")
+    with pytest.raises(UserError, match="unreadable safetensors"):
+        copy_model(tmp_path / "base", tmp_path / "again")
+    assert not (tmp_path / "again/model.safetensors").exists()
+
+
+def test_the_hub_clients_cache_of_links_is_copied(tmp_path):
+    make_model(CONFIGS["llama, tied"], tmp_path / "blobs")
+    snapshot = tmp_path / "snapshots/abc"
+    snapshot.mkdir(parents=True)
+    for path in (tmp_path / "blobs").iterdir():
+        (snapshot / path.name).symlink_to(f"../../blobs/{path.name}")
+    copy_model(snapshot, tmp_path / "out")
+    assert (tmp_path / "out/config.json").read_bytes() == (tmp_path / "blobs/config.json").read_bytes()
+
+
 def test_a_model_that_brings_its_own_code_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "evil", "auto_map": {"AutoConfig": "code.Config"}}')
     (tmp_path / "code.py").write_text("raise SystemExit('was run')")

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import shutil
 import stat
 import subprocess
@@ -214,6 +215,12 @@ def test_an_unreachable_hub_is_one_line(monkeypatch):
     with pytest.raises(UserError, match="could not fetch 'some/model' at revision 'main'") as caught:
         assets.fetch_hub(Hub(kind="hub", repo="some/model", revision="main"), WHERE)
     assert "example" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_pipe_in_a_local_folder_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "config.json")
+    with pytest.raises(UserError, match="config.json' is no file; remove it"):
+        assets.fetch_folder(Folder(kind="folder", path=tmp_path), WHERE)
 
 
 def test_a_local_folder_is_hashed_by_content(tmp_path):

@@ -160,7 +160,9 @@ def test_only_modules_that_decide_no_output_are_ignored():
         "specacts.config",
         "specacts.core.errors",
         "specacts.core.fingerprints",
+        "specacts.core.journal",
         "specacts.core.process",
+        "specacts.core.terminal",
     }
 
 

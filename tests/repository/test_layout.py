@@ -18,6 +18,7 @@ EXCEPTIONS = {
     "models/test_qwen3.py": "a family of models, from its tokenizer to its training",
     "report/test_prose.py": "the words of all templates",
     "stages/test_without_a_verifier.py": "every stage, where the recipe has no verifier",
+    "stages/test_interrupted.py": "every stage that asks models, interrupted",
     "traces/formats/test_formats.py": "every format in the same ways",
     "traces/formats/test_failed_results.py": "every format that says whether a call failed",
     "traces/test_cases.py": "what small inputs of every kind end in",

@@ -29,6 +29,31 @@ def test_without_a_report_it_is_said_what_to_run(tmp_path):
     assert done.returncode == 1 and done.stderr == "error: no reports/appendix.md; run `make repro`\n"
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_the_table_is_shown_whatever_the_output_can_encode(tmp_path, encoding):
+    write_text(tmp_path / "reports/appendix.md", "## What every policy does\n\n| 60–70 % |\n")
+    command = [sys.executable, ROOT / "scripts/show.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONIOENCODING": encoding}, capture_output=True)
+    assert done.returncode == 0 and b"| 60?70 % |" in done.stdout and not done.stderr
+
+
+PLACES = ("specacts", "stages", "scripts", "benchmarks")
+APART = {
+    "specacts/bfcl/worker.py": "the simulators' own process: it answers in JSON",
+    "specacts/__main__.py": "calls the command's main",
+}
+
+
+def test_every_command_prints_behind_the_guard_that_any_terminal_can_show():
+    """Who prints outside of it fails where the output is not UTF-8, and lets through what commands a terminal."""
+    files = [path for place in PLACES for path in (ROOT / place).rglob("*.py")]
+    commands = {path: text for path in files if '__name__ == "__main__"' in (text := path.read_text(encoding="utf-8"))}
+    assert len(commands) > 20
+    for path, text in commands.items():
+        end = text.partition('__name__ == "__main__"')[2]
+        assert "with one_line_errors()" in end or str(path.relative_to(ROOT)) in APART, path
+
+
 def outcomes_text(threshold: float, count: int = 20) -> str:
     """What the evaluate stage writes of so many toy decisions."""
     cases = make_cases(20, seed=3)[:count]

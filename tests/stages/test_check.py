@@ -1,5 +1,6 @@
 """The first stage refuses before DVC has cleared anything."""
 
+import os
 import subprocess
 import sys
 
@@ -38,3 +39,22 @@ def test_traces_that_an_experiment_lacks_are_told_to_git(tmp_path, monkeypatch):
     params.write_text(params.read_text().replace("  path: examples/helpdesk.jsonl", "  path: my logs.jsonl"))
     with pytest.raises(UserError, match="an experiment sees only what Git knows: git add 'my logs.jsonl'"):
         check.main()
+
+
+@pytest.mark.parametrize("field", ["path", "types"])
+def test_a_pipe_at_the_traces_place_or_among_them_is_refused_before_dvc_reads_it(tmp_path, monkeypatch, config, field):
+    monkeypatch.chdir(copy_configuration(tmp_path))
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples/helpdesk.jsonl").symlink_to(ROOT / "examples/helpdesk.jsonl")
+    params = tmp_path / "params.yaml"
+    text = params.read_text()
+    params.write_text(text.replace(f"  {field}: {getattr(config.sources, field)}", f"  {field}: pipe"))
+    with pytest.raises(UserError, match="pipe: a pipe, not a file"):
+        check.main()
+    if field == "path":
+        params.write_text(text.replace(f"  path: {config.sources.path}", "  path: examples"))
+        check.main()
+        os.rename("pipe", "examples/pipe")
+        with pytest.raises(UserError, match="examples/pipe: a pipe, not a file"):
+            check.main()

@@ -1,16 +1,28 @@
 """Which files are meant, and what their lines and rows hold, whatever the files are like."""
 
+import bz2
 import datetime
 import gzip
+import io
 import json
+import lzma
+import os
+import random
+import shutil
+import socket
+import tarfile
+import zipfile
 from pathlib import Path
 
 import datasets
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from specacts.core.errors import UserError
+from specacts.traces import stream
 from specacts.traces.stream import LONGEST_LINE, Place, find_files, locate, records, size
 
 
@@ -61,6 +73,138 @@ def test_what_is_not_there_is_said(here, arguments, says):
 def test_an_empty_folder_is_an_error_that_names_the_known_kinds(tmp_path):
     with pytest.raises(UserError, match=r"no file matches .*\.jsonl, .*\.parquet"):
         find_files(Place(str(tmp_path), ()))
+
+
+def a_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def a_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind(path.name)  # a path may be too long for it
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (a_pipe, "a pipe, not a file"),
+        (a_socket, "a socket, not a file"),
+        (lambda path: path.symlink_to("/dev/zero"), "a device, not a file"),
+        (lambda path: path.symlink_to("gone"), "a link to gone, which is not there"),
+    ],
+)
+def test_what_cannot_be_read_to_its_end_is_refused_and_never_opened(here, make, says):
+    """DVC reads all of a folder, also what no pattern means."""
+    for place in ("odd.jsonl", "odd.txt", "logs/deep/odd"):
+        make(here / Path(place).name)
+        os.rename(here / Path(place).name, here / place)
+        for named in (place, str(Path(place).parent)):
+            with pytest.raises(UserError, match=says) as refused:
+                find_files(locate([named]) if os.path.exists(named) else Place(named, ()))
+            assert "odd" in str(refused.value)
+        os.unlink(here / place)
+
+
+def test_links_to_folders_are_followed_but_not_in_circles(here):
+    Path("logs/deep/again").symlink_to(here / "other")
+    Path("other").mkdir()
+    shutil.copy("logs/a.jsonl", "other/x.jsonl")
+    assert named(locate(["logs"])) == ["logs/a.jsonl", "logs/deep/again/x.jsonl", "logs/deep/b.jsonl"]
+    Path("logs/deep/round").symlink_to("..")
+    with pytest.raises(UserError, match="logs/deep/round: a link to a folder that it lies in"):
+        find_files(locate(["logs"]))
+
+
+@pytest.fixture
+def little(monkeypatch) -> int:
+    """A file may unpack to so few bytes that a test reaches them at once."""
+    monkeypatch.setattr(stream, "PLENTY", 2**20)
+    return 2**20
+
+
+def in_zip(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.jsonl", content)
+    return file.getvalue()
+
+
+def in_sparse_tar(content: bytes) -> bytes:
+    """A member that holds as many zeros as `content`, none of which stands in the archive."""
+    info = tarfile.TarInfo("./a.jsonl")
+    info.type, info.size = tarfile.GNUTYPE_SPARSE, 0
+    block = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    block[483:495] = b"%011o\0" % len(content)  # its real size
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block) + bytes(1024)
+
+
+PACKERS = [gzip.compress, bz2.compress, lzma.compress, zstandard.compress, in_zip, in_sparse_tar]
+
+
+@pytest.mark.parametrize("pack", PACKERS, ids=lambda pack: f"{pack.__module__}.{pack.__name__}")
+@pytest.mark.parametrize("what", [b" ", b"\n", b"{}\n", b"[1,\n"], ids=repr)
+def test_a_small_file_that_unpacks_to_much_ends_in_one_line(tmp_path, little, pack, what):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(pack(what * (3 * little // len(what))))
+    *_, last = records([path])
+    assert last.problem.startswith(("unpacks to more than 1 MiB and 500 times", "not valid JSON: nested deeper"))
+
+
+@pytest.mark.parametrize("opening", ["[", '{\n"a": ', '[{"a":'])
+def test_json_that_goes_deeper_and_deeper_ends_at_once(tmp_path, opening):
+    (tmp_path / "a.json").write_text(opening * 10**6, encoding="utf-8")
+    (found,) = records([tmp_path / "a.json"])
+    assert "nested deeper than 100 levels" in found.problem
+
+
+def test_brackets_in_texts_are_not_depth_wherever_the_text_is_cut(tmp_path):
+    """The file is looked at piece by piece."""
+    rng = random.Random(0)
+    texts = ["".join(rng.choices('[{"\\x', k=rng.randrange(3000))) for _ in range(300)]
+    (tmp_path / "a.json").write_text(json.dumps([{"text": text} for text in texts]), encoding="utf-8")
+    assert [record.value["text"] for record in records([tmp_path / "a.json"])] == texts
+
+
+@pytest.mark.parametrize("pack", PACKERS[:5], ids=lambda pack: pack.__module__)
+def test_what_unpacks_to_no_more_than_its_size_lets_expect_is_read_whole(tmp_path, monkeypatch, pack):
+    monkeypatch.setattr(stream, "PLENTY", 0)
+    rng = random.Random(0)
+    lines = [json.dumps({"n": n, "x": f"{rng.random()} " * 20}).encode() for n in range(1000)]
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(pack(b"\n".join(lines)))
+    assert [record.text.encode() for record in records([path])] == lines
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.nulls(10**5),
+        pa.DictionaryArray.from_arrays(pa.array(np.zeros(10**5, "int32")), ["x"]),
+        pa.array([[None] * 10**6], pa.list_(pa.int8())),
+        pa.array(["x" * 10**7]),
+    ],
+    ids=["rows of nothing", "rows that are alike", "a long list", "a long text"],
+)
+def test_a_small_table_that_unpacks_to_much_is_refused_before_its_first_row(tmp_path, little, values):
+    pq.write_table(pa.table({"messages": values}), tmp_path / "a.parquet", compression="zstd")
+    assert (tmp_path / "a.parquet").stat().st_size < 5000
+    (found,) = records([tmp_path / "a.parquet"])
+    assert found.number == 1 and found.problem.startswith("unpacks to more than")
+
+
+def test_a_small_saved_folder_that_unpacks_to_much_is_refused_too(tmp_path, little):
+    datasets.Dataset(pa.table({"messages": pa.nulls(10**5)})).save_to_disk(tmp_path / "saved")
+    (found,) = records([tmp_path / "saved"])
+    assert found.problem.startswith("unpacks to more than")
+
+
+def test_no_file_has_more_rows_than_can_be_remembered(tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "MOST_ROWS", 3)
+    (tmp_path / "a.jsonl").write_text("{}\n" * 5, encoding="utf-8")
+    *rows, last = records([tmp_path / "a.jsonl"])
+    assert len(rows) == 3 and last.problem.startswith("holds more than 3 rows")
 
 
 def test_lines_carry_their_numbers_also_behind_blank_ones(tmp_path):
