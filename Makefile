@@ -8,6 +8,8 @@ export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
 export TOKENIZERS_PARALLELISM := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Each stage and each test worker is a process of its own: compiled modules are kept, also where the shell says not to.
+unexport PYTHONDONTWRITEBYTECODE
 # DVC's experiments make commits. Who has told Git no name gets one here, in this environment only.
 ifeq ($(shell git config user.email),)
 export GIT_AUTHOR_NAME ?= specacts

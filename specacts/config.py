@@ -416,9 +416,13 @@ def _named(root: Path, kind: str, name: str, field: str) -> Path:
     return path
 
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's, where PyYAML is built with it: ten times as fast, and every stage begins by reading four files."""
+
+
 def _validated(path: Path, model: type[Model]) -> Model:
     try:
-        values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values: Any = yaml.load(path.read_text(encoding="utf-8"), LOADER)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; run from the repository root") from error
     except yaml.YAMLError as error:

@@ -4,6 +4,10 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+from hypothesis import strategies as st
+
+GENERATORS = st.integers(0, 2**64 - 1).map(Random)
+"""Hypothesis's own pass on call by call what they are asked for, which takes longer than what they are for."""
 ODD = (None, True, False, 0, -1, 1.5, 1e300, 2**70, "", "\ud800", "\0", "?")
 
 

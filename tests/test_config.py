@@ -11,7 +11,7 @@ from places import ROOT, copy_configuration
 from pydantic import BaseModel
 
 from specacts import config as schema
-from specacts.config import load_config
+from specacts.config import LOADER, load_config
 from specacts.core.errors import UserError
 from specacts.core.words import ROLES
 
@@ -33,7 +33,7 @@ def edit(root: Path) -> Edit:
     """Set dotted fields of a configuration file; a value of `...` removes the field."""
 
     def set_fields(file: Path, values: dict[str, Any]) -> None:
-        content = yaml.safe_load((root / file).read_text())
+        content = yaml.load((root / file).read_text(), LOADER)
         for field, value in values.items():
             *parents, last = field.split(".")
             inner = content
@@ -43,7 +43,7 @@ def edit(root: Path) -> Edit:
                 del inner[last]
             else:
                 inner[last] = value
-        (root / file).write_text(yaml.safe_dump(content))
+        (root / file).write_text(yaml.dump(content, Dumper=yaml.CSafeDumper))
 
     return set_fields
 

@@ -43,9 +43,20 @@ def groups_needed(
     >>> groups_needed(risk=0.05, error=0.1, weights=[1, 0.1])  # half of the groups are short
     97
     """
+
+    def passes(count: int) -> bool:
+        return bool(p_values(-risk * np.resize(weights, (1, count)), risk, error)[0] <= error)
+
+    halves = [limit]
+    while halves[-1] > 1:
+        halves.append((1 + halves[-1]) // 2)
     low, high = 1, limit
+    for half in reversed(halves[1:]):  # from the smallest up: a few dozen are enough as a rule
+        if passes(half):
+            high = half
+            break
+        low = half + 1
     while low < high:
         middle = (low + high) // 2
-        passes = p_values(-risk * np.resize(weights, (1, middle)), risk, error)[0] <= error
-        low, high = (low, middle) if passes else (middle + 1, high)
+        low, high = (low, middle) if passes(middle) else (middle + 1, high)
     return low

@@ -174,12 +174,17 @@ def test_every_stage_has_a_module_and_every_module_is_a_stage():
 # -- parameters -------------------------------------------------------------------------------------------------
 
 
+@cache
+def loaded(file: str) -> Any:
+    return yaml.safe_load((ROOT / file).read_text())
+
+
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_tracked_parameter_exists(scale, recipe):
     for name, stage in stages(scale, recipe).items():
         for file, keys in tracked(stage).items():
-            values = PARAMS if file == "params.yaml" else yaml.safe_load((ROOT / file).read_text())
+            values = PARAMS if file == "params.yaml" else loaded(file)
             for key in keys:
                 inner = values
                 for part in key.split("."):
@@ -196,14 +201,21 @@ class Function(NamedTuple):
 
 def named(name: str, path: Path) -> Function | None:
     """What a name means in a module, if that is a function or class of ours."""
+    found = names_in(path).get(name)
+    return named(*found) if isinstance(found, tuple) else found and Function(found, path)
+
+
+@cache
+def names_in(path: Path) -> dict[str, ast.FunctionDef | ast.ClassDef | tuple[str, Path]]:
+    """The functions and classes of a module, and what it imports of ours: its name there, and where."""
+    found = {}
     for node in ast.walk(parsed(path)):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
-            return Function(node, path)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.setdefault(node.name, node)
         if isinstance(node, ast.ImportFrom) and (target := source(node.module)):
             for alias in node.names:
-                if (alias.asname or alias.name) == name:
-                    return named(alias.name, target)
-    return None
+                found.setdefault(alias.asname or alias.name, (alias.name, target))
+    return found
 
 
 WHOLE = ("config", "config.scale", "config.recipe")

@@ -9,7 +9,7 @@ import pytest
 from hostile import CASES, Case, outcome, page
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
-from nonsense import anything
+from nonsense import GENERATORS, anything
 from places import ROOT
 
 from specacts.core.episodes import Episode
@@ -102,7 +102,7 @@ def message(rng: Random) -> Any:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.randoms(use_true_random=True))
+@given(GENERATORS)
 def test_no_json_makes_the_reader_fail(tmp_path_factory, rng):
     lines = []
     for _ in range(20):

@@ -190,23 +190,23 @@ def test_a_roomy_budget_lists_more_about_each_tool(renderer):
 
 
 def test_of_too_many_tools_the_first_keep_their_parameters_and_the_limit_is_kept(renderer):
-    tools = tuple(tool(f"tool{n}", f"parameter{n}") for n in range(300))
-    steps = (User(content="go"), call("tool150", "file_read", parameter150="x"), Observation(content="{}"), say())
+    tools = tuple(tool(f"tool{n}", f"parameter{n}") for n in range(100))
+    steps = (User(content="go"), call("tool50", "file_read", parameter50="x"), Observation(content="{}"), say())
     own = Episode(id="o", group="o", source=OWN, tools=tools, steps=steps)
     whole = again(renderer, tools_tokens=10**6, max_tokens=10**6)
     assert whole.system_ids(own) == whole.system_ids(own.model_copy(update={"source": "toy"}))  # where all fit
     listing = renderer.listing(list(tools), one_level=False)
     assert 0 < len(renderer.content(listing)) <= renderer.limits.tools_tokens
-    assert "parameter0" in listing and "parameter299" not in listing and "tool299" not in listing
+    assert "parameter0" in listing and "parameter99" not in listing and "tool99" not in listing
     assert listing in renderer.tokenizer.decode(renderer.system_ids(own))
     assert [p.decision for w in renderer.windows(own) for p in w.points] == [0, 1]
 
 
 def test_what_a_listing_shows_of_its_tools_does_not_depend_on_what_the_agent_will_call(renderer):
-    tools = tuple(tool(f"tool{n}", f"parameter{n}") for n in range(300))
+    tools = tuple(tool(f"tool{n}", f"parameter{n}") for n in range(100))
     own = [
         Episode(id="o", group="o", source=OWN, tools=tools, steps=(User(content="go"), call(f"tool{n}"), say()))
-        for n in (1, 250)
+        for n in (1, 90)
     ]
     assert renderer.system_ids(own[0]) == renderer.system_ids(own[1])
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, note, settings
-from hypothesis import strategies as st
-from nonsense import anything
+from nonsense import GENERATORS, anything
 from places import ROOT
 
 from specacts.core.episodes import Act, Observation
@@ -643,7 +642,7 @@ LISTS = "messages conversations steps traj results request response input output
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.randoms(use_true_random=True))
+@given(GENERATORS)
 def test_no_object_makes_a_format_fail(rng):
     for _ in range(10):
         value = {rng.choice(KEYS): anything(rng, KEYS, WORDS) for _ in range(rng.randint(1, 5))}
