@@ -20,7 +20,6 @@ from specacts.report.missing import missing
 from specacts.report.offers import better_on_test, better_without_promise, headline, serving, without_promise
 from specacts.report.prose import render
 from specacts.report.sections import (
-    ablation_text,
     advice_text,
     costs_text,
     data_text,
@@ -28,6 +27,7 @@ from specacts.report.sections import (
     latency_text,
     limits_text,
     live_text,
+    middle_text,
     own_text,
     paired_text,
     policies_text,
@@ -78,12 +78,12 @@ def appendix(facts: Facts) -> str:
         promises=promises_text(facts),
         paired=paired_text(facts),
         verifier=verifier_text(facts),
+        middle=middle_text(facts),
         scores=scores_text(facts),
         speech=speech_text(facts),
         live=live_text(facts),
         latency=latency_text(facts),
         costs=costs_text(facts),
-        ablation=ablation_text(facts),
         data=data_text(facts),
         own=own_text(facts),
         rules=rules_text(facts),
@@ -189,4 +189,5 @@ def result_table(facts: Facts) -> str:
 
 def _result_row(shown: str, entry: Summary, costs: list[str]) -> list[str]:
     accuracies = [percent(entry.accuracy(level)) for level in LEVELS]
-    return [shown, *accuracies, share(entry.accept_rate), *(ratio(entry.cost[model]) for model in costs)]
+    known = [ratio(entry.cost[model]) if model in entry.cost else "–" for model in costs]
+    return [shown, *accuracies, share(entry.accept_rate), *known]
