@@ -149,7 +149,11 @@ def ask(voice: "Voice", reading: "Reading", asked: "list[Asked]", rows: Rows, ho
         ]
     # Both are recorded, whichever of them policies go by: replaying with the other one then runs no model.
     said, likely = (judgements(voice, reading, proposed, how, score) for score in ("verdict", "likelihood"))
-    return [{"verifier": dumped(a), "verifier_likelihood": dumped(b)} for a, b in zip(said, likely, strict=True)]
+    acts = proposals(voice, reading, how, 1, seeds)  # greedy: nothing is drawn from the seeds
+    return [
+        {"verifier": dumped(a), "verifier_likelihood": dumped(b), "middle": dumped(act)[0]}
+        for a, b, act in zip(said, likely, acts, strict=True)
+    ]
 
 
 def dumped(values: list[Any]) -> list[dict[str, Any]]:

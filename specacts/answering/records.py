@@ -100,6 +100,7 @@ class Answers(_Strict):
     how likely it finds the candidate (of a reward model there is none); strong_verdict, how likely the strong model
     finds it, or where that is frozen its answer to the question. A strong model that is recorded, and not asked, gives
     no verdicts, and its action is the gold one. Where there is no verifier there are no verdicts of it.
+    middle: what the verifier's model would do itself, proposed greedily; None where it cannot act, as a reward model.
     window, context: by role, as each reads transcripts of its own form: the number of the window the decision is in,
     and the tokens before it there; a model that answered earlier in the same window has part of them cached.
     seconds_per_token: what reading one context token took each model that runs here; 0 for a recorded one that is
@@ -124,6 +125,7 @@ class Answers(_Strict):
     seconds_per_token: dict[Role, float]
     heard: dict[Role, Heard] = Field(default_factory=dict)
     cached: dict[Role, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    middle: Candidate | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> "Answers":
@@ -135,6 +137,8 @@ class Answers(_Strict):
             raise ValueError(f"picks names candidates that are not there: {list(self.picks)}")
         if self.verifier_likelihood and not self.verifier:
             raise ValueError("verifier holds no verdicts, and verifier_likelihood does")
+        if self.middle and not self.verifier:
+            raise ValueError("verifier holds no verdicts, and its model acts (middle)")
         there = set(ROLES) if self.verifier else set(ROLES) - {"verifier"}
         asked = there if self.strong_verdict else there - {"strong"}
         for field, roles in (("window", there), ("context", there), ("seconds_per_token", asked)):
@@ -173,10 +177,11 @@ class Judged(Result):
 
 
 class Generated(Result):
-    """Tokens that the proposers generated, words included."""
+    """Tokens that the proposers generated, words included. middle: None where the verifier's model cannot act."""
 
     cheap: int
     strong: int
+    middle: int | None = None
 
 
 class AnswerMetrics(Result):
@@ -213,6 +218,7 @@ def metrics(
 ) -> AnswerMetrics:
     """What was recorded, rows as they are written, by split and by episode and decision."""
     everything = [row for rows in recorded.values() for row in rows.values()]
+    middles = [row["middle"] for row in everything if "middle" in row]
 
     def judged(field: str) -> int:
         return sum(v["tokens"] for row in everything for n, v in enumerate(row[field]) if v["shared"] == n)
@@ -227,6 +233,7 @@ def metrics(
         generated_tokens=Generated(
             cheap=sum(_generated(c) for row in everything for c in row["cheap"]),
             strong=sum(_generated(row["strong"]) for row in everything),
+            middle=sum(map(_generated, middles)) if middles else None,
         ),
         judged_tokens=Judged(verifier=judged("verifier"), strong=judged("strong_verdict")),
         with_usage=told.usage if told else None,
