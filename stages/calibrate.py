@@ -5,7 +5,8 @@
 Reads `data/answers/{calibrate.jsonl,models.json}`, `data/routes.jsonl` and `metrics/data.json` (how many decisions of a
 group a promise counts); no model runs. Writes
 
-    metrics/calibrate.json     what every policy's threshold did on the split, and the menu of guaranteed ones
+    metrics/calibrate.json     what every policy's threshold did on the split, the menu of guaranteed ones, and the
+                               cascade's bars
     data/combination.json      policy H's score
     data/calibration.json      what makes probabilities of scores
     data/thresholds.json       the thresholds, the most accurate policy within budget, and the best beside A, B and D
@@ -23,7 +24,8 @@ from specacts.core.files import write_exact_json
 from specacts.core.process import stage
 from specacts.core.results import save_table
 from specacts.models.sizes import load_sizes
-from specacts.policies.cases import Case, greedy_right, load_routes, make_cases, scored, signals, verified
+from specacts.policies.cascade import choose_bars
+from specacts.policies.cases import Case, greedy_right, laddered, load_routes, make_cases, scored, signals, verified
 from specacts.policies.choose import (
     best_other,
     calibrate,
@@ -53,11 +55,12 @@ def main() -> None:
     cases, combination = load_cases(config)
     tariff = Tariff(load_sizes(DATA / "answers/models.json"), config.prices, config.cost.upstream)
 
+    fixed = fixed_thresholds(config.recipe)
     most = DataMetrics.load(SPLIT).most_counted if acceptance.average_over == "decisions" else 1
 
     # Refuses a promise that cannot be made before anything is written.
     asked = promised(cases, acceptance, most) if acceptance.risk is not None else None
-    fitted = calibrate(cases, tariff, acceptance, model, fixed_thresholds(config.recipe))
+    fitted = calibrate(cases, tariff, acceptance, model, fixed)
     offered = menu(cases, acceptance, most)
     thresholds = Thresholds(
         policies={name: fit.threshold for name, fit in fitted.items()},
@@ -65,14 +68,14 @@ def main() -> None:
         best_other=best_other(fitted),
     )
     promise = promise_of(config, cases, tariff, offered, asked)
+    cascade = choose_bars(cases, tariff, acceptance, model, fixed.get("F")) if laddered(cases) else None
     maps = {name: calibrated(cases, name, acceptance.level) for name in scored(cases)}
 
     write_exact_json(DATA / "combination.json", combination.model_dump(mode="json") if combination else {})
     save_table(DATA / "calibration.json", maps, exact=True)
     thresholds.save(DATA / "thresholds.json", exact=True)
     promise.save(DATA / "promise.json", exact=True)
-    on_calibrate(cases, fitted, offered, acceptance, model, most).save(METRICS, exact=True)
-    fixed = fixed_thresholds(config.recipe)
+    on_calibrate(cases, fitted, offered, acceptance, model, most, cascade).save(METRICS, exact=True)
     for name, found in fitted.items():
         if not found.within_budget and name not in fixed:
             print(

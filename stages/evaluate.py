@@ -70,7 +70,8 @@ def main() -> None:
     promise = Promise.load(DATA / "promise.json")
     safe = chosen.safe(promise)
 
-    tracks = run(cases, tariff, thresholds.policies, chosen.majority, level, same)
+    bars = chosen.cascade.bars if chosen.cascade else None
+    tracks = run(cases, tariff, thresholds.policies, chosen.majority, level, same, bars)
     kept = run_guaranteed(cases, tariff, safe, same)
     evaluation = evaluate(cases, tracks, tariff, settings, weights, kept, maps, same)
     write_csv(PLOTS / "frontier.csv", FRONTIER, frontier_points(cases, tracks, evaluation, tariff, settings))

@@ -23,6 +23,7 @@ class SameEffect(BaseModel):
     """At one decision, whether each candidate does what the gold action does.
 
     executed: whether they were run. seconds: what the gold call took its simulator; None where none was executed.
+    middle: None where the verifier's model does not act.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,27 +34,36 @@ class SameEffect(BaseModel):
     cheap: tuple[bool, ...]
     strong: bool
     seconds: float | None
+    middle: bool | None = None
 
 
 def by_text(row: Answers) -> SameEffect:
     """Where nothing can be executed, two calls do the same if they agree, and what speaks if its type does."""
     cheap = tuple(agrees(candidate.action, row.gold, "call") for candidate in row.cheap)
     strong = agrees(row.strong.action, row.gold, "call")
+    middle = agrees(row.middle.action, row.gold, "call") if row.middle else None
     place = {"episode": row.episode, "decision": row.decision}
-    return SameEffect(**place, executed=False, cheap=cheap, strong=strong, seconds=None)
+    return SameEffect(**place, executed=False, cheap=cheap, strong=strong, middle=middle, seconds=None)
 
 
 def does_the_same(row: Answers, same: SameEffect, action: Action | None) -> bool:
     """Whether `action`, one of the row's candidates, does what its gold action does."""
-    pairs = zip((*row.cheap, row.strong), (*same.cheap, same.strong), strict=True)
-    return action is not None and any(found and candidate.action == action for candidate, found in pairs)
+    found = [*same.cheap, same.strong, *([same.middle] if row.middle else [])]
+    pairs = zip(actions(row), found, strict=True)
+    return action is not None and any(does and candidate == action for candidate, does in pairs)
+
+
+def actions(row: Answers) -> list[Action | None]:
+    """What the cheap, the strong and, where it acts, the verifier's model would do at a decision, in this order."""
+    middle = [row.middle] if row.middle else []
+    return [candidate.action for candidate in (*row.cheap, row.strong, *middle)]
 
 
 def load_effects(path: Path, rows: Sequence[Answers]) -> list[SameEffect]:
     """Read results that were made of `rows`, or say which line does not belong to them."""
     found = [same for _, same in read_models(path, SameEffect)]
-    keys = [(one.episode, one.decision, len(one.cheap)) for one in found]
-    if keys != [(row.episode, row.decision, len(row.cheap)) for row in rows]:
+    keys = [(one.episode, one.decision, len(one.cheap), one.middle is None) for one in found]
+    if keys != [(row.episode, row.decision, len(row.cheap), row.middle is None) for row in rows]:
         raise UserError(f"{path}: it was made of other answers; run `dvc repro effects`")
     return found
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from specacts.answering.effects import SameEffect, by_text
+from specacts.answering.effects import SameEffect, actions, by_text
 from specacts.answering.records import Answers
 from specacts.bfcl.execution import MULTI_TURN, executed
 from specacts.bfcl.simulator import SOURCE_CODE, Simulator
@@ -47,14 +47,15 @@ def same_effects(
 
 
 def _executed(episode: Episode, task: Task, rows: list[Answers], simulator: Simulator) -> Iterator[SameEffect]:
-    tried = {row.decision: [candidate.action for candidate in (*row.cheap, row.strong)] for row in rows}
-    for found in executed(episode, task, tried, simulator):
-        *cheap, strong = found.same
+    cheap = {row.decision: len(row.cheap) for row in rows}
+    for found in executed(episode, task, {row.decision: actions(row) for row in rows}, simulator):
+        strong, *middle = found.same[cheap[found.decision] :]
         yield SameEffect(
             episode=episode.id,
             decision=found.decision,
             executed=True,
-            cheap=tuple(cheap),
+            cheap=found.same[: cheap[found.decision]],
             strong=strong,
+            middle=middle[0] if middle else None,
             seconds=found.seconds,
         )

@@ -37,6 +37,7 @@ from specacts.evaluation.quality import score_quality, verifier_quality
 from specacts.evaluation.results import (
     Accuracies,
     Area,
+    Climbed,
     Evaluation,
     Frontier,
     Hopped,
@@ -46,12 +47,13 @@ from specacts.evaluation.results import (
     MeanCharge,
     Standing,
     Summary,
+    Versus,
     WithTools,
 )
 from specacts.evaluation.rules import decided
 from specacts.evaluation.speech import speech
 from specacts.evaluation.stats import estimate, mean, ratio
-from specacts.policies.cases import Case, Side, compared, judging, verified
+from specacts.policies.cases import Case, Side, compared, judging, laddered, verified
 from specacts.policies.choose import correct, right_sides
 from specacts.policies.cost import (
     COST_MODELS,
@@ -65,7 +67,18 @@ from specacts.policies.cost import (
     total,
     without_fallback,
 )
-from specacts.policies.decide import NEVER, Outcome, Threshold, accepting, act, rejecting, taking
+from specacts.policies.decide import (
+    NEVER,
+    Bars,
+    Outcome,
+    Threshold,
+    accepting,
+    act,
+    climb,
+    middle_alone,
+    rejecting,
+    taking,
+)
 from specacts.policies.probability import Calibration
 from specacts.policies.table import BASELINES, POLICIES, coin_of
 
@@ -83,6 +96,7 @@ class Track(NamedTuple):
     proposed_right: for judges, whether the proposal was right at the acceptance level, taken or not.
     unpaid: upstream's price of the calls without what the strong model does itself, as upstream's own table has it.
     hopped: tokens that the strong model reads anew only because it did not see the decisions before.
+    middle: whether the verifier's model acted itself.
     """
 
     right: dict[AnyLevel, np.ndarray]
@@ -92,6 +106,7 @@ class Track(NamedTuple):
     proposed_right: np.ndarray | None = None
     unpaid: np.ndarray | None = None
     hopped: np.ndarray | None = None
+    middle: np.ndarray | None = None
 
 
 def run(
@@ -101,11 +116,13 @@ def run(
     majority: str,
     level: Level,
     same: Sequence[SameEffect] | None = None,
+    bars: Bars | None = None,
 ) -> dict[str, Track]:
     """Every policy and baseline over `cases`, by name.
 
     thresholds: of the judging policies. majority: the action type that the majority baseline always answers.
-    same: a case's candidates by effect; without it calls are compared by their text.
+    same: a case's candidates by effect; without it calls are compared by their text. bars: the cascade's; None where
+    there is none.
     """
     judged = Judged.of(cases, same)
     tracks = {}
@@ -118,6 +135,10 @@ def run(
     sides = {name: [case.sides[name] for case in cases] for name in judges}
     for name in judges:
         tracks[coin_of(name)] = random_accept(judged, sides[name], kept_share(tracks[name]), level, tariff)
+    if laddered(cases):
+        tracks["middle"] = track(judged, [middle_alone(case) for case in cases], tariff)
+    if bars:
+        tracks["cascade"] = track(judged, [climb(case, bars) for case in cases], tariff)
     if "D" in judges:
         tracks["oracle"] = oracle(judged, sides["D"], level, tariff)
     if "E" in judges:
@@ -188,6 +209,7 @@ def track(judged: Judged, outcomes: list[Outcome], tariff: Tariff, proposed_righ
         proposed_right=proposed_right,
         unpaid=np.array([without_fallback(outcome, tariff.upstream) for outcome in outcomes]),
         hopped=np.array(hopped(judged.rows, outcomes, [act("A", case) for case in judged.cases]), dtype=float),
+        middle=np.array([outcome.actor == "verifier" for outcome in outcomes], dtype=float),
     )
 
 
@@ -282,6 +304,7 @@ def evaluate(
         verifier=verifier_quality(judged.rows, level, settings.judge, weights) if verified(judged.rows) else None,
         scores=score_quality(cases, calibrations, level, weights),
         baselines={name: summary(tracks[name], strong, weights) for name in BASELINES if name in tracks},
+        cascade=climbed(tracks, letters, weights) if "cascade" in tracks else None,
         latency=latency(judged, tracks, tariff, weights) if timed(tracks) else None,
         cost_per_decision={name: per_decision(tracks[name]) for name in letters},
         cost_per_episode={name: per_episode(judged.rows, tracks[name]) for name in letters},
@@ -327,8 +350,9 @@ def promise(track: Track, strong: Track, level: Level, weights: np.ndarray) -> K
 
 
 def relative_costs(track: Track, strong: Track, weights: np.ndarray) -> dict[str, Estimate]:
-    """`relative_cost` by every cost model."""
-    return {model: relative_cost(track, strong, model, weights) for model in counted(strong.charges)}
+    """`relative_cost` by every cost model that says something of both."""
+    known = counted(track.charges)
+    return {model: relative_cost(track, strong, model, weights) for model in counted(strong.charges) if model in known}
 
 
 def relative_cost(track: Track, strong: Track, model: str, weights: np.ndarray) -> Estimate:
@@ -468,6 +492,22 @@ def paired(tracks: Mapping[str, Track], weights: np.ndarray) -> dict[str, Accura
                 gain = {level: both[0][level] - both[1][level] for level in LEVELS}
                 found[f"{name}_minus_{other}"] = Accuracies(**accuracies(gain, weights))
     return found
+
+
+def climbed(tracks: Mapping[str, Track], letters: Sequence[str], weights: np.ndarray) -> Climbed:
+    """Who acts in the cascade, and what each policy, and the verifier's model alone, does better or worse than it."""
+    return Climbed(
+        from_middle=mean(asked(tracks["cascade"].middle), weights),
+        against={name: versus(tracks[name], tracks["cascade"], tracks["A"], weights) for name in (*letters, "middle")},
+    )
+
+
+def versus(one: Track, other: Track, unit: Track, weights: np.ndarray) -> Versus:
+    """The first minus the second, on the same decisions; costs in units of the third's."""
+    gain = {level: one.right[level] - other.right[level] for level in LEVELS}
+    known = [model for model in counted(other.charges) if model in counted(unit.charges)]
+    extra = {model: ratio(spent(one, model) - spent(other, model), spent(unit, model), weights) for model in known}
+    return Versus(**accuracies(gain, weights), cost=extra)
 
 
 def asked(part: np.ndarray | None) -> np.ndarray:

@@ -34,6 +34,22 @@ class Summary(Accuracies):
     cost: dict[str, Estimate]
 
 
+class Versus(Accuracies):
+    """One way to act minus another, on the same decisions. cost: by cost model, in units of A's."""
+
+    cost: dict[str, Estimate]
+
+
+class Climbed(Result):
+    """The cascade cheap, verifier's model, strong: share of actions of its middle model, and each policy minus it.
+
+    against: by policy, and of the verifier's model alone (`middle`).
+    """
+
+    from_middle: Estimate
+    against: dict[str, Versus]
+
+
 class Kept(Result):
     """What a policy at a guaranteed threshold did: share accepted, accuracy lost to A (negative: won), cost."""
 
@@ -199,7 +215,7 @@ class Evaluation(Result):
     paired: differences in accuracy on the same decisions, by `D_minus_A` and the like. guaranteed: by policy and risk.
     speech: by proposer, where the traces hold words. verifier: none where there is no verifier.
     upstream_without_fallback: upstream's price of a decision as its own table has it. hopping: None in results of
-    before it was counted. rules: by kind, where any tool has some.
+    before it was counted. rules: by kind, where any tool has some. cascade: None where the verifier's model cannot act.
     """
 
     decisions: int
@@ -219,3 +235,4 @@ class Evaluation(Result):
     hopping: Hopped | None = None
     upstream_without_fallback: dict[str, float]
     rules: dict[RuleKind, Ruled] | None = None
+    cascade: Climbed | None = None

@@ -74,6 +74,10 @@ class Case:
         return self.row.picks
 
     @property
+    def middle(self) -> Candidate | None:
+        return self.row.middle
+
+    @property
     def strong(self) -> Candidate:
         return self.row.strong
 
@@ -141,6 +145,11 @@ def verdicts_of(row: Answers, judge: JudgeScore) -> tuple[Verdict, ...]:
 def verified(rows: Sequence[Answers]) -> bool:
     """Whether there was a verifier to ask about the proposals."""
     return all(row.verifier for row in rows)
+
+
+def laddered(cases: Sequence[Case]) -> bool:
+    """Whether there is a model between the cheap and the strong one that acts: the verifier's."""
+    return all(case.middle for case in cases)
 
 
 def signals(rows: Sequence[Answers], judge: JudgeScore, routes: Sequence[Route]) -> list[Signals]:

@@ -12,7 +12,7 @@ and nothing is guaranteed about other data. Test data is never seen.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -28,13 +28,16 @@ from specacts.policies.decide import ALWAYS, NEVER, Outcome, Threshold, act
 from specacts.policies.guarantee import Evidence, certified, certified_by_kind, evidence_of, repeated, sizes_of
 from specacts.policies.needs import RISKS, needed
 from specacts.policies.probability import Calibration, choose
-from specacts.policies.results import Fitted, OnCalibrate
+from specacts.policies.results import Cascade, Fitted, OnCalibrate
 from specacts.policies.table import JUDGING, POLICIES, RUN_LIVE
 
 EVEN = 0.5
 """Even odds, of a reward 0: where a recipe fixes its thresholds."""
 TIMES = (2, 4, 8)
 """How many times the groups the projection assumes."""
+
+
+Standing = TypeVar("Standing", Fitted, Cascade)
 
 
 class Chosen(NamedTuple):
@@ -295,6 +298,7 @@ def on_calibrate(
     acceptance: Acceptance,
     cost_model: str,
     most: int,
+    cascade: Cascade | None = None,
 ) -> OnCalibrate:
     """What `metrics/calibrate.json` holds: rounded, except for thresholds, which rounding would move across scores."""
     sizes, weighs = sizes_of([case.row.group for case in cases]), weighed(cases, most)
@@ -313,9 +317,11 @@ def on_calibrate(
         guaranteed=offered,
         projected=projected(cases, acceptance, most),
         groups_needed=needed(len(acceptance.policies), acceptance.confidence, weighs),
-        policies={name: _rounded(fit) for name, fit in fitted.items()},
+        policies={name: _rounded(fit, "threshold") for name, fit in fitted.items()},
+        cascade=_rounded(cascade, "cheap", "middle") if cascade else None,
     )
 
 
-def _rounded(fit: Fitted) -> Fitted:
-    return Fitted(**{**rounded(fit.model_dump()), "threshold": fit.threshold})
+def _rounded(found: Standing, *exact: str) -> Standing:
+    values = found.model_dump()
+    return type(found)(**{**rounded(values), **{name: values[name] for name in exact}})

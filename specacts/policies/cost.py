@@ -248,8 +248,8 @@ def _charge(row: Place, call: Call, new: int, opens: bool, tariff: Tariff) -> Ch
 
 
 def price(call: Call, upstream: UpstreamCost) -> float:
-    """Upstream's fixed price of a call."""
-    answer = {"strong": upstream.strong, "cheap": upstream.cheap}
+    """Upstream's fixed price of a call; NaN where the verifier's model acts, which upstream's does not."""
+    answer = {"strong": upstream.strong, "cheap": upstream.cheap, "verifier": nan}
     return call.verdicts * upstream.verdict + (call.answers * answer[call.role] if call.answers else 0.0)
 
 
@@ -311,7 +311,11 @@ def sweep(cases: Sequence[Case], name: str, tariff: Tariff) -> list[Swept]:
     A higher threshold turns some acceptances into rejections and changes the cost of their episodes only: those alone
     are charged again, and none of their decisions where the same was done before with the same cached.
     """
-    rows, sides = [case.row for case in cases], [case.sides[name] for case in cases]
+    return swept([case.row for case in cases], [case.sides[name] for case in cases], tariff)
+
+
+def swept(rows: Sequence[Place], sides: Sequence[Side], tariff: Tariff) -> list[Swept]:
+    """The same of any sides, one a row."""
     scores = [side.score for side in sides]
     episodes: dict[str, list[int]] = {}
     for number, row in enumerate(rows):

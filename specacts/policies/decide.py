@@ -13,6 +13,8 @@
 
     act("D", view, 0.7)          # the Outcome: action taken, calls made
 
+Two baselines have no judge either, and need the verifier's model to act: `middle_alone`, and `climb`, a cascade.
+
 A threshold may be one number, or one for each type of action that is proposed. A call is listed where it ran, the
 fallback included; `cost.py` turns calls into FLOPs, seconds and prices. Of a `View` nothing is read that the policy
 does not need, so that at work (live/) nobody is asked in vain.
@@ -50,6 +52,17 @@ class View(Protocol):
     def combined(self) -> float: ...
     @property
     def earlier(self) -> Sequence["View"]: ...
+
+
+class Rungs(Protocol):
+    """What a cascade sees of a decision: what each of the three models would do. middle: the verifier's."""
+
+    @property
+    def cheap(self) -> tuple[Candidate, ...]: ...
+    @property
+    def middle(self) -> Candidate | None: ...
+    @property
+    def strong(self) -> Candidate: ...
 
 
 class Call(NamedTuple):
@@ -113,6 +126,40 @@ def act(letter: str, view: View, threshold: Threshold | None = None) -> Outcome:
     if POLICIES[letter].sticks and any(score(letter, before) < lowest for before in view.earlier):
         return sticking(view)  # in order: at work those behind the first rejection have no score
     return accepting(letter, view) if score(letter, view) >= lowest else rejecting(letter, view)
+
+
+class Bars(NamedTuple):
+    """How sure of the type of its own action a model must be to act, in a cascade that ends with the strong one."""
+
+    cheap: float
+    middle: float
+
+
+def middle_alone(view: Rungs) -> Outcome:
+    """The verifier's model acts at every decision."""
+    assert view.middle, "the verifier's model cannot act"
+    return _took(view.middle, "verifier", None, (_generated("verifier", (view.middle,), taken=0),))
+
+
+def climb(view: Rungs, bars: Bars) -> Outcome:
+    """A cascade: the cheap model acts where it is sure enough, else the verifier's where that is, else the strong one.
+
+    Each is asked only where those before it were not sure. Whoever is never sure enough (`NEVER`) is not asked at all.
+    """
+    assert view.middle, "the verifier's model cannot act"
+    rungs: tuple[tuple[Role, Candidate, float], ...] = (
+        ("cheap", view.cheap[0], bars.cheap),
+        ("verifier", view.middle, bars.middle),
+        ("strong", view.strong, ALWAYS),
+    )
+    calls: list[Call] = []
+    for role, candidate, bar in rungs:
+        if bar >= NEVER:
+            continue
+        if role == "strong" or candidate.confidence >= lowest_accepted(bar):
+            return _took(candidate, role, role != "strong", (*calls, _generated(role, (candidate,), taken=0)))
+        calls.append(_generated(role, (candidate,), taken=None))
+    raise AssertionError("the strong model acts where nobody else does")
 
 
 def always_strong(view: View) -> Outcome:

@@ -7,6 +7,7 @@ from pydantic import model_validator
 from specacts.config import AverageOver
 from specacts.core.results import Result
 from specacts.core.words import ActionType, Level
+from specacts.policies.decide import Bars
 from specacts.policies.table import JUDGING, POLICIES, learns_to_judge
 
 Bar = float | dict[str, float]
@@ -62,13 +63,33 @@ class Promise(Result):
     asked: Asked | None
 
 
+class Cascade(Result):
+    """The cascade's bars (`decide.Bars`) and what it did on the calibration split, like `Fitted`.
+
+    from_cheap, from_middle: share of actions of the cheap and of the verifier's model.
+    """
+
+    cheap: float
+    middle: float
+    within_budget: bool
+    accuracy: float
+    gain: float
+    from_cheap: float
+    from_middle: float
+    cost: float
+
+    @property
+    def bars(self) -> Bars:
+        return Bars(self.cheap, self.middle)
+
+
 class OnCalibrate(Result):
     """`metrics/calibrate.json`: what every policy's threshold did on the split, and the menu of guaranteed ones.
 
     average_over: what promises are about. most_counted: decisions of a group that count in them. larger_groups: those
     that hold more. mean_weight: of a group, 1 where it holds so many (guarantee.py). majority: the gold action type of
     most decisions. guaranteed: by policy and risk. projected: what a larger split would show, by how many times the
-    groups, policy and risk. groups_needed: by risk.
+    groups, policy and risk. groups_needed: by risk. cascade: None where the verifier's model cannot act.
     """
 
     decisions: int
@@ -86,6 +107,7 @@ class OnCalibrate(Result):
     projected: dict[str, dict[str, dict[str, float]]]
     groups_needed: dict[str, int]
     policies: dict[str, Fitted]
+    cascade: Cascade | None = None
 
     def safe(self, promise: Promise) -> dict[str, dict[str, Bar]]:
         """Guaranteed thresholds by policy and risk: those of the menu, and that of the risk asked for (`ASKED`)."""

@@ -128,6 +128,8 @@ BASELINES: dict[str, Baseline] = {
         coin_of(letter): Baseline(f"{letter} with a coin for a verifier", f"{letter} with a coin", "X", letter == "D")
         for letter in JUDGING
     },
+    "middle": Baseline("the verifier's model alone", "verifier's model alone", "p"),
+    "cascade": Baseline("cheap, verifier's model, strong: the first that is sure", "cascade of three", "h"),
     "oracle": Baseline("D with a perfect verifier", "D, perfect verifier", "*"),
     "oracle_picks": Baseline("E with a perfect verifier", "E, perfect verifier", "P"),
     "oracle_routes": Baseline("a perfect router", "perfect router", "D"),
