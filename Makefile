@@ -57,7 +57,7 @@ smoke: setup ## the whole pipeline on the smoke scale, in a throw-away copy
 	@scripts/copy_workspace.sh .work/smoke
 	@cd .work/smoke && "$(PY)" -m dvc exp run -S scale=smoke && "$(PY)" scripts/show.py
 
-ablation: setup ## undo each change of recipe v3 alone: nine experiments, then the report (about an hour)
+ablation: setup ## undo each change of recipe v3 alone: nine experiments, docs/ablation.md (about an hour)
 	@"$(PY)" -m scripts.ablation
 
 docs: setup ## rewrite what README and docs quote: figures, help texts, the tree

@@ -1,31 +1,34 @@
 """Undo each of recipe v3's changes alone, and say what that does to every policy.
 
-    python -m scripts.ablation                    # every experiment, then metrics/ablation.json and the report
+    python -m scripts.ablation                    # every experiment, then docs/ablation.{json,md} and its figure
     python -m scripts.ablation format strong      # some of them; what the others gave is kept
     python -m scripts.ablation --jobs 2           # two at a time, one thread each: faster on two cores
 
 Needs an up-to-date workspace with recipe v3 (`make repro`). Each experiment is an ordinary one in a temporary folder,
 `dvc exp run --temp -n ablation-<name> -S <key>=<value>`; what it shares with the default run comes from DVC's cache.
-The workspace stays as it is, but for `metrics/ablation.json` and the report.
+The workspace stays as it is, but for the page, which says of which commit, day and processor it is.
 """
 
 import argparse
 import json
 import os
+import platform
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from specacts.config import Config, load_config
 from specacts.core.errors import UserError, one_line_errors
-from specacts.core.files import rounded
-from specacts.evaluation.ablation import Ablation, Base, Undone, effects, load_ablation, read_outcomes
+from specacts.core.files import rounded, write_text
+from specacts.evaluation.ablation import Ablation, Base, Made, Undone, effects, read_outcomes
 from specacts.evaluation.results import Evaluation
+from specacts.report.ablation import draw, page
 
 RECIPE = "configs/recipe/v3.yaml"
-RESULT = Path("metrics/ablation.json")
+RESULT, PAGE, FIGURE = Path("docs/ablation.json"), Path("docs/ablation.md"), Path("docs/figures/ablation.png")
 OUTCOMES, EVALUATION = "data/outcomes.csv", "metrics/eval.json"
 LOGS = Path(".work/ablation")
 
@@ -77,8 +80,11 @@ def main() -> None:
         ]
     done = [name for name in names if name not in failed]
     if done:
-        collected(config, done).save(RESULT)
-        run_dvc("repro", "report")
+        found = collected(config, done, made())
+        found.save(RESULT)
+        draw(found, FIGURE)
+        write_text(PAGE, page(found))
+        print(f"The page: {PAGE}. `make docs` rewrites what other pages quote of it")
     if failed:
         raise UserError(f"ablation: {', '.join(failed)} failed; see {LOGS}/<name>.log. The others were collected")
 
@@ -109,8 +115,22 @@ def run(name: str, jobs: int) -> bool:
     return done.returncode == 0
 
 
-def collected(config: Config, names: list[str]) -> Ablation:
-    """What `metrics/ablation.json` holds: the named experiments again, the others as they were if the base is too."""
+def made() -> Made:
+    """Of which commit, day and processor this run is."""
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+    return Made(commit=done.stdout.strip(), date=date.today().isoformat(), machine=machine())
+
+
+def machine() -> str:
+    """The processor's model, and how many cores there are."""
+    known = Path("/proc/cpuinfo")  # Linux alone has it, and there `platform` knows no model
+    lines = known.read_text(encoding="utf-8").splitlines() if known.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{models[0] if models else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def collected(config: Config, names: list[str], made: Made) -> Ablation:
+    """What `docs/ablation.json` holds: the named experiments again, the others as they were if the base is too."""
     import dvc.api
 
     level, model = config.acceptance.level, config.cost.model
@@ -122,10 +142,10 @@ def collected(config: Config, names: list[str]) -> Ablation:
         cost_model=model,
         decisions=len(base.places),
         groups=len(set(base.groups)),
-        base=Base(auroc=aurocs(Evaluation.load(Path(EVALUATION))), policies=effects(base, base, *settings)),
+        base=Base(made=made, auroc=aurocs(Evaluation.load(Path(EVALUATION))), policies=effects(base, base, *settings)),
         experiments={},
     )
-    earlier = load_ablation(RESULT) if RESULT.is_file() else None
+    earlier = Ablation.load(RESULT) if RESULT.is_file() else None
     kept = earlier.experiments if earlier and _base(earlier) == _base(result) else {}
     found = {}
     for name, experiment in EXPERIMENTS.items():
@@ -133,6 +153,7 @@ def collected(config: Config, names: list[str]) -> Ablation:
             other = read_outcomes(dvc.api.read(OUTCOMES, rev=experiment.name), experiment.name)
             evaluation = json.loads(dvc.api.read(EVALUATION, rev=experiment.name))
             found[name] = Undone(
+                made=made,
                 what=experiment.what,
                 settings=experiment.settings,
                 auroc=aurocs(Evaluation.model_validate(evaluation)),
@@ -144,8 +165,9 @@ def collected(config: Config, names: list[str]) -> Ablation:
 
 
 def _base(ablation: Ablation) -> Any:
-    """All but the experiments, as the file has it."""
-    return rounded(ablation.model_copy(update={"experiments": {}}).model_dump(mode="json"))
+    """All but the experiments and when it was made, as the file has it."""
+    known = rounded(ablation.model_copy(update={"experiments": {}}).model_dump(mode="json"))
+    return known | {"base": known["base"] | {"made": None}}
 
 
 def aurocs(evaluation: Evaluation) -> dict[str, float]:

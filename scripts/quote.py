@@ -34,6 +34,7 @@ from specacts.core.errors import UserError, one_line_errors
 from specacts.core.words import ROLES
 from specacts.evaluation.ablation import Ablation
 from specacts.policies.choose import enough_groups
+from specacts.report.ablation import run_of
 
 ROOT = Path(__file__).parent.parent
 LIBRARY = ROOT / "specacts"
@@ -109,15 +110,24 @@ def policies(*columns: str) -> str:
     return "\n".join(line([row[number] for number in kept]) for row in lines) + f"\n\n{section('What it rests on')[0]}"
 
 
-def ablation() -> str:
-    """The report's table of what each change of the recipe does."""
-    (table,) = [part for part in result("reports/appendix.md").split("\n\n") if part.startswith("| undone")]
-    return table.strip()
+def ablation() -> Ablation:
+    """What `make ablation` found when it last ran, which may be another run than the one that the reports are of."""
+    return Ablation.model_validate_json(result("docs/ablation.json"))
+
+
+def made() -> str:
+    """Of which runs the ablation's figures are, v2 beside v3 among them; and whether README's are of the same."""
+    found, shown = ablation(), json.loads(result("metrics/eval.json"))["policies"]
+    theirs = {name: entry[f"{found.level}_accuracy"] for name, entry in shown.items()}
+    same = all(theirs.get(name) == entry.accuracy.value for name, entry in found.base.policies.items())
+    others = "the same run" if same else "another run, so v3 has other figures there"
+    said = run_of(found.base.made, *(undone.made for undone in found.experiments.values()))
+    return f"*{said} README and reports show {others}.*"
 
 
 def v2_and_v3() -> str:
     """Both recipes' policies, from the ablation: accuracy, cost in FLOPs relative to the same recipe's A."""
-    found = json.loads(result("metrics/ablation.json"))
+    found = json.loads(result("docs/ablation.json"))
     recipes = [found["experiments"]["v2"]["policies"], found["base"]["policies"]]
     lines = [["", "v2: accuracy", "v2: cost", "v3: accuracy", "v3: cost"], ["---"] * 5]
     for name in recipes[0]:
@@ -126,7 +136,7 @@ def v2_and_v3() -> str:
             accuracy = [100 * found_in[name][f"accuracy{end}"] for end in ("", "_low", "_high")]
             cost = found_in[name]["cost"] / found_in["A"]["cost"]
             lines[-1] += ["{:.1f} % ({:.0f}–{:.0f})".format(*accuracy), f"{cost:.2f}"]
-    return "\n".join(map(line, lines))
+    return "\n".join([*map(line, lines), "", made()])
 
 
 def benchmark(name: str) -> str:
@@ -137,10 +147,10 @@ def benchmark(name: str) -> str:
 
 def comparison() -> str:
     """What `make compare OLD=v2 NEW=v3` prints, from the ablation, which compares the same two experiments."""
-    found = Ablation.model_validate_json(result("metrics/ablation.json"))
+    found = ablation()
     old, new = found.experiments["v2"].policies, found.base.policies
     asked = (found.decisions, found.groups, found.level, found.cost_model)
-    return fenced(f"{compare.table('v2', 'v3', old, new)}\n\n{compare.explained('v3', *asked)}")
+    return fenced(f"{compare.table('v2', 'v3', old, new)}\n\n{compare.explained('v3', *asked)}") + f"\n\n{made()}"
 
 
 def durations() -> str:

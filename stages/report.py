@@ -16,7 +16,6 @@ from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import published_dir, write_text
 from specacts.core.process import stage
 from specacts.core.words import Role
-from specacts.evaluation.ablation import Ablation, load_ablation
 from specacts.evaluation.results import Evaluation
 from specacts.live.results import LiveMetrics
 from specacts.models.results import Assets
@@ -41,7 +40,7 @@ def main() -> None:
     config = load_config(Path("."))
     facts = gather(config)
     first, rest, whole = first_page(facts), appendix(facts), report(facts)
-    draw(config, facts.ablation)
+    draw(config)
     with published_dir(CARDS) as out:
         for role, trained in facts.training.items():
             write_text(out / f"{role}.md", model_card(role, config, trained))
@@ -66,7 +65,6 @@ def gather(config: Config) -> Facts:
         answers=AnswerMetrics.load(METRICS / "answer.json"),
         assets=Assets.load(METRICS / "assets.json"),
         training={role: training(role) for role in roles if (METRICS / "train" / f"{role}.json").is_file()},
-        ablation=load_ablation(METRICS / "ablation.json"),
         scale=config.scale_name,
         recipe_name=config.recipe_name,
         recipe=config.recipe,
@@ -86,7 +84,7 @@ def training(role: Role) -> Trained:
     return Trained(measured, Losses(losses[0], losses[-1]) if losses else None)
 
 
-def draw(config: Config, ablation: Ablation | None) -> None:
+def draw(config: Config) -> None:
     """All figures, from the plots' data."""
     level, cost, recorded = config.acceptance.level, COSTS[config.cost.model], is_recorded(config.recipe)
     plots.frontier(read_csv(PLOTS / "frontier.csv"), cost, level, FIGURES / "frontier.png", recorded)
@@ -97,7 +95,6 @@ def draw(config: Config, ablation: Ablation | None) -> None:
     losses = {role: METRICS / "train" / f"{role}_loss.csv" for role in local_roles(config.recipe)}
     curves = {role: read_csv(path) for role, path in losses.items() if path.is_file()}
     plots.training_loss(curves, FIGURES / "training_loss.png")
-    plots.ablation(ablation, FIGURES / "ablation.png")
     plots.reliability(read_csv(PLOTS / "reliability.csv"), FIGURES / "reliability.png", recorded)
     plots.risk_coverage(read_csv(PLOTS / "risk_coverage.csv"), FIGURES / "risk_coverage.png", recorded)
     plots.accept_rate(read_csv(PLOTS / "accept_rate.csv"), FIGURES / "accept_rate.png", recorded)

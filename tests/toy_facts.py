@@ -18,7 +18,7 @@ from places import CONFIGURATION, copy_configuration
 from specacts.answering.effects import by_text
 from specacts.answering.records import AnswerMetrics, Generated, Judged
 from specacts.config import Acceptance, Recipe
-from specacts.core.files import write_json, write_jsonl, write_text
+from specacts.core.files import write_jsonl, write_text
 from specacts.core.results import Estimate, save_table
 from specacts.core.words import ROLES, Role
 from specacts.evaluation.metrics import Settings, evaluate, run, run_guaranteed
@@ -140,7 +140,6 @@ def facts_of(
         answers=ANSWERS,
         assets=ASSETS,
         training={role: Trained(TRAINED, Losses(3.2, 0.9)) for role in SIZES},
-        ablation=None,
         scale="toy",
         recipe_name="v3",
         recipe=RECIPES["v3"],
@@ -266,7 +265,6 @@ def workspace(
     results = {"data": DATA, "ingest": no_own_traces(), "answer": ANSWERS, "route": ROUTER, "live": LIVE}
     for name, result in (results | {"assets": ASSETS}).items():
         result.save(folder / f"metrics/{name}.json")
-    write_json(folder / "metrics/ablation.json", {})
     for role in trained:
         TRAINED.save(folder / f"metrics/train/{role}.json")
         write_text(folder / f"metrics/train/{role}_loss.csv", "step,loss,learning_rate\n1,3.2,0.1\n2,0.9,0.1\n")

@@ -10,13 +10,11 @@ can be subtracted.
 
 import csv
 import io
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from specacts.core.errors import UserError
-from specacts.core.files import read_json
 from specacts.core.results import Estimate, Result
 from specacts.core.words import Level
 from specacts.evaluation.metrics import LEVELS, OUTCOME
@@ -73,12 +71,21 @@ class Effect(Result):
     cost_effect: Estimate
 
 
+class Made(Result):
+    """Of which run figures are: the commit, the day, and the machine's kind of processor."""
+
+    commit: str
+    date: str
+    machine: str
+
+
 class Undone(Result):
     """What an experiment undoes, in words and as settings, and what that does to every policy.
 
     auroc: of the scores that C and D go by.
     """
 
+    made: Made
     what: str
     settings: tuple[str, ...]
     auroc: dict[str, float]
@@ -88,12 +95,13 @@ class Undone(Result):
 class Base(Result):
     """The experiment that the others are compared with."""
 
+    made: Made
     auroc: dict[str, float]
     policies: dict[str, Effect]
 
 
 class Ablation(Result):
-    """What `metrics/ablation.json` holds where `make ablation` ran."""
+    """What `make ablation` writes: `docs/ablation.json`."""
 
     scale: str
     level: Level
@@ -102,11 +110,6 @@ class Ablation(Result):
     groups: int
     base: Base
     experiments: dict[str, Undone]
-
-
-def load_ablation(path: Path) -> Ablation | None:
-    """Read `metrics/ablation.json`; None where nobody ran the ablation."""
-    return Ablation.load(path) if read_json(path) else None
 
 
 def effects(base: Outcomes, other: Outcomes, level: str, model: str, resamples: int, seed: int) -> dict[str, Effect]:

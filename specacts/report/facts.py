@@ -5,7 +5,6 @@ from typing import NamedTuple
 from specacts.answering.records import AnswerMetrics
 from specacts.config import Recipe
 from specacts.core.words import JudgeScore, Level, Role
-from specacts.evaluation.ablation import Ablation
 from specacts.evaluation.results import Evaluation
 from specacts.live.results import LiveMetrics
 from specacts.models.results import Assets
@@ -34,8 +33,7 @@ class Trained(NamedTuple):
 class Facts(NamedTuple):
     """Everything that the report tells.
 
-    training: of the roles whose training was recorded. ablation: None where nobody ran it. currency: of the price
-    table `prices`.
+    training: of the roles whose training was recorded. currency: of the price table `prices`.
     """
 
     evaluation: Evaluation
@@ -49,7 +47,6 @@ class Facts(NamedTuple):
     answers: AnswerMetrics
     assets: Assets
     training: dict[Role, Trained]
-    ablation: Ablation | None
     scale: str
     recipe_name: str
     recipe: Recipe

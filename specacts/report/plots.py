@@ -18,7 +18,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from specacts.core.words import ACTION_TYPES, Role
-from specacts.evaluation.ablation import Ablation
 from specacts.policies.table import BASELINES, POLICIES
 from specacts.report.wording import AGENT
 
@@ -45,7 +44,7 @@ TRIVIAL = ("majority", "random")
 
 def frontier(rows: Rows, cost_label: str, level: str, path: Path, recorded: bool = False) -> None:
     """Accuracy against relative cost where the policies are: with intervals, threshold sweeps and A to B as lines."""
-    figure, axes = _figure(9.5, 5.8)
+    figure, axes = framed(9.5, 5.8)
     points = [row for row in rows if row["kind"] != "sweep" and row["name"] not in TRIVIAL]
     for name in sorted({row["name"] for row in rows if row["kind"] == "sweep"}):
         mine = [row for row in rows if (row["name"], row["kind"]) == (name, "sweep")]
@@ -74,7 +73,7 @@ def frontier(rows: Rows, cost_label: str, level: str, path: Path, recorded: bool
     axes.set_title(_finding(points), loc="left", weight="bold")
     lines = "Dashed: a coin between A and B; thin lines: every threshold."
     figure.supxlabel(" ".join([lines, _trivial(rows)]).strip(), x=0.01, ha="left", fontsize=9, color="#555555")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _place(row: dict[str, str]) -> tuple[float, float]:
@@ -180,12 +179,12 @@ def confusion(tables: dict[str, Rows], path: Path, recorded: bool = False) -> No
         axes.set_title(title)
     all_axes[0].set_ylabel(AGENT if recorded else "what was due")
     figure.colorbar(image, ax=list(all_axes), label="share of the decisions of this type", fraction=0.04, pad=0.02)
-    _save(figure, path)
+    save(figure, path)
 
 
 def training_loss(curves: Mapping[Role, Rows], path: Path) -> None:
     """Loss against step of every role's training, as logged (thin) and as a running mean (bold)."""
-    figure, axes = _figure(9, 4.6)
+    figure, axes = framed(9, 4.6)
     for role, rows in curves.items():
         if not rows:
             continue
@@ -199,7 +198,7 @@ def training_loss(curves: Mapping[Role, Rows], path: Path) -> None:
     axes.set_ylabel("weighted cross-entropy (nats)")
     whose = {1: f"{next(iter(curves), '')} model", 2: "two roles"}.get(len(curves), "three roles")
     axes.set_title(f"Training loss of the {whose}; bold: running mean")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _running_mean(values: list[float]) -> list[float]:
@@ -210,7 +209,7 @@ def _running_mean(values: list[float]) -> list[float]:
 
 def accept_rate(rows: Rows, path: Path, recorded: bool = False) -> None:
     """How often each judging policy let the proposal through, by the action type that was due, with intervals."""
-    figure, axes = _figure(11, 5)
+    figure, axes = framed(11, 5)
     counts = {row["action_type"]: row["decisions"] for row in rows}
     types: list[str] = [action_type for action_type in ACTION_TYPES if action_type in counts]
     names = sorted({row["policy"] for row in rows})
@@ -231,13 +230,13 @@ def accept_rate(rows: Rows, path: Path, recorded: bool = False) -> None:
     due = "by the type of your agent's action" if recorded else "by the action type that was due"
     axes.set_title(f"Proposals accepted, {due} (95 % intervals)")
     _empty_or_legend(axes, bool(rows), "no decisions", loc="center left", bbox_to_anchor=(1.0, 0.5))
-    _save(figure, path)
+    save(figure, path)
 
 
 def reliability(rows: Rows, path: Path, recorded: bool = False) -> None:
     """Share of right proposals against the mean score, in bins of equal mass: raw scores, and calibrated ones."""
     right = "like your agent's" if recorded else "right"
-    figure, axes = _figure(7.5, 6)
+    figure, axes = framed(7.5, 6)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":", zorder=0)
     for name in sorted({row["policy"] for row in rows}):
         colour = POLICIES[name].colour
@@ -253,7 +252,7 @@ def reliability(rows: Rows, path: Path, recorded: bool = False) -> None:
     axes.set_ylabel(f"share of them that is {right} (95 % intervals)")
     axes.set_title("Can the scores be read as probabilities?")
     _empty_or_legend(axes, bool(rows), "no decisions", loc="lower right", fontsize=9)
-    _save(figure, path)
+    save(figure, path)
 
 
 def risk_coverage(rows: Rows, path: Path, recorded: bool = False) -> None:
@@ -282,7 +281,7 @@ def risk_coverage(rows: Rows, path: Path, recorded: bool = False) -> None:
     figure.supxlabel("share of the cheap model's proposals accepted")
     figure.supylabel("share of those that differs from your agent's" if recorded else "share of those that is wrong")
     figure.suptitle("What accepting more costs (95 % intervals)" if names else "No decisions", fontsize=13)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _label(name: str, heights: list[float]) -> str:
@@ -296,33 +295,7 @@ def _empty_or_legend(axes: Axes, any_data: bool, otherwise: str, **legend: objec
         axes.text(0.5, 0.5, otherwise, ha="center", va="center", transform=axes.transAxes)
 
 
-def ablation(found: Ablation | None, path: Path) -> None:
-    """Each experiment's effect on every policy's accuracy, with intervals; says so where there is no experiment."""
-    experiments = list(found.experiments.values()) if found else []
-    figure, axes = _figure(9.5, 1.6 + 0.62 * max(1, len(experiments)))
-    for place, experiment in enumerate(experiments):
-        for n, (policy, entry) in enumerate(experiment.policies.items()):
-            value, low, high = (number * 100 for number in entry.accuracy_effect)
-            spread = [[max(0, value - low)], [max(0, high - value)]]
-            style: Keywords = {
-                "color": POLICIES[policy].colour,
-                "fmt": "o",
-                "markersize": 5,
-                "label": legend_name(policy) if not place else None,
-            }
-            aside = (n - (len(experiment.policies) - 1) / 2) * 0.9 / len(experiment.policies)
-            axes.errorbar(value, place + aside, xerr=spread, **style)
-    axes.axvline(0, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
-    axes.set_yticks(range(len(experiments)), [experiment.what for experiment in experiments])
-    axes.invert_yaxis()
-    axes.set_xlabel("effect on accuracy against recipe v3, percentage points")
-    axes.set_title("Undoing one change at a time" if experiments else "No ablation was run (make ablation)")
-    if experiments:
-        axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
-    _save(figure, path)
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+def framed(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.grid(alpha=0.3, zorder=0)
@@ -333,7 +306,7 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
     """Replace `path` in one step. No software version or time goes into the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     FigureCanvasAgg(figure)

@@ -20,7 +20,6 @@ from specacts.report.missing import missing
 from specacts.report.offers import better_on_test, better_without_promise, headline, serving, without_promise
 from specacts.report.prose import render
 from specacts.report.sections import (
-    ablation_text,
     advice_text,
     costs_text,
     data_text,
@@ -83,7 +82,6 @@ def appendix(facts: Facts) -> str:
         live=live_text(facts),
         latency=latency_text(facts),
         costs=costs_text(facts),
-        ablation=ablation_text(facts),
         data=data_text(facts),
         own=own_text(facts),
         rules=rules_text(facts),

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Mapping
 
 from specacts.core.results import Estimate
-from specacts.evaluation.ablation import Ablation, Effect
 from specacts.evaluation.results import Kept, MeanCharge, Standing
 from specacts.policies.choose import fixed_thresholds
 from specacts.policies.results import ASKED, Asked, Bar
@@ -428,49 +427,6 @@ def _tokens(one: MeanCharge) -> list[str]:
 
 
 # -- where it comes from ----------------------------------------------------------------------------------------
-
-
-def ablation_text(facts: Facts) -> str:
-    """What undoing each change of the recipe does to every policy; nothing where nobody ran it on these traces."""
-    ablation = facts.ablation
-    if ablation is None or facts.own.taken:  # it was run on BFCL's traces
-        return ""
-    rows = _ablation_rows("v3", ablation.base.policies, ablation.base.auroc)
-    for name, undone in ablation.experiments.items():
-        rows += _ablation_rows(f"{name}: {undone.what}", undone.policies, undone.auroc)
-    return render("ablation", ablation=ablation, stale=_stale(facts, ablation), rows=rows)
-
-
-def _ablation_rows(title: str, policies: Mapping[str, Effect], auroc: Mapping[str, float]) -> Rows:
-    return [
-        [
-            title if name == "A" else "",
-            name,
-            f"{entry.accuracy.value * 100:.1f} %",
-            _effect(entry.accuracy_effect, 100, "+.1f"),
-            f"{entry.cost.value:.2f}",
-            _effect(entry.cost_effect, 1, "+.2f"),
-            f"{auroc[name]:.2f}" if name in auroc else "",
-        ]
-        for name, entry in policies.items()
-    ]
-
-
-def _effect(estimate: Estimate, scale: float, form: str) -> str:
-    scaled = Estimate(*(number * scale for number in estimate))
-    if scaled.low == scaled.high == 0:
-        return "–"
-    return interval(scaled, form) if side(scaled) == "within" else f"**{interval(scaled, form)}**"
-
-
-def _stale(facts: Facts, ablation: Ablation) -> bool:
-    """Whether this run should be the ablation's v3 and is not."""
-    mine = (facts.scale, facts.recipe_name, facts.level, facts.cost_model)
-    if mine != (ablation.scale, "v3", ablation.level, ablation.cost_model):
-        return False
-    policies = facts.evaluation.policies
-    base = ablation.base.policies
-    return any(policies[name].accuracy(facts.level).value != entry.accuracy.value for name, entry in base.items())
 
 
 def data_text(facts: Facts) -> str:

@@ -10,8 +10,7 @@ import pytest
 from factories import TARIFF, make_cases
 
 from specacts.core.errors import UserError
-from specacts.core.files import write_json
-from specacts.evaluation.ablation import Ablation, Base, Undone, effects, load_ablation, read_outcomes
+from specacts.evaluation.ablation import Ablation, Base, Made, Undone, effects, read_outcomes
 from specacts.evaluation.metrics import OUTCOME, outcomes, run, summary
 from specacts.evaluation.stats import resample_weights
 from specacts.policies.table import JUDGING
@@ -60,24 +59,25 @@ def test_a_higher_threshold_leaves_a_and_b_alone_and_makes_d_more_expensive():
     assert found["D"].accuracy_effect.value == pytest.approx(accuracies[1] - accuracies[0])
 
 
-def test_an_ablation_survives_its_file_and_none_is_no_ablation(tmp_path):
+def test_an_ablation_survives_its_file(tmp_path):
     one = read_outcomes(text(), "one")
     found = effects(one, one, "type", "flops", 20, 0)
     auroc = {"C": 0.7, "D": 0.6}
-    undone = Undone(what="thresholds fixed", settings=("recipe.threshold=fixed",), auroc=auroc, policies=found)
+    made = Made(commit="abc1234", date="2026-01-02", machine="a toy")
+    undone = Undone(
+        made=made, what="thresholds fixed", settings=("recipe.threshold=fixed",), auroc=auroc, policies=found
+    )
     ablation = Ablation(
         scale="toy",
         level="type",
         cost_model="flops",
         decisions=len(CASES),
         groups=7,
-        base=Base(auroc=auroc, policies=found),
+        base=Base(made=made, auroc=auroc, policies=found),
         experiments={"threshold": undone},
     )
     ablation.save(tmp_path / "ablation.json", exact=True)
-    assert load_ablation(tmp_path / "ablation.json") == ablation
-    write_json(tmp_path / "ablation.json", {})
-    assert load_ablation(tmp_path / "ablation.json") is None
+    assert Ablation.load(tmp_path / "ablation.json") == ablation
 
 
 def test_other_decisions_are_refused():

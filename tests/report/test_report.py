@@ -29,7 +29,6 @@ from scripts import show
 from specacts.core.errors import UserError
 from specacts.core.files import write_text
 from specacts.core.results import Estimate
-from specacts.evaluation.ablation import Ablation, Base, Effect, Undone
 from specacts.evaluation.results import Evaluation, Speech
 from specacts.live.results import LiveMetrics
 from specacts.policies.decide import NEVER
@@ -329,42 +328,6 @@ def test_the_policies_are_described_as_the_recipe_makes_them(facts: Facts):
     assert "0.5, fixed" not in v3
 
 
-def ablated(facts: Facts) -> Facts:
-    """With one experiment, in which D lost ten points and everything else stayed."""
-    zero, one = Estimate(0.0, 0.0, 0.0), Estimate(1.0, 1.0, 1.0)
-    same = {
-        name: Effect(accuracy=entry.type_accuracy, accuracy_effect=zero, cost=one, cost_effect=zero)
-        for name, entry in facts.evaluation.policies.items()
-    }
-    lost = same | {"D": same["D"].model_copy(update={"accuracy_effect": Estimate(-0.1, -0.15, -0.05)})}
-    auroc = {"C": 0.7, "D": 0.6}
-    ablation = Ablation(
-        scale="toy",
-        level="type",
-        cost_model="flops",
-        decisions=9,
-        groups=3,
-        base=Base(auroc=auroc, policies=same),
-        experiments={"strong": Undone(what="frozen", settings=("x=y",), auroc=auroc, policies=lost)},
-    )
-    return facts._replace(ablation=ablation)
-
-
-def test_the_ablation_is_a_table_of_effects_with_the_certain_ones_in_bold(facts: Facts):
-    assert "## What each change" not in report(facts)
-    text = report(ablated(facts))
-    assert "## What each change" in text and "(figures/ablation.png)" in text
-    lines = [line for line in text.splitlines() if "-10.0 (-15.0 to -5.0)" in line]
-    assert len(lines) == 1 and "**-10.0 (-15.0 to -5.0)**" in lines[0] and lines[0].split("|")[2].strip() == "D"
-    assert "strong: frozen" in text and "is not this run" not in text
-
-
-def test_an_ablation_of_another_run_is_called_that(facts: Facts):
-    made = changed(ablated(facts), "ablation/base/policies/D/accuracy", Estimate(0.123, 0.1, 0.2))
-    assert "is not this run" in report(made)
-    assert "is not this run" not in report(made._replace(recipe_name="v2"))  # v2 is no base of anything
-
-
 def test_upstreams_figures_are_given_with_and_without_the_fallback(facts: Facts):
     without = {"C": 0.25, "D": 0.25, "E": 0.75, "F": 0.15, "G": 0.1, "H": 0.2, "S": 0.12}
     facts = changed(facts, "evaluation/upstream_without_fallback", without)
@@ -391,7 +354,7 @@ def test_how_much_of_test_was_in_training_is_said(facts):
 
 
 def with_own_traces(facts: Facts) -> Facts:
-    """With own traces alone, beside an ablation that was run on BFCL's."""
+    """With own traces alone."""
     own = no_own_traces(
         read=40,
         taken=30,
@@ -404,14 +367,12 @@ def with_own_traces(facts: Facts) -> Facts:
         secrets=Counter(openai=2),
     )
     nothing = LiveMetrics(episodes=0, turns=0, acting_turns=0, groups=0, policies={})
-    return ablated(facts)._replace(own=own, live=nothing)
+    return facts._replace(own=own, live=nothing)
 
 
 def test_text_that_reads_like_a_template_stays_text(facts: Facts):
-    made = ablated(facts._replace(currency="{{ 7 * 7 }}"))
-    text = report(changed(made, "ablation/experiments/strong/what", "{% raw %} <b>\\"))
-    assert "millionths of a {{ 7 * 7 }}." in text and "µ{{ 7 * 7 }}" in text
-    assert "strong: {% raw %} <b>\\ " in text
+    text = report(facts._replace(currency="{{ 7 * 7 }}{% raw %} <b>\\"))
+    assert "millionths of a {{ 7 * 7 }}{% raw %} <b>\\." in text and "µ{{ 7 * 7 }}" in text
 
 
 def test_own_traces_are_accounted_for_and_bring_no_foreign_sections(facts):
@@ -436,7 +397,7 @@ def test_the_stages_write_what_they_promise(tmp_path: Path, monkeypatch: pytest.
     made = {str(path) for path in Path("reports").rglob("*.*")}
     tables = ("frontier", "confusion_A", "confusion_B", "accept_rate", "reliability", "risk_coverage", "score_by_type")
     plots = {f"reports/plots/{name}.csv" for name in tables}
-    drawn = ("frontier", "confusion", "training_loss", "accept_rate", "ablation", "reliability", "risk_coverage")
+    drawn = ("frontier", "confusion", "training_loss", "accept_rate", "reliability", "risk_coverage")
     figures = {f"reports/figures/{name}.png" for name in drawn}
     cards = {f"reports/cards/{role}.md" for role in ("cheap", "strong")}
     assert made == plots | figures | cards | {"reports/report.md", "reports/appendix.md", "reports/report.html"}
