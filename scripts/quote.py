@@ -139,6 +139,17 @@ def v2_and_v3() -> str:
     return "\n".join([*map(line, lines), "", made()])
 
 
+def middle() -> str:
+    """What the appendix says of a middle model that acts instead of a judge, without its table."""
+    whole = "\n\n".join(section("Is the verifier worth its cost?"))
+    parts = whole.partition("### A judge, or a middle model that acts?\n\n")[2].partition("\n\n### ")[0].split("\n\n")
+    return "\n\n".join(part for part in parts if not part.startswith("|")).replace(
+        " Each policy minus the cascade on the same decisions, accuracy in points, costs in units of A's; bold where the "
+        "interval excludes zero:",
+        "",
+    )
+
+
 def benchmark(name: str) -> str:
     """The table that a benchmark printed when it last ran at full size, as it is kept beside it."""
     said = (ROOT / "benchmarks" / f"{name}.txt").read_text(encoding="utf-8")

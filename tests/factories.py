@@ -207,6 +207,13 @@ def _verdicts(rng: random.Random, cheap: tuple[Candidate, ...], right: list[bool
     return tuple(found[one.text] for one in cheap)
 
 
+def with_middle(cases: list[Case], seed: int = 0, skill: float = 0.65) -> list[Case]:
+    """The same where the verifier's model says what it would do itself, right that often."""
+    rng = random.Random(seed)
+    acting = [edited(case, middle=_candidate(rng, case.row.gold.type, skill)) for case in cases]
+    return in_turns([replace(case, earlier=()) for case in acting])
+
+
 def unverified(cases: list[Case]) -> list[Case]:
     """The same without a verifier: nobody judged the proposals, of which there is one each, and there is no router."""
 

@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from factories import ACCEPTANCE, SIZES, TARIFF, make_cases, recorded, turn_of, unverified, without_verifier
+from factories import (
+    ACCEPTANCE,
+    SIZES,
+    TARIFF,
+    make_cases,
+    recorded,
+    turn_of,
+    unverified,
+    with_middle,
+    without_verifier,
+)
 from places import CONFIGURATION, copy_configuration
 
 from specacts.answering.effects import by_text
@@ -25,7 +35,8 @@ from specacts.evaluation.metrics import Settings, evaluate, run, run_guaranteed
 from specacts.evaluation.stats import resample_weights
 from specacts.live.results import LiveMetrics, LivePolicy
 from specacts.models.results import Assets, RoleBase, WheelRecord
-from specacts.policies.cases import Case, scored
+from specacts.policies.cascade import choose_bars
+from specacts.policies.cases import Case, laddered, scored
 from specacts.policies.choose import calibrate, calibrated, menu, on_calibrate
 from specacts.policies.cost import COST_MODELS, Tariff
 from specacts.policies.results import Promise, Thresholds
@@ -123,14 +134,15 @@ def facts_of(
 ) -> Facts:
     """Of test cases, and of others for calibration."""
     fitted, offered = calibrate(others, tariff, acceptance, cost_model), menu(others, acceptance, MOST)
+    cascade = choose_bars(others, tariff, acceptance, cost_model) if laddered(others) else None
     thresholds = {name: fit.threshold for name, fit in fitted.items()}
-    tracks = run(cases, tariff, thresholds, "final_answer", "type")
+    tracks = run(cases, tariff, thresholds, "final_answer", "type", bars=cascade.bars if cascade else None)
     kept = run_guaranteed(cases, tariff, offered)
     maps = {name: calibrated(others, name, "type") for name in scored(others)}
     weights = resample_weights([case.row.group for case in cases], 100, 0)
     return Facts(
         evaluation=evaluate(cases, tracks, tariff, Settings("type", "verdict", cost_model), weights, kept, maps),
-        calibration=on_calibrate(others, fitted, offered, acceptance, cost_model, MOST),
+        calibration=on_calibrate(others, fitted, offered, acceptance, cost_model, MOST, cascade),
         thresholds=Thresholds(policies=thresholds, most_accurate="E" if "E" in thresholds else "F", best_other="F"),
         promise=Promise(cheapest=dict.fromkeys(("0.05", "0.1", "0.15", "0.2"), "A"), asked=None),
         live=LIVE,
@@ -150,6 +162,12 @@ def facts_of(
         prices="example",
         currency="USD",
     )
+
+
+@cache
+def laddered_facts(cost_model: str = "flops") -> Facts:
+    """Where the verifier's model can act too."""
+    return facts_of(with_middle(make_cases(12)), with_middle(make_cases(12, seed=4), seed=1), cost_model)
 
 
 @cache

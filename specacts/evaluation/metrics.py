@@ -555,6 +555,7 @@ def frontier_points(
     result: list[Cells] = [
         (name, kind, None, *entry.cost[settings.cost_model], *entry.accuracy(settings.level))
         for name, kind, entry in shown
+        if settings.cost_model in entry.cost
     ]
     strong = getattr(total(tracks["A"].charges), settings.cost_model)
     for name in judging(cases):

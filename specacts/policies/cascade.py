@@ -5,7 +5,8 @@
 
 It is a baseline: what a middle model is worth that acts itself, where the verifier's judges. Every bar of the cheap
 model that is worth trying is tried together with `MIDDLE_BARS` of the middle one's, each pair charged in full. Of pairs
-as accurate, the cheaper is taken, then the higher bars.
+as accurate, the cheaper is taken, then the higher bars. Bars that no confidence reaches are not tried: without its
+middle model a cascade is policy F, which stands beside it.
 """
 
 from collections.abc import Sequence
@@ -17,11 +18,11 @@ from specacts.config import Acceptance
 from specacts.policies.cases import Case, Side
 from specacts.policies.choose import correct, spent
 from specacts.policies.cost import Tariff, swept, thresholds
-from specacts.policies.decide import ALWAYS, NEVER, Bars, Outcome, act, climb, middle_alone, rejecting
+from specacts.policies.decide import ALWAYS, NEVER, Bars, Outcome, act, climb, middle_alone
 from specacts.policies.results import Cascade
 
 MIDDLE_BARS = 25
-"""How many of the middle model's bars are tried: evenly spread over its confidences, none and all among them."""
+"""How many of the middle model's bars are tried: evenly spread, the lowest and the highest among them."""
 
 
 def choose_bars(
@@ -37,7 +38,7 @@ def choose_bars(
         return _standing(cases, Bars(fixed, fixed), tariff, acceptance, model)
     strong = getattr(spent(cases, [act("A", case) for case in cases], tariff), model)
     found = []
-    for middle in _spread(thresholds([_middle(case) for case in cases]), MIDDLE_BARS):
+    for middle in _spread(thresholds([_middle(case) for case in cases])[:-1], MIDDLE_BARS):
         sides = [_side(case, middle) for case in cases]
         accept = _right(cases, [side.accept for side in sides], acceptance)
         reject = _right(cases, [side.reject for side in sides], acceptance)
@@ -45,11 +46,6 @@ def choose_bars(
             right = int(np.where(point.accepted, accept, reject).sum())
             cost = round(getattr(point.charge, model) / strong, 9)  # float noise must not break a tie
             found.append((cost <= acceptance.max_relative_cost, right, -cost, point.threshold, middle))
-        # The sweep's last point asks the cheap model in vain, and a cascade does not.
-        alone = [climb(case, Bars(NEVER, middle)) for case in cases]
-        cost = round(getattr(spent(cases, alone, tariff), model) / strong, 9)
-        right = int(_right(cases, alone, acceptance).sum())
-        found.append((cost <= acceptance.max_relative_cost, right, -cost, NEVER, middle))
     *_, cheap, middle = max(found)
     return _standing(cases, Bars(cheap, middle), tariff, acceptance, model)
 
@@ -61,9 +57,7 @@ def _middle(case: Case) -> float:
 
 def _side(case: Case, middle: float) -> Side:
     """What the cascade does where the cheap model is sure, and where it is not."""
-    proposed, above = rejecting("F", case).calls[:1], climb(case, Bars(NEVER, middle))
-    reject = above._replace(calls=(*proposed, *above.calls))
-    return Side(case.cheap[0].confidence, climb(case, Bars(ALWAYS, middle)), reject)
+    return Side(case.cheap[0].confidence, climb(case, Bars(ALWAYS, middle)), climb(case, Bars(NEVER, middle)))
 
 
 def _standing(cases: list[Case], bars: Bars, tariff: Tariff, acceptance: Acceptance, model: str) -> Cascade:

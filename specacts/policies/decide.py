@@ -144,22 +144,17 @@ def middle_alone(view: Rungs) -> Outcome:
 def climb(view: Rungs, bars: Bars) -> Outcome:
     """A cascade: the cheap model acts where it is sure enough, else the verifier's where that is, else the strong one.
 
-    Each is asked only where those before it were not sure. Whoever is never sure enough (`NEVER`) is not asked at all.
+    Each is asked, and paid for, only where those before it were not sure.
     """
     assert view.middle, "the verifier's model cannot act"
-    rungs: tuple[tuple[Role, Candidate, float], ...] = (
-        ("cheap", view.cheap[0], bars.cheap),
-        ("verifier", view.middle, bars.middle),
-        ("strong", view.strong, ALWAYS),
-    )
-    calls: list[Call] = []
-    for role, candidate, bar in rungs:
-        if bar >= NEVER:
-            continue
-        if role == "strong" or candidate.confidence >= lowest_accepted(bar):
-            return _took(candidate, role, role != "strong", (*calls, _generated(role, (candidate,), taken=0)))
-        calls.append(_generated(role, (candidate,), taken=None))
-    raise AssertionError("the strong model acts where nobody else does")
+    cheap, middle = view.cheap[:1], (view.middle,)
+    if cheap[0].confidence >= lowest_accepted(bars.cheap):
+        return _took(cheap[0], "cheap", True, (_generated("cheap", cheap, taken=0),))
+    asked = _generated("cheap", cheap, taken=None)
+    if view.middle.confidence >= lowest_accepted(bars.middle):
+        return _took(view.middle, "verifier", True, (asked, _generated("verifier", middle, taken=0)))
+    both = (asked, _generated("verifier", middle, taken=None))
+    return _took(view.strong, "strong", False, (*both, _generated("strong", (view.strong,), taken=0)))
 
 
 def always_strong(view: View) -> Outcome:

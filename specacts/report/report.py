@@ -27,6 +27,7 @@ from specacts.report.sections import (
     latency_text,
     limits_text,
     live_text,
+    middle_text,
     own_text,
     paired_text,
     policies_text,
@@ -77,6 +78,7 @@ def appendix(facts: Facts) -> str:
         promises=promises_text(facts),
         paired=paired_text(facts),
         verifier=verifier_text(facts),
+        middle=middle_text(facts),
         scores=scores_text(facts),
         speech=speech_text(facts),
         live=live_text(facts),
@@ -187,4 +189,5 @@ def result_table(facts: Facts) -> str:
 
 def _result_row(shown: str, entry: Summary, costs: list[str]) -> list[str]:
     accuracies = [percent(entry.accuracy(level)) for level in LEVELS]
-    return [shown, *accuracies, share(entry.accept_rate), *(ratio(entry.cost[model]) for model in costs)]
+    known = [ratio(entry.cost[model]) if model in entry.cost else "–" for model in costs]
+    return [shown, *accuracies, share(entry.accept_rate), *known]

@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable, Mapping
 
 from specacts.core.results import Estimate
-from specacts.evaluation.results import Kept, MeanCharge, Standing
+from specacts.evaluation.results import Kept, MeanCharge, Standing, Versus
 from specacts.policies.choose import fixed_thresholds
+from specacts.policies.decide import ALWAYS, NEVER
 from specacts.policies.results import ASKED, Asked, Bar
 from specacts.policies.table import POLICIES
 from specacts.report.facts import Facts, Trained
@@ -15,6 +16,7 @@ from specacts.report.prose import render
 from specacts.report.wording import (
     AVERAGES,
     LEVELS,
+    Side,
     interval,
     percent,
     percent_to,
@@ -187,6 +189,7 @@ def policies_text(facts: Facts) -> str:
         recipe=facts.recipe,
         score=facts.score,
         router=facts.router,
+        laddered=facts.evaluation.cascade is not None,
         level=facts.level,
     )
 
@@ -280,6 +283,55 @@ def verifier_text(facts: Facts) -> str:
         precision=d.precision if there(d.accept_rate).value else None,
         recall=d.recall if quality.base_rate.value else None,
     )
+
+
+def middle_text(facts: Facts) -> str:
+    """What the verifier's model is worth that acts, alone and in a cascade, against one that judges (D) and none (F).
+
+    Nothing where it cannot act.
+    """
+    cascade, chosen, model = facts.evaluation.cascade, facts.calibration.cascade, facts.cost_model
+    if cascade is None or chosen is None:
+        return ""
+    baselines = facts.evaluation.baselines
+    rows = [
+        [name, signed(entry.accuracy(facts.level)), *(_signed(entry.cost[m]) for m in (model, "money"))]
+        for name, entry in cascade.against.items()
+    ]
+    return render(
+        "middle",
+        recorded=facts.recorded,
+        level=facts.level,
+        cost_model=model,
+        budget=facts.max_relative_cost,
+        fixed="F" in fixed_thresholds(facts.recipe),
+        chosen=chosen,
+        bars=[_bar_of(bar) for bar in chosen.bars],
+        alone=baselines["middle"],
+        cascade=baselines["cascade"],
+        from_middle=cascade.from_middle,
+        d=_stands(cascade.against["D"], facts),
+        f=_stands(cascade.against["F"], facts),
+        rows=rows,
+    )
+
+
+def _bar_of(bar: float) -> str:
+    return "never" if bar >= NEVER else "always" if bar <= ALWAYS else f"from {bar:.3g}"
+
+
+def _stands(entry: Versus, facts: Facts) -> tuple[Side, Side, str]:
+    """Where a policy's accuracy and cost lie beside the cascade's, and both in words and figures."""
+    accuracy, cost = entry.accuracy(facts.level), entry.cost[facts.cost_model]
+    right = {"below": "less", "within": "not measurably more or less", "above": "more"}[side(accuracy)]
+    dear = {"below": "costs less", "within": "costs about as much", "above": "costs more"}[side(cost)]
+    figures = f"{points(accuracy)} points at {interval(cost, '+.2f')} of A's cost"
+    return side(accuracy), side(cost), f"is {right} accurate than the cascade and {dear} ({figures})"
+
+
+def _signed(cost: Estimate) -> str:
+    """A difference of costs, in bold where the interval excludes zero."""
+    return interval(cost, "+.2f") if side(cost) == "within" else f"**{interval(cost, '+.2f')}**"
 
 
 def scores_text(facts: Facts) -> str:
