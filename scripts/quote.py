@@ -140,14 +140,14 @@ def v2_and_v3() -> str:
 
 
 def middle() -> str:
-    """What the appendix says of a middle model that acts instead of a judge, without its table."""
-    whole = "\n\n".join(section("Is the verifier worth its cost?"))
-    parts = whole.partition("### A judge, or a middle model that acts?\n\n")[2].partition("\n\n### ")[0].split("\n\n")
-    return "\n\n".join(part for part in parts if not part.startswith("|")).replace(
-        " Each policy minus the cascade on the same decisions, accuracy in points, costs in units of A's; bold where the "
-        "interval excludes zero:",
-        "",
-    )
+    """What the appendix says of a middle model that acts instead of a judge, without its table.
+
+    Nothing where the verifier's model cannot act.
+    """
+    parts = section("Is the verifier worth its cost?")
+    heads = [number for number, part in enumerate(parts) if part == "### A judge, or a middle model that acts?"]
+    ends = [number for number, part in enumerate(parts) if part.startswith("Each policy minus the cascade")]
+    return "\n\n".join(parts[heads[0] + 1 : ends[0]]) if heads and ends else ""
 
 
 def benchmark(name: str) -> str:

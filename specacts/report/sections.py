@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from specacts.core.results import Estimate
 from specacts.evaluation.results import Kept, MeanCharge, Standing, Versus
 from specacts.policies.choose import fixed_thresholds
-from specacts.policies.decide import ALWAYS, NEVER
+from specacts.policies.decide import ALWAYS
 from specacts.policies.results import ASKED, Asked, Bar
 from specacts.policies.table import POLICIES
 from specacts.report.facts import Facts, Trained
@@ -317,7 +317,7 @@ def middle_text(facts: Facts) -> str:
 
 
 def _bar_of(bar: float) -> str:
-    return "never" if bar >= NEVER else "always" if bar <= ALWAYS else f"from {bar:.3g}"
+    return "always" if bar <= ALWAYS else f"from a confidence of {bar:.3g}"
 
 
 def _stands(entry: Versus, facts: Facts) -> tuple[Side, Side, str]:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from factories import make_row, make_rows
+from factories import action, candidate, make_row, make_rows
 
 from specacts.answering.records import AnswerMetrics, Answers, Generated, Judged, load_answers, metrics
 from specacts.core.errors import UserError
@@ -62,7 +62,7 @@ def test_the_recording_is_counted_and_what_one_computation_told_of_several_candi
     row = make_row(context=100, cheap=("repair", "repair", "BLOCKED"), verifier=(0.5, 0.5, 0.4))
     shared = (row.verifier[0], row.verifier[0], row.verifier[2])
     rows = [row.model_copy(update={"verifier": shared}), make_row(context=50, decision=1)]
-    recorded = {(one.episode, one.decision): one.model_dump(mode="json") for one in rows}
+    recorded = {(one.episode, one.decision): one.model_dump(mode="json", exclude={"middle"}) for one in rows}
     assert metrics({"calibrate": {}, "test": recorded}, seconds=4.0) == AnswerMetrics(
         decisions={"calibrate": 0, "test": 2},
         seconds=4.0,
@@ -71,3 +71,16 @@ def test_the_recording_is_counted_and_what_one_computation_told_of_several_candi
         generated_tokens=Generated(cheap=4 * 10, strong=2 * 12),
         judged_tokens=Judged(verifier=3 * 11, strong=4 * 10),
     )
+
+
+def test_what_the_verifiers_model_would_do_is_recorded_beside_its_verdicts_and_counted(tmp_path: Path):
+    row = make_row(middle=candidate(action("BLOCKED"), tokens=7))
+    assert load_answers(written(tmp_path / "test.jsonl", [row])) == [row]
+    recorded = {("e0", 0): json.loads(row.model_dump_json())}
+    assert metrics({"test": recorded}, seconds=1.0).generated_tokens == Generated(cheap=10, strong=12, middle=7)
+
+
+def test_a_middle_model_without_a_verifier_is_refused():
+    alone = {"verifier": (), "verifier_likelihood": ()}
+    with pytest.raises(ValueError, match="verifier holds no verdicts, and its model acts"):
+        Answers.model_validate(make_row(middle=candidate(None)).model_dump() | alone)

@@ -204,7 +204,7 @@ def test_a_live_agent_asks_what_the_answer_stage_asks(config, asked, score, leve
 def test_both_of_a_verifiers_scores_are_recorded_so_that_replaying_with_the_other_asks_nobody(config, asked):
     for score in ("likelihood", "verdict"):
         rows, questions = recorded(how_of(config, score), asked)
-        assert [question[0] for question in questions["verifier"]] == ["judge", "likelihood"]
+        assert [question[0] for question in questions["verifier"]] == ["judge", "likelihood", "propose"]
         assert {verdict.score for row in rows for verdict in row.verifier} == {0.2}
         assert {verdict.score for row in rows for verdict in row.verifier_likelihood} == {0.4}
     rows, questions = recorded(how_of(config, objective="reward"), asked)

@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 import pytest
-from factories import PRICES, SIZES, TARIFF, UPSTREAM, make_case, make_cases, recorded
+from factories import PRICES, SIZES, TARIFF, UPSTREAM, make_case, make_cases, recorded, with_middle
 
 from specacts.answering.effects import by_text
 from specacts.core.episodes import agrees
@@ -33,13 +33,15 @@ from specacts.evaluation.results import Evaluation
 from specacts.evaluation.stats import resample_weights
 from specacts.policies.cases import Case
 from specacts.policies.cost import COST_MODELS, Charge, Tariff, charges
-from specacts.policies.decide import ALWAYS, NEVER
+from specacts.policies.decide import ALWAYS, NEVER, Bars
 from specacts.policies.table import BASELINES, JUDGING, POLICIES, coin_of
 
 CASES = make_cases(24, seed=1)
 THRESHOLDS = dict.fromkeys(JUDGING, 0.5) | {"E": 0.55}
 SETTINGS = Settings("type", "verdict", "flops")
 INTERVALS = ("", "_low", "_high")
+MIDDLE = {"middle", "cascade"}
+"""Baselines that need the verifier's model to act."""
 
 
 def ran(cases: list[Case] = CASES, thresholds: dict[str, float] = THRESHOLDS, level: str = "type") -> dict[str, Track]:
@@ -69,7 +71,7 @@ def evaluation(tracks: dict[str, Track]) -> Evaluation:
 def test_every_promised_key_is_in_the_file(evaluation: Evaluation):
     values = evaluation.model_dump(mode="json")
     assert (values["decisions"], values["groups"]) == (len(CASES), 8)
-    assert list(values["policies"]) == list("ABCDEFGHS") and list(values["baselines"]) == list(BASELINES)
+    assert list(values["policies"]) == list("ABCDEFGHS") and set(BASELINES) - set(values["baselines"]) == MIDDLE
     for entry in (*values["policies"].values(), *values["baselines"].values()):
         assert {f"{level}_accuracy{end}" for level in LEVELS for end in INTERVALS} <= entry.keys()
         assert "malformed" in entry
@@ -360,3 +362,49 @@ def test_hopping_is_a_part_of_the_money_of_policies_that_hop_at_the_difference_o
     for name, entry in found.policies.items():
         assert entry.money == pytest.approx(entry.tokens * (PRICES.strong.input - PRICES.strong.cached_input))
         assert (entry.tokens > 0) == (entry.share.value > 0) == (name not in "AB")
+
+
+# -- a verifier's model that acts ------------------------------------------------------------------------------
+
+LADDERED, BARS = with_middle(CASES), Bars(0.6, 0.4)
+
+
+@pytest.fixture(scope="module")
+def of_a_ladder() -> tuple[dict[str, Track], Evaluation]:
+    tracks = run(LADDERED, TARIFF, THRESHOLDS, "final_answer", "type", bars=BARS)
+    return tracks, evaluated(LADDERED, tracks)
+
+
+def test_the_middle_model_and_the_cascade_stand_among_the_baselines_and_change_no_policy(of_a_ladder, evaluation):
+    tracks, found = of_a_ladder
+    assert list(found.baselines) == list(BASELINES)
+    assert tracks["middle"].middle.all() and not tracks["middle"].kept.any()
+    assert found.baselines["cascade"].accept_rate.value == tracks["cascade"].kept.mean()
+    assert found.cascade.from_middle.value == tracks["cascade"].middle.mean() > 0
+    for name, entry in found.policies.items():
+        assert entry.call_accuracy.value == evaluation.policies[name].call_accuracy.value
+
+
+def test_what_upstream_has_no_price_for_has_no_cost_in_its_units(of_a_ladder):
+    for name in MIDDLE:
+        assert list(of_a_ladder[1].baselines[name].cost) == [model for model in COST_MODELS if model != "upstream"]
+
+
+def test_policies_are_compared_with_the_cascade_on_the_same_decisions(of_a_ladder, tmp_path):
+    tracks, found = of_a_ladder
+    assert list(found.cascade.against) == [*"ABCDEFGHS", "middle"]
+    for name, entry in found.cascade.against.items():
+        own, other = (found.policies | found.baselines)[name], found.baselines["cascade"]
+        assert entry.type_accuracy.value == pytest.approx(own.type_accuracy.value - other.type_accuracy.value)
+        for model in ("flops", "flops_no_cache", "seconds", "money"):
+            assert entry.cost[model].value == pytest.approx(own.cost[model].value - other.cost[model].value)
+        assert entry.cost["money"].low <= entry.cost["money"].value <= entry.cost["money"].high
+    found.save(tmp_path / "eval.json", exact=True)
+    assert Evaluation.load(tmp_path / "eval.json").cascade == found.cascade
+
+
+def test_the_frontier_shows_them_where_their_cost_is_known(of_a_ladder):
+    tracks, found = of_a_ladder
+    for model, there in (("flops", MIDDLE), ("upstream", set())):
+        points = frontier_points(LADDERED, tracks, found, TARIFF, SETTINGS._replace(cost_model=model))
+        assert {point[0] for point in points} & MIDDLE == there
