@@ -38,6 +38,8 @@ def legend_name(letter: str, recorded: bool = False) -> str:
     return f"{letter}: {'your agent' if recorded and letter == 'A' else POLICIES[letter].label}"
 
 
+SIZES = {"oracle": 14, "cascade": 19}
+"""Of baselines' markers, where not 10: a star is slender, and the cascade may lie behind a policy much like it."""
 TRIVIAL = ("majority", "random")
 """Baselines that no model is asked for: a note, since they lie far below everything."""
 
@@ -62,7 +64,7 @@ def frontier(rows: Rows, cost_label: str, level: str, path: Path, recorded: bool
             labels.append((legend_name(row["name"], recorded).partition(": ")[2], POLICIES[row["name"]].colour))
         else:
             baseline = BASELINES[row["name"]]
-            _mark(axes, row, GREY, baseline.marker, 10 if row["name"] != "oracle" else 14)
+            _mark(axes, row, GREY, baseline.marker, SIZES.get(row["name"], 10))
             labels.append((baseline.label, GREY))
     axes.axvline(1, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
     axes.margins(0.09)

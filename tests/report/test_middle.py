@@ -35,7 +35,14 @@ def standing(facts: Facts, name: str, accuracy: Estimate, cost: Estimate) -> Fac
     ],
 )
 def test_whether_a_judge_is_worth_more_is_told_by_both_intervals(facts, accuracy, cost, said):
+    facts = standing(facts, "F", EVEN, EVEN)
     assert f"**Here {said}" in middle_text(standing(facts, "D", accuracy, cost))
+
+
+def test_where_the_cascade_beats_d_and_loses_to_f_neither_is_worth_asking(facts):
+    facts = standing(facts, "F", EVEN, LESS)
+    assert "**Here neither a judge nor a middle model that acts" in middle_text(standing(facts, "D", EVEN, MORE))
+    assert "**Here a judge is worth more than" in middle_text(standing(facts, "D", MORE, EVEN))
 
 
 def test_whether_asking_a_model_in_between_pays_is_told_by_f(facts):
