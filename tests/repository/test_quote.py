@@ -90,9 +90,7 @@ def test_tables_are_cut_to_the_columns_that_are_asked_for(repository):
 def test_what_a_middle_model_is_worth_is_quoted_without_its_table_and_nothing_where_it_cannot_act(repository):
     assert quote.middle() == ""
     appendix = repository / "reports/appendix.md"
-    told = (
-        "### A judge, or a middle model that acts?\n\nIt can.\n\n- Thus.\n\nEach policy minus the cascade:\n\n| A\n"
-    )
+    told = "### A judge, or a middle model that acts?\n\nIt can.\n\n- Thus.\n\nEach policy minus the cascade:\n\n| A\n"
     appendix.write_text(f"{APPENDIX}\n## Is the verifier worth its cost?\n\nNo.\n\n{told}\n### Its scores\n\nGood.\n")
     assert quote.middle() == "It can.\n\n- Thus."
 
