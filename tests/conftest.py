@@ -32,6 +32,10 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 20, 50)  # looking for garbage among so many objects takes long; do so less often
 
 
+def pytest_sessionfinish() -> None:
+    gc.freeze()  # pytest looks for garbage several times over as it ends
+
+
 @pytest.fixture(scope="module", autouse=True)
 def imports_are_no_garbage() -> None:
     """Without what was imported in the way garbage is collected in no time, and trainers do so often."""
