@@ -98,7 +98,7 @@ def excess(
     return np.add.reduceat(terms, starts, axis=1) / sizes * weights(sizes, most)
 
 
-SHARES = tuple(n / 1000 for n in range(999, 0, -1))
+SHARES = tuple(n / 200 for n in range(199, 0, -1))
 """Bounds worth trying on a share, from the loosest down, seen by no data."""
 
 

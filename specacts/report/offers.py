@@ -96,6 +96,17 @@ def without_promise(facts: Facts) -> str:
     return acting(name, taken.value) if taken else name
 
 
+def serving(facts: Facts) -> str:
+    """What `specacts serve` would act by: `asked`, `promised` or `unpromised`; empty where all it could do is A."""
+    asked, cheapest = facts.promise.asked, facts.promise.cheapest
+    if asked:
+        return "asked" if asked.cheapest != "A" else ""
+    if any(name != "A" for name in cheapest.values()):
+        return "promised"
+    taken = facts.evaluation.policies[without_promise(facts)].accept_rate
+    return "unpromised" if without_promise(facts) == "B" or (taken and taken.value) else ""
+
+
 def better_without_promise(facts: Facts, name: str) -> list[str]:
     """The policies that on test, at the thresholds without a promise, beat this one on both axes."""
     policies, model = facts.evaluation.policies, facts.cost_model

@@ -17,7 +17,7 @@ from specacts.report import recorded
 from specacts.report.facts import Facts
 from specacts.report.fair import falls_back_on_better, learned
 from specacts.report.missing import missing
-from specacts.report.offers import better_on_test, better_without_promise, headline, without_promise
+from specacts.report.offers import better_on_test, better_without_promise, headline, serving, without_promise
 from specacts.report.prose import render
 from specacts.report.sections import (
     ablation_text,
@@ -59,6 +59,7 @@ def first_page(facts: Facts, rest: str = "[appendix.md](appendix.md)") -> str:
         remarks=(recorded.remarks if facts.recorded else remarks)(facts),
         advice=(recorded.advice_text if facts.recorded else advice_text)(facts),
         verifier=facts.evaluation.verifier is not None,
+        serving=serving(facts),
         rest=rest,
     )
     return page + "\n"

@@ -10,6 +10,7 @@ short program in the text makes the golden example's ids with nothing but the to
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ DUE = Act(action=Action(type="final_answer"))
 
 
 def example(source: str) -> Episode:
-    """The golden example's conversation: something of everything, and short enough that nothing is cut."""
+    """The golden example's conversation: something of everything, in few words."""
     order = {"type": "object", "properties": {"order_id": {"type": "string"}}, "required": ["order_id"]}
     return Episode(
         id="golden",
@@ -56,7 +57,8 @@ def golden(renderer: Renderer, source: str, judges: bool, confident: bool) -> di
 
     judges: with what a judge reads behind a proposal; confident: where that shows the proposer's confidence.
     """
-    (window,) = renderer.windows(example(source))[-1:]
+    roomy = renderer.limits.model_copy(update={"max_tokens": 100_000})  # one window, however wordy a chat template is
+    (window,) = replace(renderer, limits=roomy).windows(example(source))
     found: dict[str, Any] = {
         "context": window.ids[: window.points[-1].start],
         "proposals": [renderer.proposal_ids(action) for action in PROPOSALS],

@@ -22,6 +22,10 @@ from specacts.config import load_config
 from specacts.core.episodes import decisions, load_episodes
 from specacts.models.load import load_model
 from specacts.policies.decide import TIE
+from specacts.recipe import asking_form, shows_confidence
+from specacts.serving.bundle import load_bundle
+from specacts.serving.export import PICKLES
+from specacts.serving.prompt_format import examples, golden, program
 from specacts.transcripts.render import load_renderer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -334,3 +338,49 @@ def test_outputs_that_a_failed_run_cleared_come_back_without_any_training(smoke)
     assert set(after) == set(before)
     assert {name for name in after if after[name] != before[name]} <= {"metrics/eval.json"}  # Git's, of another run
     assert smoke.dvc("repro").returncode == 0 and smoke.hashes() == before
+
+
+# -- the bundle -------------------------------------------------------------------------------------------------
+
+
+def test_the_page_on_the_prompts_format_tells_how_to_make_what_the_models_read(smoke):
+    bundle = load_bundle(smoke.path / "models")
+    text = (bundle.folder / "prompt_format.md").read_text(encoding="utf-8")
+    ran = smoke.python("-c", f"import os; os.chdir('models/policy')\n{program(text)}\nprint(context, proposals)")
+    assert ran.returncode == 0, ran.stdout
+    for role, found in examples(text).items():
+        renderer = load_renderer(bundle.base(role), bundle.render, asking_form(bundle.recipe, role))
+        judged = role == "verifier"
+        assert found == golden(renderer, bundle.source, judged, shows_confidence(bundle.recipe))
+        assert ran.stdout.split("\n")[0] == f"{found['context']} {found['proposals']}"
+
+
+def test_another_repository_gets_a_released_bundle_and_the_models_that_it_names(smoke):
+    """By the commands of docs/serve.md; the release is tagged without a commit of its own."""
+    home, tag = smoke.path.parent / "elsewhere", "policy@v1.0.0"
+    home.mkdir()
+    smoke.run("git", "tag", "-a", tag, "-m", "a release", smoke.run("git", "stash", "create").stdout.strip())
+    done = smoke.dvc("artifacts", "get", str(smoke.path), "policy", "-o", str(home / "models/policy"))
+    assert done.returncode == 0, done.stdout
+    there = load_bundle(smoke.path / "models")
+    for role, part in there.models.items():
+        for name in (f"base/{role}", *([role] if part.adapter else [])):
+            (home / f"models/{name}").parent.mkdir(exist_ok=True)
+            got = smoke.dvc("get", "--rev", tag, str(smoke.path), f"models/{name}", "-o", str(home / f"models/{name}"))
+            assert got.returncode == 0, got.stdout
+    smoke.run("git", "tag", "--delete", tag)
+    assert load_bundle(home / "models").offers == there.offers
+
+
+def test_an_exported_bundle_is_read_wherever_it_lies_and_its_adapters_load_by_the_base_they_name(smoke):
+    written, moved = smoke.path.parent / "written", smoke.path.parent / "moved there"
+    done = smoke.python("-m", "specacts", "export", "-o", str(written), "--merged")
+    assert done.returncode == 0, done.stdout
+    again = smoke.python("-m", "specacts", "export", "-o", str(written))
+    assert again.returncode == 1 and "not an empty folder" in again.stdout
+    written.rename(moved)
+    there, here = load_bundle(moved), load_bundle(smoke.path / "models")
+    assert there.model_copy(update={"models": {}}).at(here.folder) == here.model_copy(update={"models": {}})
+    for path in moved.rglob("*"):
+        assert not path.is_symlink() and path.suffix not in PICKLES
+        assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644), path

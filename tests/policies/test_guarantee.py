@@ -14,6 +14,7 @@ from specacts.policies.guarantee import (
     certified_by_kind,
     evidence_of,
     excess,
+    upper_bound,
 )
 
 RISK, ERROR, GROUPS, MOST = 0.1, 0.1, 60, 11
@@ -175,3 +176,26 @@ def test_both_types_keep_their_promises_together():
         found = certified_by_kind(drawn(np.random.default_rng(seed), 150, 1.0), risks, ERROR, MOST)
         broken += any(threshold is not None and not safe[kind][threshold] for kind, threshold in found.items())
     assert broken / 200 <= ERROR
+
+
+# -- a bound on a share -----------------------------------------------------------------------------------------
+
+
+def test_an_upper_bound_lies_below_the_truth_no_more_often_than_promised(most):
+    """Shares of decisions that depend on each other inside a group; averaged over groups, or over decisions."""
+    rng, draws, truth_ = np.random.default_rng(3), 60, 0.3
+    missed, found = 0, []
+    for _ in range(draws):
+        sizes = rng.integers(1, 12, size=GROUPS)  # none holds more than MOST
+        often = np.repeat(rng.choice([0.1, 0.5], size=GROUPS), sizes)
+        losses = (rng.random(len(often)) < often).astype(float)
+        found.append(upper_bound(losses, np.repeat(np.arange(GROUPS), sizes), ERROR, most))
+        missed += found[-1] < truth_
+    assert missed / draws <= ERROR and truth_ < np.mean(found) < truth_ + 0.15
+
+
+def test_an_upper_bound_says_nothing_of_a_group_and_grows_with_the_losses():
+    groups = np.arange(GROUPS)
+    bounds = [upper_bound((groups < n).astype(float), groups, ERROR, 1) for n in (0, 6, 30, GROUPS)]
+    assert 0 < bounds[0] < bounds[1] < bounds[2] < bounds[3] == 1.0
+    assert upper_bound(np.zeros(1), np.zeros(1, dtype=int), ERROR, 1) > 0.5

@@ -35,7 +35,8 @@ from specacts.live.results import LiveMetrics
 from specacts.policies.decide import NEVER
 from specacts.policies.results import Asked, OnCalibrate, Promise, Thresholds
 from specacts.report.facts import Facts, Trained
-from specacts.report.report import answer, appendix, remarks, report, result_table
+from specacts.report.offers import serving
+from specacts.report.report import answer, appendix, first_page, remarks, report, result_table
 from specacts.report.sections import costs_text
 from specacts.report.wording import percent
 from specacts.traces.ingest import metrics as no_own_traces
@@ -208,6 +209,17 @@ def test_the_first_screen_is_question_answer_and_what_to_do(facts: Facts):
     table = result_table(facts).splitlines()
     assert len(table) == 2 + len("ABCDEFGHS") + 6
     assert "\n".join(table) in report(facts)
+
+
+def test_the_first_page_says_how_to_let_it_act_where_there_is_something_to_serve(facts: Facts):
+    nothing = changed(facts, "promise", Promise(cheapest={"0.1": "A"}, asked=None))
+    promised = changed(facts, "promise", Promise(cheapest={"0.05": "A", "0.1": "F"}, asked=None))
+    asked = Asked(risk=0.1, by_type={}, policies={"F": 0.5}, cheapest="F")
+    assert "at the smallest of these risks (`--risk` names another)" in first_page(promised)
+    assert serving(changed(promised, "promise/asked", asked)) == "asked"
+    assert not serving(changed(promised, "promise/asked", asked.model_copy(update={"cheapest": "A"})))
+    assert "begin with `--mode observe`" in first_page(changed(nothing, "thresholds/most_accurate", "B"))
+    assert "specacts serve" not in first_page(changed(nothing, "thresholds/most_accurate", "A"))
 
 
 def test_the_result_table_is_the_one_that_is_printed(facts: Facts, tmp_path: Path, monkeypatch, capsys):
