@@ -356,7 +356,7 @@ def test_killed_in_the_middle_the_log_holds_whole_lines_and_the_next_start_serve
         ask_again = httpx.post(f"{again.url}/chat/completions", json=request(3), timeout=30)
         assert ask_again.status_code == 200 and again.end() == 0
         lines = [line for path in logs.glob("*.jsonl") for line in path.read_text(encoding="utf-8").splitlines()]
-        assert lines and all(json.loads(line)["messages"] for line in lines)
+        assert lines and all(json.loads(line)["specacts"] for line in lines)
 
 
 def gateway_folder(gateway: Started) -> Path:
