@@ -38,6 +38,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from specacts.core.episodes import Episode, decisions, load_episodes
+from specacts.core.errors import one_line_errors
 from specacts.traces.formats.openai_chat import as_chat
 
 EVENTS, PAUSE = 10, 0.02
@@ -251,4 +252,5 @@ def until_there(there: Any) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

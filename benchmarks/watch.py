@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from specacts.core.errors import one_line_errors
 from specacts.serving.watch import ERROR, Seen, interval, log_above, log_below, log_capital
 from specacts.traces.sizes import smallest
 
@@ -163,4 +164,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

@@ -1,9 +1,16 @@
 """Every benchmark still runs, at a size at which its figures mean nothing."""
 
 import re
+import threading
+import time
 
 import pytest
+import uvicorn
+from completions import completions_app
 from places import ROOT
+
+from specacts.models.load import load_model
+from specacts.serving.bundle import load_bundle
 
 TINY = {
     "answer_speed": ["--episodes 1"],
@@ -15,10 +22,12 @@ TINY = {
     "watch": ["--deployments 2"],
 }
 """Options by benchmark."""
+APART = {"remote_engine"}
+"""They take more than options."""
 
 
 def test_each_benchmark_is_here():
-    assert set(TINY) == {path.stem for path in (ROOT / "benchmarks").glob("[!_]*.py")}
+    assert set(TINY) | APART == {path.stem for path in (ROOT / "benchmarks").glob("[!_]*.py")}
 
 
 @pytest.mark.slow
@@ -28,3 +37,22 @@ def test_it_prints_its_ratio(smoke, name, options):
     done = smoke.python("-m", f"benchmarks.{name}", *options.split())
     assert done.returncode == 0, done.stdout[-3000:]
     assert re.search(r"^ratio.*: \d+\.\d+", done.stdout, re.MULTILINE), done.stdout[-3000:]
+
+
+@pytest.mark.slow
+def test_the_engine_on_a_server_is_compared_with_the_one_here(smoke):
+    bundle = load_bundle(smoke.path / "models")
+    models = {"cheap": load_model(bundle.base("cheap"), bundle.adapter("cheap"), "cpu", "float32")}
+    server = uvicorn.Server(uvicorn.Config(completions_app(models), port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    options = ("--url", f"http://127.0.0.1:{port}/v1", "--most", "4")
+    done = smoke.python("-m", "benchmarks.remote_engine", *options)
+    server.should_exit = True
+    thread.join()
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "the same action in 4, the same decision in 4" in done.stdout
+    assert re.search(r"^ratio: \d+\.\d+", done.stdout, re.MULTILINE)

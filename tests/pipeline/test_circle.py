@@ -20,6 +20,14 @@ def workspace(smoke, tmp_path_factory) -> Workspace:
     return Workspace(folder)
 
 
+def test_an_agent_behind_the_gateway_does_what_the_policy_does_in_this_process(workspace):
+    done = workspace.python("-m", "scripts.agreement", "--episodes", "2")
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert re.search(
+        r"^[1-9]\d* decisions of 2 tasks compared, \d+ by the cheap model: 0 differ$", done.stdout, re.MULTILINE
+    )
+
+
 def test_what_an_agent_did_behind_the_gateway_becomes_the_next_bundle_that_acts(workspace):
     first = load_bundle(workspace.path / "models/policy")
     done = workspace.python("-m", "scripts.circle")
