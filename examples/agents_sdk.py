@@ -1,6 +1,6 @@
 """An agent of the OpenAI Agents SDK behind `specacts serve`: streaming, with tools that look at this folder's files.
 
-    specacts serve --upstream https://api.openai.com/v1                # or --upstream of a `specacts serve --model strong`
+    specacts serve --upstream https://api.openai.com/v1          # or of a `specacts serve --model strong`
     python examples/agents_sdk.py http://127.0.0.1:8484/v1 "which files are here? show me the README"
 
 Nothing of it knows of specacts but the address. It prints who took each action, as the answers' headers say.
