@@ -155,16 +155,16 @@ def _keep_lock(root: Path) -> None:
         os.replace(new, copy)
 
 
-def mend(root: Path) -> list[str]:
-    """Repair what a full disk or a kill left of DVC's own files; returns a line for each."""
+def mend(root: Path, dry: bool = False) -> list[str]:
+    """Repair what a full disk or a kill left of DVC's own files; returns a line for each. dry: only say it."""
     said = []
-    rwlock = root / RWLOCK
+    rwlock, lock = root / RWLOCK, root / LOCK
     if rwlock.is_file() and not _is_json(rwlock):
-        rwlock.unlink()
-        said.append(f"{RWLOCK} was cut off: removed, DVC makes it again")
-    lock = root / LOCK
+        if not dry:
+            rwlock.unlink()
+        said.append(f"{RWLOCK}: cut off, as by a full disk{'' if dry else '; removed, DVC makes it again'}")
     if lock.is_file() and parse_lock(lock.read_bytes()) is None:
-        said.append(f"{LOCK} was cut off: {_replaced(root, lock)}")
+        said.append(f"{LOCK}: cut off, as by a full disk{'' if dry else f'; {_replaced(root, lock)}'}")
     return said
 
 

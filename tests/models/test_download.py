@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
+from damage import flip
 
 from specacts.config import Folder, Hub, Wheel
 from specacts.core.errors import UserError
