@@ -41,8 +41,8 @@ def main() -> int:
             print(line, file=sys.stderr)
         for stage in unsaved_stages(ROOT):
             print(
-                f"{stage} ended, and DVC did not save what it made, which is still there: `make repro` saves it and goes "
-                f"on (by hand: `dvc commit --force {stage}`); if the disk of DVC's cache is full, make room first",
+                f"{stage} ended, and DVC did not save what it made, which is still there: `make repro` saves it and "
+                f"goes on (by hand: `dvc commit --force {stage}`); if the disk of DVC's cache is full, make room first",
                 file=sys.stderr,
             )
         return code
