@@ -43,12 +43,12 @@ def flush(path: Path) -> None:
 def flaw(folder: Path) -> str | None:
     """Why the folder is not what was sealed: no list, or the first file that is missing, new or differs."""
     try:
-        lines = (folder / LIST).read_text(encoding="utf-8").splitlines()
+        *lines, rest = (folder / LIST).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError):
         return f"it has no readable {LIST}, so it was not finished"
     listed = [line.partition("  ")[::2] for line in lines]
     odd = sorted({name for _, name in listed} ^ set(_names(folder)))
-    if odd or not lines:
+    if odd or not lines or rest:
         return f"{odd[0] if odd else LIST} is missing, or was not there"
     damaged = [name for digest, name in listed if sha256(folder / name) != digest]
     return f"{damaged[0]} is damaged" if damaged else None
