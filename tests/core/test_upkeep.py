@@ -30,17 +30,13 @@ def test_a_stage_begins_where_what_it_reads_is_whole(kept, tmp_path):
 @pytest.mark.parametrize("name", ["data/made/rows.txt", "data/made/deep/more.txt"])
 def test_a_damaged_input_is_refused_with_its_name_and_the_cure(kept, tmp_path, name):
     flip(tmp_path / name)
-    with pytest.raises(
-        UserError, match=f"^{name}: damaged, or changed since make wrote it .*`specacts verify --repair`"
-    ):
+    with pytest.raises(UserError, match=f"^{name}: damaged, or changed .*`specacts verify --repair`"):
         begin(tmp_path, STAGE)
 
 
 def test_what_an_earlier_stage_made_and_the_cache_does_not_hold_stops_the_next_one(kept, tmp_path):
     kept.object(output(kept, "models/cheap.bin").md5).unlink()
-    with pytest.raises(
-        UserError, match="models/cheap.bin: made, but not in the DVC cache .*`dvc commit --force train@c"
-    ):
+    with pytest.raises(UserError, match="cheap.bin: made, but not in the DVC cache .*`dvc commit --force train@cheap"):
         begin(tmp_path, "make")
 
 
