@@ -113,13 +113,14 @@ def end(pid: int, grace: float) -> None:
         family = [*parent.children(recursive=True), parent]
     except psutil.NoSuchProcess:
         return
-    for ask, seconds in ((None, grace), (psutil.Process.terminate, 10.0), (psutil.Process.kill, 10.0)):
-        for member in family if ask else ():
+    _, family = psutil.wait_procs(family, grace)
+    for ask in (psutil.Process.terminate, psutil.Process.kill):
+        for member in family:
             try:
                 ask(member)
             except psutil.NoSuchProcess:
                 continue
-        _, family = psutil.wait_procs(family, seconds)
+        _, family = psutil.wait_procs(family, 10)
 
 
 if __name__ == "__main__":

@@ -114,12 +114,15 @@ def fetch_hub(source: Hub, where: str) -> Asset[HubRecord]:
     """
     from huggingface_hub import HfApi, snapshot_download  # slow to import, and only this source needs it
 
-    patterns = {"allow_patterns": list(HUB_FILES), "ignore_patterns": list(NOT_HUB_FILES)}
+    def download(commit: str | None) -> Path:
+        wanted, unwanted = list(HUB_FILES), list(NOT_HUB_FILES)
+        return Path(snapshot_download(source.repo, revision=commit, allow_patterns=wanted, ignore_patterns=unwanted))
+
     try:
         info = HfApi().model_info(source.repo, revision=source.revision)
-        folder = Path(snapshot_download(source.repo, revision=info.sha, **patterns))
+        folder = download(info.sha)
         if drop_damaged(folder):
-            folder = Path(snapshot_download(source.repo, revision=info.sha, **patterns))
+            folder = download(info.sha)
     except Exception as error:  # HTTP, offline, gated, not found, bad name: many classes, one cure list
         raise UserError(
             f"{where}: could not fetch {source.repo!r} at revision {source.revision!r} from the model hub "
