@@ -35,9 +35,13 @@ def main() -> int:
     for line in mend(ROOT):
         print(line, flush=True)
     save(environment)
+    there = {output for output in Stored.at(ROOT, exact=False).outputs if Path(output.path).exists()}
     code = run(environment)
     if code:
-        for line in [*mend(ROOT), *told(restore(ROOT))]:
+        for line in mend(ROOT):
+            print(line, file=sys.stderr)
+        found = restore(ROOT)
+        for line in told(found._replace(gone=[output for output in found.gone if output in there])):
             print(line, file=sys.stderr)
         for stage in unsaved_stages(ROOT):
             print(

@@ -228,7 +228,8 @@ def told(found: Restored) -> list[str]:
     if found.back:
         said.append(f"restored as {LOCK} has them: {', '.join(output.path for output in found.back)}")
     if found.gone:
-        names = " ".join(sorted({output.stage for output in found.gone}))
-        paths = ", ".join(output.path for output in found.gone)
-        said.append(f"not in the DVC cache: {paths}; `dvc repro {names}` makes them again")
+        stages = sorted({output.stage for output in found.gone})
+        command = f"dvc repro {' '.join(stages)}" if len(stages) <= SHOWN else "make repro"
+        paths = shown([output.path for output in found.gone])
+        said.append(f"not in the DVC cache: {paths}; `{command}` makes them again")
     return said

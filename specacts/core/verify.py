@@ -55,9 +55,9 @@ class Found(NamedTuple):
             said.append(f"damaged: {shown(files)}: not as {LOCK} has it (stage {output.stage})")
         said += [f"damaged: {path}: {why}" for path, why in (*self.objects, *self.kept)]
         if self.missing:
-            said.append(f"not here: {', '.join(output.path for output in self.missing)}")
+            said.append(f"not here: {shown([output.path for output in self.missing])}")
         if self.unsaved:
-            said.append(f"not in the DVC cache: {', '.join(output.path for output in self.unsaved)}")
+            said.append(f"not in the DVC cache: {shown([output.path for output in self.unsaved])}")
         counted = ", ".join(f"{count:,} {what}" for what, count in self.counted.items())
         return [*said, f"{counted}: {'all whole' if self.whole else f'{len(said)} problems'}"]
 
