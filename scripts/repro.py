@@ -1,6 +1,7 @@
 """`dvc repro` with care around it: what the last run left is mended and saved first, and a failed one is cleaned up.
 
     python -m scripts.repro
+    python -m scripts.repro train@cheap      # and whatever else `dvc repro` takes
 
 `make repro` runs it. Ends with DVC's exit code; with 130 or 143 where it was stopped, when DVC and all that it started
 have ended and what DVC had cleared is back; with 1 where DVC could not save everything. Also works where there is no
@@ -11,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -27,7 +28,7 @@ GRACE = 5.0
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def main() -> int:
+def main(options: Sequence[str]) -> int:
     # DVC reads your traces before it runs anything that could refuse them: a pipe among them would hold it up for ever.
     if Path("params.yaml").is_file() and subprocess.run([sys.executable, "-m", "stages.check"]).returncode:
         return 1
@@ -35,13 +36,13 @@ def main() -> int:
     for line in mend(ROOT):
         print(line, flush=True)
     save(environment)
-    there = {output for output in Stored.at(ROOT, exact=False).outputs if Path(output.path).exists()}
-    code = run(environment)
+    there = {output.path for output in Stored.at(ROOT, exact=False).outputs if Path(output.path).exists()}
+    code = run(options, environment)
     if code:
         for line in mend(ROOT):
             print(line, file=sys.stderr)
         found = restore(ROOT)
-        for line in told(found._replace(gone=[output for output in found.gone if output in there])):
+        for line in told(found._replace(gone=[output for output in found.gone if output.path in there])):
             print(line, file=sys.stderr)
         for stage in unsaved_stages(ROOT):
             print(
@@ -91,13 +92,14 @@ def save(environment: Mapping[str, str]) -> None:
             raise UserError(f"{stage}: DVC could not save what it made, which is still there; make room and run again")
 
 
-def run(environment: Mapping[str, str]) -> int:
+def run(options: Sequence[str], environment: Mapping[str, str]) -> int:
     """`dvc repro`; its exit code, or 128 and the signal that stopped it."""
     stopped: list[int] = []
     for number in STOPS:
         signal.signal(number, lambda number, _: stopped.append(number))
     prepare = die_with_parent if sys.platform == "linux" else None
-    process = subprocess.Popen([sys.executable, "-m", "dvc", "repro"], env=environment, preexec_fn=prepare)
+    command = [sys.executable, "-m", "dvc", "repro", *options]
+    process = subprocess.Popen(command, env=environment, preexec_fn=prepare)
     while True:
         try:
             code = process.wait(0.2)
@@ -129,4 +131,4 @@ def end(pid: int, grace: float) -> None:
 
 if __name__ == "__main__":
     with one_line_errors():
-        sys.exit(main())
+        sys.exit(main(sys.argv[1:]))
