@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from hashlib import sha256
@@ -46,6 +46,7 @@ class Workspace:
         tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         ours = {"PATH": tools, "PYTHONPATH": str(path), "OMP_NUM_THREADS": "1", "DVC_NO_ANALYTICS": "1"}
         self.environment = os.environ | ours | {"HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
+        self.reference = self.state()
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess:
         """Run a Python module; stdout and stderr together."""
@@ -68,6 +69,12 @@ class Workspace:
         with ThreadPoolExecutor() as pool:
             digests = pool.map(lambda path: sha256(_timeless(path)).hexdigest(), files)
             return {path.relative_to(self.path).as_posix(): digest for path, digest in zip(files, digests, strict=True)}
+
+    def differs(self, timed: Sequence[str]) -> list[str]:
+        """Outputs that are not as before the trial, but for those that tell times; the next trial starts here."""
+        before, self.reference = self.reference, self.state()
+        names = {*before, *self.reference} - set(timed)
+        return sorted(name for name in names if before.get(name) != self.reference.get(name))
 
 
 def _timeless(path: Path) -> bytes:
@@ -93,16 +100,13 @@ def _without_times(value: Any) -> Any:
 
 def measured(workspace: Workspace, stages: tuple[str, ...]) -> dict[str, Any]:
     """How long each stage takes undisturbed, and which outputs differ when made again: those that tell times."""
-    before = workspace.state()
     seconds = {}
     for stage in stages:
         started = time.monotonic()
         done = workspace.stage(stage)
         assert done.returncode == 0, done.stdout[-3000:]
         seconds[stage] = round(time.monotonic() - started, 1)
-    after = workspace.state()
-    assert set(before) == set(after)
-    return {"seconds": seconds, "timed": sorted(name for name in after if before[name] != after[name])}
+    return {"seconds": seconds, "timed": workspace.differs(())}
 
 
 def kill(workspace: Workspace, number: int, undisturbed: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +115,6 @@ def kill(workspace: Workspace, number: int, undisturbed: dict[str, Any]) -> dict
     stage = dice.choice(sorted(undisturbed["seconds"]))
     how = dice.choice(KILLS)
     as_it_ends = dice.random() < 0.25
-    before = workspace.state()
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", "--force", stage]
     with (workspace.path / ".work/chaos.log").open("w+") as log:
         process = subprocess.Popen(
@@ -137,8 +140,8 @@ def kill(workspace: Workspace, number: int, undisturbed: dict[str, Any]) -> dict
         process.wait()
         _gone(process.pid)
     again = workspace.repro()
-    state = workspace.state()
-    differ = [name for name in {*before, *state} if before.get(name) != state.get(name)]
+    differ = workspace.differs(undisturbed["timed"])
+    same = again.returncode == 0 and not differ
     return {
         "number": number,
         "stage": stage,
@@ -147,8 +150,8 @@ def kill(workspace: Workspace, number: int, undisturbed: dict[str, Any]) -> dict
         "running": was_running,
         "exit": again.returncode,
         "ran again": f"Running stage '{stage}'" in again.stdout,
-        "same bytes": again.returncode == 0 and not set(differ) - set(undisturbed["timed"]),
-        **({"said": again.stdout[-1500:], "differ": differ} if again.returncode else {}),
+        "same bytes": same,
+        **({} if same else {"said": again.stdout[-1500:], "differ": differ}),
     }
 
 
@@ -233,7 +236,6 @@ def harm(workspace: Workspace, number: int, undisturbed: dict[str, Any], quick: 
     dice = random.Random(f"damage {number}")
     kind = sorted(PLACES)[number % len(PLACES)]
     patterns, reader = PLACES[kind]
-    before = workspace.state()
     if kind == "checkpoint":
         interrupted(workspace)
     path, how = pick(workspace, patterns, dice), dice.choice(HARMS)
@@ -246,15 +248,12 @@ def harm(workspace: Workspace, number: int, undisturbed: dict[str, Any], quick: 
         if "is not used: " in said or "damaged" in said:
             noticed.append(f"stage {reader}")
     if kind != "checkpoint":
-        found = workspace.verify()
-        if found.returncode and "damaged" in found.stdout:
+        if "damaged: " in workspace.verify("--repair").stdout:
             noticed.append("verify")
-        workspace.verify("--repair")
         if saved:  # it would be downloaded again
             path.write_bytes(saved)
     again = workspace.repro()
-    state = workspace.state()
-    differ = {name for name in {*before, *state} if before.get(name) != state.get(name)} - set(undisturbed["timed"])
+    differ = workspace.differs(undisturbed["timed"])
     same = again.returncode == 0 and not differ
     return {
         "number": number,
@@ -264,7 +263,7 @@ def harm(workspace: Workspace, number: int, undisturbed: dict[str, Any], quick: 
         "noticed by": noticed,
         "same bytes": same,
         "silent": not noticed and not same,
-        **({"said": again.stdout[-1500:], "differ": sorted(differ)} if not same else {}),
+        **({} if same else {"said": again.stdout[-1500:], "differ": differ}),
     }
 
 
@@ -290,7 +289,7 @@ def full(workspace: Workspace, number: int, undisturbed: dict[str, Any]) -> dict
     """Train another adapter where there is hardly room left, make room, run again; then back to what was."""
     which = DISKS[number % len(DISKS)]
     place = workspace.path / {"cache": ".dvc/cache", "scratch": ".work/train", "workspace": "models"}[which]
-    before, params = workspace.state(), workspace.path / "params.yaml"
+    before, params = workspace.reference, workspace.path / "params.yaml"
     settings = params.read_text()
     params.write_text(settings.replace("  r: 16", "  r: 8"))
     try:
@@ -304,8 +303,7 @@ def full(workspace: Workspace, number: int, undisturbed: dict[str, Any]) -> dict
     own = ("models/cheap/", "metrics/train/cheap")
     whole = all(state.get(name) == digest for name, digest in before.items() if not name.startswith(own))
     again = workspace.repro()
-    state = workspace.state()
-    differ = {name for name in {*before, *state} if before.get(name) != state.get(name)} - set(undisturbed["timed"])
+    differ = workspace.differs(undisturbed["timed"])
     said = [line for line in refused.stdout.splitlines() if "No space left" in line or "could not be written" in line]
     return {
         "number": number,
@@ -316,7 +314,7 @@ def full(workspace: Workspace, number: int, undisturbed: dict[str, Any]) -> dict
         "old outputs whole": whole,
         "trained again": "Running stage 'train@cheap'" in cured.stdout,
         "cured": cured.returncode == 0 and again.returncode == 0 and not differ,
-        **({"log": refused.stdout[-1500:] + cured.stdout[-1500:], "differ": sorted(differ)} if differ else {}),
+        **({"log": refused.stdout[-1500:] + cured.stdout[-1500:], "differ": differ} if differ else {}),
     }
 
 
@@ -359,9 +357,12 @@ def main() -> None:
         result = {"undisturbed": measured(workspace, STAGES), "kills": [], "damages": [], "disks": []}
         written(options.result, result)
     trials = {"kills": (kill, options.kills), "damages": (harm, options.damages), "disks": (full, options.disks)}
-    for name, (trial, count) in trials.items():
-        while len(result[name]) < count and time.monotonic() < end:
-            found = trial(workspace, len(result[name]), result["undisturbed"])
+    while time.monotonic() < end:
+        due = [name for name, (_, count) in trials.items() if len(result[name]) < count]
+        if not due:
+            break
+        for name in due:
+            found = trials[name][0](workspace, len(result[name]), result["undisturbed"])
             print(json.dumps(found), flush=True)
             result[name].append(found)
             written(options.result, result)
