@@ -50,11 +50,11 @@ def main(options: Sequence[str]) -> int:
                 f"goes on (by hand: `dvc commit --force {stage}`); if the disk of DVC's cache is full, make room first",
                 file=sys.stderr,
             )
-        return code
-    lacking = Stored.at(ROOT).unsaved()
+    stored = Stored.at(ROOT)
+    lacking = stored.unsaved()
     if lacking:
-        raise UserError(not_saved(Stored.at(ROOT).cache, lacking))
-    return 0
+        print(f"error: {not_saved(stored.cache, lacking)}", file=sys.stderr)
+    return code or int(bool(lacking))
 
 
 def without_git() -> Mapping[str, str]:
