@@ -127,15 +127,18 @@ def test_what_the_cache_lacks_is_saved_before_dvc_would_make_it_again(folder):
     assert "Running stage" not in done.stdout
 
 
-def test_a_full_cache_is_no_success_and_with_room_again_what_was_made_is_saved(folder, tmp_path):
-    """A file that DVC may not write there stands for the disk that is full."""
-    change(folder, "head -c 3000 settings.txt > second.txt")
+def test_a_full_cache_is_no_success_and_with_room_again_what_was_made_is_saved(folder):
+    """Of a folder DVC only logs that its cache took nothing, and counts the stage as done. A file in the place of one
+    of the cache's folders stands for the full disk."""
+    made = PIPELINE.replace("COMMAND", "mkdir second && cp settings.txt second").replace("[second.txt]", "[second]")
+    (folder / "dvc.yaml").write_text(made)
     (folder / "settings.txt").write_text("b")
     taken = folder / ".dvc/cache/files/md5/92"  # of "b"
-    taken.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(taken)
     taken.write_text("")
     done = repro(folder)
-    assert done.returncode != 0 and (folder / "second.txt").read_text() == "b", done.stdout
+    assert done.returncode == 1 and (folder / "second/settings.txt").read_text() == "b", done.stdout
+    assert "error: second: made, but not in the DVC cache" in done.stdout and "dvc commit --force second" in done.stdout
     taken.unlink()
-    assert repro(folder).returncode == 0
+    again = repro(folder)
+    assert again.returncode == 0 and "saved in the DVC cache: second" in again.stdout
+    assert "Running stage" not in again.stdout
