@@ -1,6 +1,7 @@
 """`make repro` around DVC: without Git, stopped, out of room, and after that."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -128,17 +129,19 @@ def test_what_the_cache_lacks_is_saved_before_dvc_would_make_it_again(folder):
 
 
 def test_a_full_cache_is_no_success_and_with_room_again_what_was_made_is_saved(folder):
-    """Of a folder DVC only logs that its cache took nothing, and counts the stage as done. A file in the place of one
-    of the cache's folders stands for the full disk."""
-    made = PIPELINE.replace("COMMAND", "mkdir second && cp settings.txt second").replace("[second.txt]", "[second]")
+    """Of a folder DVC only logs that its cache took nothing, and counts the stage as done. A limit on how large a file
+    may be, which the stage lifts for itself, stands for the full disk."""
+    command = "ulimit -S -f unlimited && mkdir second && head -c 9000000 /dev/zero > second/large"
+    made = PIPELINE.replace("COMMAND", command).replace("[second.txt]", "[second]")
     (folder / "dvc.yaml").write_text(made)
-    (folder / "settings.txt").write_text("b")
-    taken = folder / ".dvc/cache/files/md5/92"  # of "b"
-    taken.write_text("")
-    done = repro(folder)
-    assert done.returncode == 1 and (folder / "second/settings.txt").read_text() == "b", done.stdout
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, hard))
+    try:
+        done = repro(folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert done.returncode == 1 and (folder / "second/large").stat().st_size == 9_000_000, done.stdout
     assert "error: second: made, but not in the DVC cache" in done.stdout and "dvc commit --force second" in done.stdout
-    taken.unlink()
     again = repro(folder)
-    assert again.returncode == 0 and "saved in the DVC cache: second" in again.stdout
+    assert again.returncode == 0 and "saved in the DVC cache: second" in again.stdout, again.stdout
     assert "Running stage" not in again.stdout
