@@ -98,15 +98,13 @@ def _without_times(value: Any) -> Any:
 # -- kills --------------------------------------------------------------------------------------------------
 
 
-def measured(workspace: Workspace, stages: tuple[str, ...]) -> dict[str, Any]:
-    """How long each stage takes undisturbed, and which outputs differ when made again: those that tell times."""
-    seconds = {}
-    for stage in stages:
-        started = time.monotonic()
-        done = workspace.stage(stage)
-        assert done.returncode == 0, done.stdout[-3000:]
-        seconds[stage] = round(time.monotonic() - started, 1)
-    return {"seconds": seconds, "timed": workspace.differs(())}
+def measure(workspace: Workspace, undisturbed: dict[str, Any], stage: str) -> None:
+    """Add how long a stage takes undisturbed, and which outputs differ when it makes them again: they tell times."""
+    started = time.monotonic()
+    done = workspace.stage(stage)
+    assert done.returncode == 0, done.stdout[-3000:]
+    undisturbed["seconds"][stage] = round(time.monotonic() - started, 1)
+    undisturbed["timed"] = sorted({*undisturbed["timed"], *workspace.differs(())})
 
 
 def kill(workspace: Workspace, number: int, undisturbed: dict[str, Any]) -> dict[str, Any]:
@@ -353,9 +351,11 @@ def main() -> None:
     options = parser.parse_args()
     workspace, end = Workspace(options.workspace.resolve()), time.monotonic() + 60 * options.minutes
     result = json.loads(options.result.read_text()) if options.result.is_file() else {}
-    if "undisturbed" not in result:
-        result = {"undisturbed": measured(workspace, STAGES), "kills": [], "damages": [], "disks": []}
-        written(options.result, result)
+    result = {"undisturbed": {"seconds": {}, "timed": []}, "kills": [], "damages": [], "disks": []} | result
+    for stage in STAGES:
+        if stage not in result["undisturbed"]["seconds"] and time.monotonic() < end:
+            measure(workspace, result["undisturbed"], stage)
+            written(options.result, result)
     trials = {"kills": (kill, options.kills), "damages": (harm, options.damages), "disks": (full, options.disks)}
     while time.monotonic() < end:
         due = [name for name, (_, count) in trials.items() if len(result[name]) < count]
