@@ -25,6 +25,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import psutil
+import yaml
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "docs/reliability.json"
 STAGES = (
@@ -113,7 +116,8 @@ def kill(workspace: Workspace, number: int, undisturbed: dict[str, Any]) -> dict
     stage = dice.choice(sorted(undisturbed["seconds"]))
     how = dice.choice(KILLS)
     as_it_ends = dice.random() < 0.25
-    command = [sys.executable, "-m", "dvc", "repro", "--single-item", "--force", stage]
+    forget(workspace, stage)
+    command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
     with (workspace.path / ".work/chaos.log").open("w+") as log:
         process = subprocess.Popen(
             command,
@@ -153,6 +157,16 @@ def kill(workspace: Workspace, number: int, undisturbed: dict[str, Any]) -> dict
     }
 
 
+def forget(workspace: Workspace, stage: str) -> None:
+    """Let nobody know of a stage's runs, so that its outputs are not to be had but by running it."""
+    lock = workspace.path / "dvc.lock"
+    found = yaml.safe_load(lock.read_text())
+    del found["stages"][stage]
+    lock.write_text(yaml.safe_dump(found, sort_keys=False))
+    for known in (".dvc/cache/runs", ".work/done"):
+        shutil.rmtree(workspace.path / known, ignore_errors=True)
+
+
 def _wait(process: subprocess.Popen, seconds: float) -> None:
     try:
         process.wait(seconds)
@@ -162,8 +176,6 @@ def _wait(process: subprocess.Popen, seconds: float) -> None:
 
 def _stop(pid: int, how: str) -> None:
     """The process leads a session of its own."""
-    import psutil
-
     try:
         if how == "everything is killed":
             os.killpg(pid, signal.SIGKILL)
