@@ -29,12 +29,12 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(options: Sequence[str]) -> int:
-    # DVC reads your traces before it runs anything that could refuse them: a pipe among them would hold it up for ever.
-    if Path("params.yaml").is_file() and subprocess.run([sys.executable, "-m", "stages.check"]).returncode:
-        return 1
     environment = os.environ | without_git()
     for line in mend(ROOT):
         print(line, flush=True)
+    # DVC reads your traces before it runs anything that could refuse them: a pipe among them would hold it up for ever.
+    if Path("params.yaml").is_file() and subprocess.run([sys.executable, "-m", "stages.check"]).returncode:
+        return 1
     save(environment)
     there = {output.path for output in Stored.at(ROOT, exact=False).outputs if Path(output.path).exists()}
     code = run(options, environment)

@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "docs/reliability.json"
 STAGES = (
     "modules", "fetch", "collect", "split", "train@cheap", "train@strong", "propose", "train-verifier", "answer",
-    "effects", "route", "calibrate", "evaluate", "live", "report",
+    "effects", "route", "calibrate", "evaluate", "live", "bundle", "report",
 )  # fmt: skip
 OUTPUTS = ("data", "models", "metrics", "reports")
 TIMES = re.compile(r"second|memory")
@@ -113,7 +113,7 @@ def measure(workspace: Workspace, undisturbed: dict[str, Any], stage: str) -> No
 def kill(workspace: Workspace, number: int, undisturbed: dict[str, Any]) -> dict[str, Any]:
     """Kill a stage at a random moment, or just as it ends; run again; compare."""
     dice = random.Random(f"kill {number}")
-    stage = dice.choice(sorted(undisturbed["seconds"]))
+    stage = dice.choice(list(undisturbed["seconds"]))
     how = dice.choice(KILLS)
     as_it_ends = dice.random() < 0.25
     forget(workspace, stage)
@@ -358,13 +358,14 @@ def main() -> None:
     parser.add_argument("workspace", type=Path, help="a repository after `make repro`; it is worked in")
     for name in ("kills", "damages", "disks"):
         parser.add_argument(f"--{name}", type=int, default=0, help="trials there are to be in all")
+    parser.add_argument("--stages", nargs="+", default=STAGES, help="which are killed (default: all)")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no trial after so long")
     parser.add_argument("--result", type=Path, default=RESULT)
     options = parser.parse_args()
     workspace, end = Workspace(options.workspace.resolve()), time.monotonic() + 60 * options.minutes
     result = json.loads(options.result.read_text()) if options.result.is_file() else {}
     result = {"undisturbed": {"seconds": {}, "timed": []}, "kills": [], "damages": [], "disks": []} | result
-    for stage in STAGES:
+    for stage in options.stages:
         if stage not in result["undisturbed"]["seconds"] and time.monotonic() < end:
             measure(workspace, result["undisturbed"], stage)
             written(options.result, result)
