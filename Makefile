@@ -22,7 +22,7 @@ endif
 OLD ?= v2
 NEW ?= v3
 
-.PHONY: help setup repro compare experiments test slow smoke ablation docs check clean
+.PHONY: help setup repro verify compare experiments test slow smoke ablation docs check clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -40,8 +40,11 @@ $(STAMP): requirements.lock pyproject.toml
 	@rm .venv/.unfinished && touch $@
 
 repro: setup ## run the pipeline; print the result table
-	@scripts/repro.sh || { scripts/restore.sh; exit 1; }
+	@exec "$(PY)" -m scripts.repro
 	@"$(PY)" scripts/show.py
+
+verify: setup ## read every byte that the pipeline made and keeps; say what is damaged (REPAIR=--repair mends it)
+	@"$(PY)" -m specacts verify $(REPAIR)
 
 compare: setup ## two experiments, policy by policy: make compare OLD=v2 NEW=v3
 	@"$(PY)" -m scripts.compare "$(OLD)" "$(NEW)"

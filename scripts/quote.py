@@ -174,6 +174,38 @@ def durations() -> str:
     return f"In the run that is quoted below, {took}."
 
 
+def reliability() -> str:
+    """What became of the trials of `tests/chaos.py`, as a table."""
+    found = json.loads((ROOT / "docs/reliability.json").read_text(encoding="utf-8"))
+    rows = [["", "trials", "what became of them"], ["---"] * 3]
+    kills = found["kills"]
+    for how in sorted({trial["how"] for trial in kills}):
+        of = [trial for trial in kills if trial["how"] == how]
+        rows.append([how, str(len(of)), f"{sum(trial['same bytes'] for trial in of)} ended in the same bytes"])
+    for what in sorted({trial["what"] for trial in found["damages"]}):
+        of = [trial for trial in found["damages"] if trial["what"] == what]
+        noticed, silent = (sum(bool(trial[key]) for trial in of) for key in ("noticed by", "silent"))
+        ended = sum(trial["same bytes"] for trial in of)
+        told = f"{noticed} noticed, {len(of) - noticed - silent} harmless, {silent} silent"
+        rows.append([f"damaged: {what}", str(len(of)), f"{told}; {ended} ended in the same bytes"])
+    for trial in found["disks"]:
+        told = f"exit code {trial['exit']}, old outputs {'whole' if trial['old outputs whole'] else 'NOT whole'}"
+        rows.append([f"disk full: {trial['disk']}", "1", f"{told}, {'cured' if trial['cured'] else 'NOT cured'}"])
+    return "\n".join(map(line, rows))
+
+
+def lost_to_a_kill() -> str:
+    """By stage: how long it takes on the smoke scale, and whether it ran again after a kill as it ended."""
+    found = json.loads((ROOT / "docs/reliability.json").read_text(encoding="utf-8"))
+    ends = [trial for trial in found["kills"] if trial["moment"] == "as it ends"]
+    rows = [["stage", "takes (smoke scale)", "killed as it ended", "ran again"], ["---"] * 4]
+    for stage, seconds in found["undisturbed"]["seconds"].items():
+        again = [trial["ran again"] for trial in ends if trial["stage"] == stage]
+        if again:
+            rows.append([f"`{stage}`", f"{seconds:.0f} s", str(len(again)), str(sum(again))])
+    return "\n".join(map(line, rows))
+
+
 def section(title: str) -> list[str]:
     """The paragraphs of a section of the report or its appendix; those before the first heading for no title."""
     text = "".join(f"\n{result(f'reports/{name}.md')}" for name in ("report", "appendix"))

@@ -4,6 +4,7 @@
     specacts inspect traces.jsonl
     specacts types suggest traces.jsonl -o types.yaml
     specacts use traces.jsonl --types types.yaml
+    specacts verify
     specacts export models/policy -o FOLDER
     specacts serve models/policy --upstream https://api.openai.com/v1
 
@@ -378,6 +379,40 @@ def use(
         print(one_line(f"`dvc exp run` sees only what Git knows; for experiments on these traces first: {command}"))
     for line in said:
         print(line)
+
+
+@app.command(epilog=f"Example: specacts verify --repair{EXITS}")
+def verify(
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Remove what is damaged, bring back outputs that the DVC cache holds whole, save those it lacks.",
+        ),
+    ] = False,
+) -> None:
+    """Read every byte of what the pipeline made and keeps; say what is damaged, missing, or not saved.
+
+    Outputs are compared with dvc.lock, objects of the DVC cache and downloads with their names, converted base models
+    with their own lists. Exit with 1 if anything is not whole.
+    """
+    from specacts.core.verify import examine
+    from specacts.core.verify import repair as mended
+
+    found = examine(Path("."))
+    for line in found.told():
+        print(printable(line))
+    if found.whole:
+        return
+    if not repair:
+        print("`specacts verify --repair` removes what is damaged and brings back what the DVC cache holds whole")
+        raise typer.Exit(1)
+    for line in mended(Path("."), found):
+        print(printable(line))
+    left = examine(Path("."))
+    print(left.told()[-1])
+    if not left.whole:
+        raise typer.Exit(1)
 
 
 def _can_be_set() -> None:

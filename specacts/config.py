@@ -262,6 +262,14 @@ class Live(_Strict):
     steps: int = Field(ge=1, description="most actions in one turn; then the episode is given up")
 
 
+class Disk(_Strict):
+    """What a run from nothing writes, in MB: `check` asks for so much room."""
+
+    cache: int = Field(ge=0, description="to DVC's cache")
+    workspace: int = Field(ge=0, description="to data, models and reports")
+    scratch: int = Field(ge=0, description="to .work: downloads, converted bases, checkpoints")
+
+
 class Scale(_Strict):
     """A `configs/scale/*.yaml` file."""
 
@@ -280,6 +288,7 @@ class Scale(_Strict):
     answer: Answer
     live: Live
     bootstrap: int = Field(ge=100, description="resamples behind every interval")
+    disk: Disk
 
     @model_validator(mode="after")
     def _bases_are_declared(self) -> "Scale":

@@ -3,7 +3,8 @@
     python -m stages.check
 
 DVC clears a stage's outputs before it runs the stage. This one comes first, so that a typo in a configuration file, or
-a python without the project's packages, costs nothing. Writes `data/checked.txt`, always the same, and
+a python without the project's packages, or a disk without room for the
+run (the scale file's `disk`), costs nothing. Writes `data/checked.txt`, always the same, and
 `data/local_roles.txt`, the roles whose models run here (all but a recorded strong model, and a
 verifier that the recipe does without): what follows hardly ever runs
 again because of them.
@@ -26,6 +27,7 @@ def main() -> None:
         )
     from specacts.config import load_config
     from specacts.core.files import write_text
+    from specacts.core.rooms import Needs, require
     from specacts.recipe import local_roles
     from specacts.traces.stream import require_readable
 
@@ -40,6 +42,9 @@ def main() -> None:
                 f"params.yaml: sources.{field}: {path!r}: no such file or folder{hint if is_experiment else ''}"
             )
         require_readable(Path(path))
+    if Path("dvc.yaml").is_file():
+        disk = config.scale.disk
+        require(Path("."), config.scale_name, Needs(disk.cache, disk.workspace, disk.scratch))
     write_text(Path("data/local_roles.txt"), "".join(f"{role}\n" for role in local_roles(config.recipe)))
     write_text(Path("data/checked.txt"), "the configuration is valid\n")
 

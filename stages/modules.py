@@ -11,6 +11,7 @@ from pathlib import Path
 from specacts.core.errors import one_line_errors
 from specacts.core.files import published_dir, write_text
 from specacts.core.fingerprints import fingerprints
+from specacts.core.process import stage
 
 STAGES, LISTS = Path("stages"), Path("data/modules")
 
@@ -24,5 +25,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with one_line_errors():
+    with one_line_errors(), stage("modules"):
         main()

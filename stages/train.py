@@ -133,5 +133,5 @@ if __name__ == "__main__":
         asked = next((role for role in PROPOSERS if sys.argv[1:] == [role]), None)
         if asked is None:
             raise UserError(f"usage: python -m stages.train {'|'.join(PROPOSERS)}")
-        with stage(f"train-{asked}"):
+        with stage(f"train@{asked}", SCRATCH / "train" / asked):
             main(asked)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from specacts.config import Config, load_config
 from specacts.core.errors import one_line_errors
 from specacts.core.files import published_dir, write_text
-from specacts.core.process import stage
+from specacts.core.process import SCRATCH, stage
 from specacts.recipe import has_verifier, shows_confidence
 from specacts.training.results import FROZEN, VerdictCounts
 from stages.train import DATA, MODELS, Lesson, fit, measured, record, renderer_of, weights
@@ -72,5 +72,5 @@ def warm_start(config: Config) -> Path | None:
 
 
 if __name__ == "__main__":
-    with one_line_errors(), stage("train-verifier"):
+    with one_line_errors(), stage("train-verifier", SCRATCH / "train" / "verifier"):
         main()

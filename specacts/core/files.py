@@ -17,6 +17,9 @@ from specacts.core.errors import UserError
 
 Model = TypeVar("Model", bound=BaseModel)
 
+NEW, OLD = ".new", ".old"
+"""How the names end of what is being written, and of what makes way for it."""
+
 DIGITS = 4  # `dvc metrics diff` prints five; more would only show noise
 
 
@@ -34,7 +37,7 @@ def rounded(value: Any, digits: int = DIGITS) -> Any:
 def write_text(path: Path, text: str) -> None:
     """Replace `path` by `text` in one step (UTF-8, parent folders made)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=NEW, dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
@@ -128,15 +131,37 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def published_dir(path: Path) -> Iterator[Path]:
-    """Give a temporary folder to fill; on success it becomes `path`, on any failure it is removed."""
+    """Give a temporary folder to fill; on success it becomes `path`, on any failure it is removed.
+
+    The old folder steps aside before the new one comes in, and goes last: whenever this is killed, one of them is
+    there whole, if need be under a name that `sweep` knows.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=NEW, dir=path.parent))
     os.chmod(work, 0o755)
+    aside = work.with_suffix(OLD)
     try:
         yield work
         if path.exists():
-            shutil.rmtree(path)
+            os.replace(path, aside)
         os.replace(work, path)
     except BaseException:
+        if aside.exists() and not path.exists():
+            os.replace(aside, path)
         shutil.rmtree(work, ignore_errors=True)
         raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed runs left beside `path`; put back the old one where they left none in its place.
+
+    Only for who is alone at work on `path`.
+    """
+    for aside in path.parent.glob(f".{path.name}.*{OLD}"):
+        if path.exists():
+            shutil.rmtree(aside)
+        else:
+            os.replace(aside, path)
+    for work in path.parent.glob(f".{path.name}.*{NEW}"):
+        shutil.rmtree(work) if work.is_dir() else work.unlink()

@@ -23,8 +23,12 @@ IGNORED = {
     "specacts.core.errors": "what errors say is in no output",
     "specacts.core.fingerprints": "says what changed, and changes nothing",
     "specacts.core.journal": "gives back what was made before, as it was",
+    "specacts.core.manifest": "says whether a folder is whole",
     "specacts.core.process": "locks and signals",
+    "specacts.core.stored": "says whether outputs are whole, and saves them as they are",
     "specacts.core.terminal": "how texts are shown to people",
+    "specacts.core.upkeep": "what is around a stage's work",
+    "specacts.training.checkpoints": "from where a training goes on: it ends in the same weights from wherever that is",
 }
 """Modules that decide no byte of any output, and why."""
 

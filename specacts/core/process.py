@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -11,30 +12,37 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from specacts.core.errors import UserError
-
-SCRATCH = Path(".work")
-"""Git- and DVC-ignored folder for locks, caches and training checkpoints."""
+from specacts.core.upkeep import SCRATCH, begin, ended
 
 
 @contextmanager
-def stage(name: str) -> Iterator[None]:
-    """Hold the stage's lock and die with the parent process.
+def stage(name: str, scratch: Path | None = None) -> Iterator[None]:
+    """Hold the stage's lock and die with the parent process; under DVC, also what `upkeep` does around a stage.
+
+    name: as DVC calls it. scratch: a folder of the stage's that is kept until DVC has its outputs.
 
     A killed `dvc repro` leaves its child running and frees DVC's own lock; without this the next `repro` would
-    run a second copy beside it. Raises `UserError` where another copy is at work.
+    run a second copy beside it. Raises `UserError` where another copy is at work, or an input is damaged.
     """
-    _die_with_parent()
+    die_with_parent()
     path = SCRATCH / "locks" / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         lock = FileLock(path).acquire(blocking=False)
     except Timeout as error:
         raise UserError(f"stage {name}: another copy is running here; wait for it or stop it") from error
+    by_dvc = os.environ.get("DVC_STAGE") == name
     with lock:
+        if by_dvc:
+            begin(Path("."), name)
         yield
+        if by_dvc:
+            ended(Path("."), name, scratch)
+        elif scratch:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """On Linux, ask for SIGTERM when the parent goes. Elsewhere the lock alone has to do."""
     if sys.platform == "linux":
         parent = os.getppid()

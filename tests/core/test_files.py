@@ -2,17 +2,21 @@
 
 import json
 import os
+import shutil
 import stat
 
 import pytest
 
 from specacts.core.errors import UserError
 from specacts.core.files import (
+    NEW,
+    OLD,
     published_dir,
     read_json,
     read_jsonl,
     rounded,
     sha256,
+    sweep,
     write_json,
     write_jsonl,
     write_text,
@@ -122,6 +126,46 @@ def test_a_failure_leaves_the_old_folder_and_no_litter(tmp_path, error):
             raise error
     assert names(out) == ["old"]
     assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("moment", [0, 1])
+def test_whenever_it_is_killed_the_old_folder_or_the_new_one_is_found_again(tmp_path, monkeypatch, moment):
+    """A kill does not clean up: here it comes before or between the two renames."""
+    out = tmp_path / "out"
+    with published_dir(out) as work:
+        (work / "old").write_text("")
+    rename, done = os.replace, []
+
+    def replace(*names):
+        if len(done) == moment:
+            raise Killed
+        done.append(1)
+        rename(*names)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", replace)
+        patched.setattr(shutil, "rmtree", lambda *_, **__: None)
+        with pytest.raises(Killed):
+            with published_dir(out) as work:
+                (work / "new").write_text("")
+    assert out.exists() == (moment == 0) and len(names(tmp_path)) == 2
+    sweep(out)
+    assert names(out) == ["old"] and names(tmp_path) == ["out"]
+
+
+class Killed(BaseException):
+    """As by kill -9."""
+
+
+def test_leftovers_of_killed_runs_are_swept_and_nothing_else(tmp_path):
+    with published_dir(tmp_path / "out"):
+        pass
+    (tmp_path / f".out.x1y2{OLD}").mkdir()
+    (tmp_path / f".out.z3{NEW}").mkdir()
+    (tmp_path / f".out.z4{NEW}").write_text("")
+    (tmp_path / f".other.z4{NEW}").write_text("")
+    sweep(tmp_path / "out")
+    assert names(tmp_path) == [f".other.z4{NEW}", "out"]
 
 
 def test_the_hash_is_sha256(tmp_path):

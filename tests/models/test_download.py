@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
+from damage import flip
 
 from specacts.config import Folder, Hub, Wheel
 from specacts.core.errors import UserError
@@ -204,6 +205,24 @@ def test_a_hub_revision_is_resolved_and_that_commit_is_downloaded_without_pickle
     asset = assets.fetch_hub(Hub(kind="hub", repo="some/model", revision="main"), WHERE)
     assert asset.record.commit == asked["revision"] == "c" * 40 and asset.record.licence == "mit"
     assert not any(pattern.endswith((".bin", ".pt", ".pkl", ".py")) for pattern in asked["allow_patterns"])
+
+
+def test_what_is_damaged_in_the_hub_clients_cache_is_fetched_again(tmp_path):
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots/c"
+    blobs.mkdir(), snapshot.mkdir(parents=True)
+    weights, settings = b"weights" * 100, b"{}\n"
+    named = {"model.safetensors": hashlib.sha256(weights).hexdigest(), "config.json": GIT_SHA1_OF_BRACES}
+    for (name, digest), data in zip(named.items(), (weights, settings), strict=True):
+        (blobs / digest).write_bytes(data)
+        (snapshot / name).symlink_to(blobs / digest)
+    assert assets.drop_damaged(snapshot) == []
+    for digest in named.values():
+        flip(blobs / digest, at=0)
+    assert assets.drop_damaged(snapshot) == sorted(named)
+    assert not list(blobs.iterdir()) and not list(snapshot.iterdir())
+
+
+GIT_SHA1_OF_BRACES = "0967ef424bce6791893e9a57bb952f80fd536e93"  # of "{}" and a line's end, by `git hash-object`
 
 
 def test_an_unreachable_hub_is_one_line(monkeypatch):

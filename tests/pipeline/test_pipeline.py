@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from damage import flip
 from workspace import DATA_STAGES, STAGES, Workspace
 
 from specacts.answering.ask import judge, likelihood, read
@@ -333,11 +334,17 @@ def test_outputs_that_a_failed_run_cleared_come_back_without_any_training(smoke)
     before = smoke.hashes()
     shutil.rmtree(smoke.path / "models/strong")
     (smoke.path / "metrics/eval.json").unlink()
-    assert smoke.run("scripts/restore.sh").returncode == 0
-    after = smoke.hashes()
-    assert set(after) == set(before)
-    assert {name for name in after if after[name] != before[name]} <= {"metrics/eval.json"}  # Git's, of another run
-    assert smoke.dvc("repro").returncode == 0 and smoke.hashes() == before
+    done = smoke.python("-m", "specacts", "verify", "--repair")
+    assert done.returncode == 0 and "restored as dvc.lock has them: models/strong, metrics/eval.json" in done.stdout
+    assert smoke.hashes() == before
+
+
+def test_a_damaged_model_is_refused_by_who_reads_it_and_comes_back(unharmed):
+    flip(unharmed.path / "models/cheap/adapter_model.safetensors")
+    done = unharmed.dvc("repro", "--single-item", "--force", "propose")
+    assert done.returncode != 0 and "models/cheap/adapter_model.safetensors: damaged" in done.stdout
+    mended = unharmed.python("-m", "specacts", "verify", "--repair")
+    assert mended.returncode == 0 and "models/cheap/adapter_model.safetensors: not as dvc.lock has it" in mended.stdout
 
 
 # -- the bundle -------------------------------------------------------------------------------------------------

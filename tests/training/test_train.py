@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from damage import flip
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model
 from places import CONFIGURATION
@@ -21,6 +22,7 @@ from specacts.config import load_config
 from specacts.core.errors import UserError
 from specacts.models.load import load_base, load_model
 from specacts.training import train as training
+from specacts.training.checkpoints import newest
 from specacts.training.rows import Row, Weights, proposer_rows
 from specacts.training.train import (
     MOST_EPOCHS,
@@ -28,7 +30,6 @@ from specacts.training.train import (
     PairTrainer,
     check_rows,
     collate,
-    newest_checkpoint,
     pair_loss,
     positions,
     steps_for,
@@ -261,7 +262,6 @@ def test_a_run_learns_and_reports_what_it_did(base, rows, tmp_path):
     assert result.tokens_per_second > 0 and result.peak_memory_gib > 0
     assert [step for step, *_ in result.losses][-1] == result.steps
     assert result.losses[-1][2] == pytest.approx(1e-2 * 0.1, rel=0.5)  # the rate has decayed to about a tenth
-    assert not list((tmp_path / "scratch").iterdir())  # no checkpoints left behind
 
 
 def test_a_run_leaves_the_processor_as_it_was(base, rows, tmp_path):
@@ -357,37 +357,30 @@ def uninterrupted(base, rows, often, tmp_path_factory) -> dict[str, bytes]:
 
 def test_a_resumed_run_ends_in_the_same_bytes(base, rows, tmp_path, monkeypatch, uninterrupted):
     checkpoints = interrupted(base, rows, tmp_path, monkeypatch)
-    assert Path(newest_checkpoint(checkpoints)).name == "checkpoint-10"
+    assert newest(checkpoints).name == "checkpoint-10"
     stop_after(monkeypatch, 6)  # 5 steps are left: it does not begin anew
     run(base, rows, tmp_path, epochs=15 / len(rows))
     assert files(tmp_path / "out") == uninterrupted
-
-
-@pytest.mark.parametrize("name", training.CHECKPOINT_FILES)
-def test_a_half_written_checkpoint_is_passed_over(base, rows, tmp_path, name):
-    folder = tmp_path / "checkpoints"
-    for step in (20, 40):
-        (folder / f"checkpoint-{step}").mkdir(parents=True)
-        for file in training.CHECKPOINT_FILES:
-            (folder / f"checkpoint-{step}" / file).write_text("{}")
-    assert newest_checkpoint(folder) == str(folder / "checkpoint-40")
-    damaged = folder / "checkpoint-40" / name
-    damaged.write_text("")
-    assert newest_checkpoint(folder) == str(folder / "checkpoint-20")
-    damaged.unlink()
-    assert newest_checkpoint(folder) == str(folder / "checkpoint-20")
-    shutil.rmtree(folder / "checkpoint-20")
-    assert newest_checkpoint(folder) is None
-    assert newest_checkpoint(tmp_path / "nowhere") is None
 
 
 def test_a_run_goes_on_from_the_older_checkpoint_where_the_newer_is_damaged(
     base, rows, tmp_path, monkeypatch, uninterrupted
 ):
     checkpoints = interrupted(base, rows, tmp_path, monkeypatch)
-    (checkpoints / "checkpoint-10/optimizer.pt").unlink()
+    flip(checkpoints / "checkpoint-10/optimizer.pt")
+    stop_after(monkeypatch, 11)  # 10 steps are left
     run(base, rows, tmp_path, epochs=15 / len(rows))
     assert files(tmp_path / "out") == uninterrupted
+
+
+def test_a_run_that_ended_ends_in_the_same_bytes_without_another_step(base, rows, tmp_path, monkeypatch, uninterrupted):
+    """As where DVC was killed before it had the adapter: its checkpoints are still there."""
+    before = run(base, rows, tmp_path, epochs=15 / len(rows))
+    shutil.rmtree(tmp_path / "out")
+    stop_after(monkeypatch, 0)
+    after = run(base, rows, tmp_path, epochs=15 / len(rows))
+    assert files(tmp_path / "out") == uninterrupted
+    assert (after.steps, after.losses) == (before.steps, before.losses) and after.seconds > 0
 
 
 def test_other_data_or_settings_never_resume_a_run(base, rows, tmp_path):
