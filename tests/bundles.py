@@ -77,7 +77,7 @@ def make_bundle(folder: Path, recipe: Recipe, **changed: Any) -> Bundle:
         "seed": 0,
         "device": "cpu",
         "dtype": "float32",
-        "render": LIMITS,
+        "render": dict.fromkeys(("cheap", "verifier"), LIMITS),
         "recipe": recipe,
         "score": "likelihood",
         "proposals": 3,

@@ -83,7 +83,7 @@ def asking_so(recipe: Recipe, level: Level, verifier: JudgeScore, proposals: int
 def load_voice(models: Path, role: Role, scale: Scale, recipe: Recipe) -> Voice:
     """A role's model from `models/base/<role>`, with its adapter from `models/<role>` unless the recipe freezes it."""
     adapter = None if freezes(recipe, role) else models / role
-    return voice_of(role, models / "base" / role, adapter, scale.render, scale.device, scale.dtype, recipe)
+    return voice_of(role, models / "base" / role, adapter, scale.rendering(role), scale.device, scale.dtype, recipe)
 
 
 def voice_of(

@@ -119,7 +119,7 @@ class Bundle(Result):
     seed: int
     device: Literal["cpu", "cuda", "auto"]
     dtype: Literal["float32", "bfloat16"]
-    render: Render
+    render: dict[Role, Render]
     recipe: Recipe
     score: JudgeScore
     proposals: int

@@ -315,7 +315,7 @@ def asking(bundle: Bundle) -> Asking:
 def load_voice(bundle: Bundle, role: Role) -> Voice:
     """A role's model and renderer, from the folders that the bundle names."""
     base, adapter = bundle.base(role), bundle.adapter(role)
-    renderer = load_renderer(base, bundle.render, asking_form(bundle.recipe, role))
+    renderer = load_renderer(base, bundle.render[role], asking_form(bundle.recipe, role))
     model = load_model(base, adapter, bundle.device, bundle.dtype, gives_rewards(bundle.recipe, role))
     return Voice(role, model, renderer)
 

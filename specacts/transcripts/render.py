@@ -15,8 +15,8 @@ can be chosen after the answers were recorded), and any number of proposals can 
 See docs/decisions/0001-branches.md.
 
 Two templates, one code path. A template is a set of `Frames`: the literal text around each kind of content.
-`compact` spends one token a frame; `chat` takes its frames from the model's own chat template. Frames may
-hold special tokens; content is encoded by a tokenizer that knows none, so no text can become one.
+`compact` has those that the scale names for a base, one token a frame; `chat` takes them from the model's own chat
+template. Frames may hold special tokens; content is encoded by a tokenizer that knows none, so no text can become one.
 
 Three forms say how actions are spelled (recipe v2 trains in one and asks in another; v3 knows the first alone):
 
@@ -25,7 +25,7 @@ Three forms say how actions are spelled (recipe v2 trains in one and asks in ano
     lines     Action: file_read, then cat {...}         the same; always in the chat template
     natural   what a chat model would have written      as in `lines`, but replies are read leniently
 
-    renderer = Renderer.load(tokenizer, config.scale.render)
+    renderer = Renderer.load(tokenizer, config.scale.rendering("cheap"))
     for window in renderer.windows(episode): window.ids, window.points
 """
 
@@ -101,11 +101,13 @@ class Renderer:
 
     @classmethod
     def load(cls, tokenizer: PreTrainedTokenizerFast, limits: Render, form: Form = "words") -> "Renderer":
-        """Build the renderer for a tokenizer; raises `UserError` where it lacks what the template needs."""
+        """Build the renderer for a tokenizer; raises `UserError` where it lacks what its frames need."""
         if form != "words":
             frames = chat_frames(tokenizer, LINE_INSTRUCTIONS)
+        elif limits.frames == "chat":
+            frames = chat_frames(tokenizer, INSTRUCTIONS)
         else:
-            frames = compact_frames(tokenizer) if limits.template == "compact" else chat_frames(tokenizer, INSTRUCTIONS)
+            frames = compact_frames(tokenizer, limits.frames)
         renderer = cls(tokenizer, without_added_tokens(tokenizer), frames, limits, form)
         first = {action_type: renderer.content(verb)[0] for action_type, verb in VERBS.items()}
         if len(set(first.values())) < len(first):
@@ -251,7 +253,7 @@ class Renderer:
         assert action.tool is not None
         verb, name, arguments = VERBS[action.type], _name(action.tool), dump_arguments(action.arguments)
         before, between, after = self.frames.call
-        if self.limits.template == "compact":  # no special tokens inside: one natural piece of text
+        if self.frames.plain_calls:
             return self.content(f"{verb}{before}{name}{between}{arguments}{after}")
         parts = [self.content(verb), self.frame(before), self.content(name), self.frame(between)]
         return sum([*parts, self.content(arguments), self.frame(after)], [])
