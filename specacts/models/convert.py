@@ -69,7 +69,7 @@ def prune(model_folder: Path, layers: Sequence[int], out: Path, where: str = "la
     config = load_model_config(model_folder)
     kept = kept_layers(layers, config.num_hidden_layers, where)
     _cut_config(config, kept)
-    with _tensor_files(model_folder) as files:
+    with tensor_files(model_folder) as files:
         tensors = {name: _tensor(files, _source_name(name, kept), model_folder) for name in _parameter_names(config)}
         out.mkdir(parents=True, exist_ok=True)
         save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})  # transformers asks for the mark
@@ -106,7 +106,7 @@ def kept_layers(layers: Sequence[int], count: int, where: str = "layers") -> tup
 def count_parameters(model_folder: Path) -> Parameters:
     """Count the weights from the file headers, without reading the weights."""
     sizes: dict[str, int] = {}
-    with _tensor_files(model_folder) as files:
+    with tensor_files(model_folder) as files:
         for name, file in files.items():
             sizes[name] = torch.Size(file.get_slice(name).get_shape()).numel()
     embedding = sum(sizes.get(name, 0) for name in EMBEDDINGS)
@@ -202,7 +202,7 @@ def _tensor(files: dict[str, Any], name: str, model_folder: Path) -> torch.Tenso
 
 
 @contextmanager
-def _tensor_files(model_folder: Path) -> Iterator[dict[str, Any]]:
+def tensor_files(model_folder: Path) -> Iterator[dict[str, Any]]:
     """Every tensor's name with the open file that holds it."""
     with ExitStack() as stack:
         try:

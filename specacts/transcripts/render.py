@@ -139,6 +139,14 @@ class Renderer:
         return self.frame(self.frames.stop)[0]
 
     @property
+    def produced(self) -> dict[str, int]:
+        """The special and added tokens that a model has to write to act, by their text."""
+        written = [*self.frame(self.frames.stop)]
+        if not self.frames.plain_calls:
+            written += [token for text in self.frames.call for token in self.frame(text)]
+        return {text: number for text, number in self.tokenizer.get_added_vocab().items() if number in written}
+
+    @property
     def first_ids(self) -> list[int]:
         """First token of each action type, in the order of ACTION_TYPES."""
         return [self.content(VERBS[action_type])[0] for action_type in ACTION_TYPES]
