@@ -296,6 +296,7 @@ class Answer(_Strict):
 
     proposals: int = Field(ge=1, description="N: one greedy, the rest sampled")
     temperature: float = Field(gt=0)
+    well_formed: bool = Field(description="decoding is kept to what an action may be: no proposal is malformed")
     calibrate_episodes: int = Field(ge=1, description="most episodes of the calibration split that are answered")
     test_episodes: int = Field(ge=1, description="most episodes of the test split that are answered")
     verify_episodes: int = Field(ge=1, description="most episodes of the verify split that the cheap model proposes on")

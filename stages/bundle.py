@@ -148,6 +148,7 @@ def bundled(config: Config, made: Made, parts: Mapping[Role, Part]) -> Bundle:
         score=judge_score(config.recipe, acceptance),
         proposals=scale.answer.proposals,
         temperature=scale.answer.temperature,
+        well_formed=scale.answer.well_formed,
         prices=config.prices,
         upstream=config.cost.upstream,
         files={},

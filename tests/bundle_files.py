@@ -66,6 +66,7 @@ def bundle_of(config: Config, **fields: Any) -> Bundle:
         "score": "likelihood",
         "proposals": 3,
         "temperature": 0.8,
+        "well_formed": False,
         "prices": PRICES,
         "upstream": UPSTREAM,
         "files": {},

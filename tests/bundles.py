@@ -82,6 +82,7 @@ def make_bundle(folder: Path, recipe: Recipe, **changed: Any) -> Bundle:
         "score": "likelihood",
         "proposals": 3,
         "temperature": 0.8,
+        "well_formed": False,
         "prices": PRICES,
         "upstream": UPSTREAM,
         "files": {"router.json": "", "combination.json": ""},

@@ -82,7 +82,7 @@ def prune(model_folder: Path, layers: Sequence[int], out: Path, where: str = "la
 def copy_model(model_folder: Path, out: Path) -> tuple[int, ...]:
     """Copy weights, configuration, tokenizer and licence, nothing else. Returns the layer numbers it has."""
     config = load_model_config(model_folder)
-    with _tensor_files(model_folder):  # they are what they say, wherever a link leads
+    with tensor_files(model_folder):  # they are what they say, wherever a link leads
         weights = [path.name for path in _weight_files(model_folder)]
     out.mkdir(parents=True, exist_ok=True)
     _copy_files(model_folder, out, (*COMPANIONS, *weights))

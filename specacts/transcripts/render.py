@@ -220,7 +220,7 @@ class Renderer:
             return self.type_ids(action.type) + self._spoken(action)[: self._room(action)] + [self.stop_id]
         if self.form == "words":
             return self._called(action) + [self.stop_id]
-        rest = f"{_name(action.tool)} {dump_arguments(action.arguments)}"
+        rest = f"{escaped(action.tool)} {dump_arguments(action.arguments)}"
         return self.opening_ids(action) + self.content(rest) + [self.stop_id]
 
     def proposal_ids(self, action: Action) -> list[int]:
@@ -237,7 +237,7 @@ class Renderer:
         if action.tool is None:
             return self._spoken(action)[: self._room(action)] + [self.stop_id]
         before, between, after = self.frames.call
-        parts = [self.frame(before.lstrip()), self.content(_name(action.tool)), self.frame(between)]
+        parts = [self.frame(before.lstrip()), self.content(escaped(action.tool)), self.frame(between)]
         return sum([*parts, self.content(dump_arguments(action.arguments)), self.frame(after)], []) + [self.stop_id]
 
     def opening_ids(self, action: Action) -> list[int]:
@@ -259,7 +259,7 @@ class Renderer:
 
     def _called(self, action: Action) -> list[int]:
         assert action.tool is not None
-        verb, name, arguments = VERBS[action.type], _name(action.tool), dump_arguments(action.arguments)
+        verb, name, arguments = VERBS[action.type], escaped(action.tool), dump_arguments(action.arguments)
         before, between, after = self.frames.call
         if self.frames.plain_calls:
             return self.content(f"{verb}{before}{name}{between}{arguments}{after}")
@@ -380,7 +380,7 @@ def cut_middle(ids: list[int], limit: int) -> list[int]:
     return ids[: limit - tail] + ids[len(ids) - tail :]
 
 
-def _name(tool: str) -> str:
+def escaped(tool: str) -> str:
     """A tool's name as JSON spells it, spaces escaped: the first one written ends the name."""
     return json.dumps(tool, ensure_ascii=False)[1:-1].replace(" ", "\\u0020")
 

@@ -32,9 +32,8 @@ def models(request, tmp_path_factory) -> Path:
 def bundle(config, models: Path) -> Bundle:
     limits = LIMITS["chat" if "chat" in models.name else "compact"]
     there = part(models, "cheap", tuned=False)
-    return bundle_of(config, render=dict.fromkeys(ROLES, limits), models={"cheap": there, "verifier": there}).at(
-        models / "policy"
-    )
+    models_of = {"cheap": there, "verifier": there}
+    return bundle_of(config, render=dict.fromkeys(ROLES, limits), models=models_of).at(models / "policy")
 
 
 @pytest.fixture
