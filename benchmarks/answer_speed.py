@@ -23,7 +23,7 @@ import torch
 from specacts.answering.ask import read
 from specacts.answering.roles import Asking, Voice, asking, judgements, load_voice, proposals
 from specacts.config import load_config
-from specacts.core.episodes import load_episodes
+from specacts.core.episodes import Tool, load_episodes
 from specacts.core.errors import one_line_errors
 from specacts.core.words import ROLES, Role
 from specacts.traces.split import spread
@@ -67,10 +67,11 @@ def main() -> None:
 def ours(voices: dict[Role, Voice], how: Asking, windows: list[Window]) -> dict[Role, list[str]]:
     """What the answer stage does with a batch of windows; returns the greedy texts of the two proposers."""
     seeds = [0] * sum(len(window.points) for window in windows)
-    cheap = proposals(voices["cheap"], read(voices["cheap"].model, windows), how, how.candidates, seeds)
+    tools: list[tuple[Tool, ...]] = [()] * len(seeds)  # the default scale keeps no proposal to them
+    cheap = proposals(voices["cheap"], read(voices["cheap"].model, windows), how, how.candidates, seeds, tools)
     judgements(voices["verifier"], read(voices["verifier"].model, windows), cheap, how, "verdict")
     reading = read(voices["strong"].model, windows)
-    strong = proposals(voices["strong"], reading, how, 1, seeds)
+    strong = proposals(voices["strong"], reading, how, 1, seeds, tools)
     judgements(voices["strong"], reading, cheap, how, how.strong)
     return {"cheap": [c[0].text for c in cheap], "strong": [c[0].text for c in strong]}
 

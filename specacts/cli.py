@@ -637,7 +637,7 @@ def _renderer(config: Config) -> "Renderer | None":
         return None
     from specacts.transcripts.render import load_renderer
 
-    return load_renderer(base, config.scale.render, asking_form(config.recipe, "cheap"))
+    return load_renderer(base, config.scale.rendering("cheap"), asking_form(config.recipe, "cheap"))
 
 
 def _length(episode: Episode, renderer: "Renderer | None") -> int:

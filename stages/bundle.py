@@ -143,11 +143,12 @@ def bundled(config: Config, made: Made, parts: Mapping[Role, Part]) -> Bundle:
         seed=config.seed,
         device=scale.device,
         dtype=scale.dtype,
-        render=scale.render,
+        render={role: scale.rendering(role) for role in parts},
         recipe=config.recipe,
         score=judge_score(config.recipe, acceptance),
         proposals=scale.answer.proposals,
         temperature=scale.answer.temperature,
+        well_formed=scale.answer.well_formed,
         prices=config.prices,
         upstream=config.cost.upstream,
         files={},
@@ -173,7 +174,7 @@ def page(bundle: Bundle, config: Config) -> str:
     return prompt_format(
         bundle,
         {
-            role: load_renderer(MODELS / "base" / role, bundle.render, asking_form(config.recipe, role))
+            role: load_renderer(MODELS / "base" / role, bundle.render[role], asking_form(config.recipe, role))
             for role in roles
         },
     )

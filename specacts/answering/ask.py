@@ -1,15 +1,17 @@
 """Asking models: proposals and verdicts at every decision of several windows, from one reading of their trunks."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import torch
 
 from specacts.answering.decode import Generated, Prefix, generate
+from specacts.answering.guide import Guide, spelling
 from specacts.answering.records import Candidate, Heard, Verdict, Words
 from specacts.answering.session import Session
-from specacts.core.episodes import Action, Episode, decisions
+from specacts.answering.wellformed import Grammar, offered
+from specacts.core.episodes import Action, Episode, Tool, decisions
 from specacts.core.seeds import decision_seed
 from specacts.core.words import ACTION_TYPES, SPEAKING, Level
 from specacts.models.measure import clock
@@ -46,13 +48,25 @@ def read(model: torch.nn.Module, windows: list[Window]) -> Reading:
 
 
 def propose(
-    reading: Reading, renderer: Renderer, count: int, temperature: float, seeds: list[int], speaks: bool = True
+    reading: Reading,
+    renderer: Renderer,
+    count: int,
+    temperature: float,
+    seeds: list[int],
+    speaks: bool = True,
+    tools: Sequence[Sequence[Tool]] | None = None,
 ) -> list[list[Candidate]]:
     """`count` candidates at each decision: one greedy, the others sampled, each from its decision's own seed.
 
     speaks: whether speaking actions are generated with their words, for whoever may take them; else their types are
-    enough.
+    enough. tools: on offer at each decision, where a proposal may be nothing but a well-formed action (in the form
+    `words` between named frames, elsewhere they change nothing).
     """
+    guides: list[Guide] = []
+    if tools is not None and renderer.form == "words" and renderer.frames.plain_calls:
+        spelled, limit = spelling(renderer), renderer.limits.action_tokens
+        grammars = [Grammar.of(renderer, offered) for offered in tools]
+        guides = [Guide(spelled, grammar, limit) for grammar in grammars for _ in range(count)]
     types = [tuple(renderer.type_ids(action_type)) for action_type in SPEAKING] if renderer.form == "words" else []
     temperatures = ([0.0] + [temperature] * (count - 1)) * len(seeds)
     generators = [g for seed in seeds for g in _generators(seed, count, reading.first.device)]
@@ -66,6 +80,7 @@ def propose(
         temperatures,
         generators,
         () if speaks else types,
+        guides,
     )
     share = (clock(reading.first.device) - started) / sum(len(g.ids) for g in generated)
     candidates = [candidate(g, renderer, share) for g in generated]
@@ -271,13 +286,14 @@ def _verdicts(
 
 
 class Asked(NamedTuple):
-    """A decision to be answered, and where it stands."""
+    """A decision to be answered, and where it stands; tools: on offer there."""
 
     episode: Episode
     window_number: int
     window: Window
     point: Point
     gold: Action
+    tools: tuple[Tool, ...]
     seed: int
 
 
@@ -285,11 +301,19 @@ def batches(renderer: Renderer, episodes: list[Episode], seed: int, size: int = 
     """Decisions by window, `size` windows at a time: what is read and answered together."""
     windows = []
     for episode in episodes:
-        due = decisions(episode)
+        due, tools = decisions(episode), [offered(episode, decision.step) for decision in decisions(episode)]
         for number, window in enumerate(renderer.windows(episode)):
             windows.append(
                 [
-                    Asked(episode, number, window, p, due[p.decision].gold, decision_seed(seed, episode.id, p.decision))
+                    Asked(
+                        episode=episode,
+                        window_number=number,
+                        window=window,
+                        point=p,
+                        gold=due[p.decision].gold,
+                        tools=tools[p.decision],
+                        seed=decision_seed(seed, episode.id, p.decision),
+                    )
                     for p in window.points
                 ]
             )

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from transformers import AttentionInterface
 
+from specacts.answering.guide import Guide, Preferred, sample
 from specacts.answering.session import Session
 
 ATTENTION = "specacts_branches"
@@ -54,10 +55,12 @@ def generate(
     temperatures: list[float] | None = None,
     generators: list[torch.Generator | None] | None = None,
     brief: Sequence[tuple[int, ...]] = (),
+    guides: Sequence[Guide] = (),
 ) -> list[Generated]:
     """Decode a continuation of each prefix until `stop` or `limit` tokens.
 
     brief: beginnings that say all that is wanted; one token more, which shows whether anything follows, is the last.
+    guides: one a row, which keep it to what an action may be; rows alike in prefix and tokens have guides alike.
 
     first: [len(prefixes), V] log-probabilities of the first tokens (from `Session.extend`). A row whose temperature
     is 0 is greedy; the others draw from their own generator, so that no sample depends on its neighbours. Rows that
@@ -78,8 +81,11 @@ def generate(
             parents: dict[_Node, int] = {}
             following: list[int] = []
             for n, row in zip(line, active, strict=True):
-                hot = temperatures[row] > 0
-                token = _sample(latest[n], temperatures[row], generators[row]) if hot else greedy[n]
+                if guides:
+                    token = guides[row].take(Preferred(latest[n], temperatures[row], generators[row]))
+                else:
+                    hot = temperatures[row] > 0
+                    token = sample(latest[n], temperatures[row], generators[row]) if hot else greedy[n]
                 tokens[row].append(token)
                 logprobs[row].append(latest[n, token].item())
                 if token != stop and tuple(tokens[row][:-1]) not in brief:
@@ -176,10 +182,3 @@ def _attention(model: torch.nn.Module) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation(usual)
-
-
-def _sample(logprobs: torch.Tensor, temperature: float, generator: torch.Generator | None) -> int:
-    """Draw by the inverse of the distribution: at a vocabulary of 49k ten times as fast as torch.multinomial."""
-    sums = (logprobs / temperature).softmax(dim=-1).cumsum(dim=-1)
-    drawn = torch.rand(1, generator=generator, device=sums.device) * sums[-1]
-    return min(int(torch.searchsorted(sums, drawn, right=True)), len(sums) - 1)

@@ -8,6 +8,7 @@ Recording answers (stages/answer.py) and acting on the simulators (live/) both a
 drifted apart, live figures would silently stop being comparable.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ import torch
 from specacts.answering.ask import Reading, judge, likelihood, propose, reward
 from specacts.answering.records import Candidate, Verdict
 from specacts.config import Acceptance, Answer, Recipe, Render, Scale
+from specacts.core.episodes import Tool
 from specacts.core.words import JudgeScore, Level, Role
 from specacts.models.load import load_model
 from specacts.recipe import asking_form, freezes, gives_rewards, has_verifier, judge_score, shows_confidence
@@ -35,6 +37,7 @@ class Asking(NamedTuple):
 
     level: what a judge has to find right. verifier, strong: the score that each judges by. proposals, temperature: N,
     of which all but the greedy one are sampled. greedy_apart: whether all N are, and the greedy one stands beside them.
+    well_formed: whether proposals are kept to what an action may be.
     """
 
     level: Level
@@ -44,6 +47,7 @@ class Asking(NamedTuple):
     proposals: int
     temperature: float
     greedy_apart: bool
+    well_formed: bool
 
     @property
     def picks(self) -> tuple[int, ...]:
@@ -64,10 +68,12 @@ class Asking(NamedTuple):
 def asking(recipe: Recipe, acceptance: Acceptance, answer: Answer) -> Asking:
     """How a configuration lets models be asked."""
     judged_by = judge_score(recipe, acceptance)
-    return asking_so(recipe, acceptance.level, judged_by, answer.proposals, answer.temperature)
+    return asking_so(recipe, acceptance.level, judged_by, answer.proposals, answer.temperature, answer.well_formed)
 
 
-def asking_so(recipe: Recipe, level: Level, verifier: JudgeScore, proposals: int, temperature: float) -> Asking:
+def asking_so(
+    recipe: Recipe, level: Level, verifier: JudgeScore, proposals: int, temperature: float, well_formed: bool
+) -> Asking:
     """How a recipe lets models be asked. A frozen strong model is asked in words, like upstream's."""
     return Asking(
         level=level,
@@ -77,13 +83,14 @@ def asking_so(recipe: Recipe, level: Level, verifier: JudgeScore, proposals: int
         proposals=proposals if has_verifier(recipe) else 1,  # nobody would pick among several
         temperature=temperature,
         greedy_apart=has_verifier(recipe) and recipe.picks.among == "sampled",
+        well_formed=well_formed,
     )
 
 
 def load_voice(models: Path, role: Role, scale: Scale, recipe: Recipe) -> Voice:
     """A role's model from `models/base/<role>`, with its adapter from `models/<role>` unless the recipe freezes it."""
     adapter = None if freezes(recipe, role) else models / role
-    return voice_of(role, models / "base" / role, adapter, scale.render, scale.device, scale.dtype, recipe)
+    return voice_of(role, models / "base" / role, adapter, scale.rendering(role), scale.device, scale.dtype, recipe)
 
 
 def voice_of(
@@ -95,13 +102,20 @@ def voice_of(
 
 
 def proposals(
-    voice: Voice, reading: Reading, how: Asking, count: int, seeds: list[int], speaks: bool = True
+    voice: Voice,
+    reading: Reading,
+    how: Asking,
+    count: int,
+    seeds: list[int],
+    tools: Sequence[Sequence[Tool]],
+    speaks: bool = True,
 ) -> list[list[Candidate]]:
     """`count` candidates at each decision that was read: one greedy, the others sampled.
 
-    speaks: with the words of speaking actions, which somebody may take.
+    tools: on offer at each. speaks: with the words of speaking actions, which somebody may take.
     """
-    return propose(reading, voice.renderer, count, how.temperature, seeds, speaks)
+    kept_to = tools if how.well_formed else None
+    return propose(reading, voice.renderer, count, how.temperature, seeds, speaks, kept_to)
 
 
 def judgements(

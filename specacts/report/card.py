@@ -34,7 +34,7 @@ def model_card(role: Role, config: Config, trained: Trained) -> str:
         trained=trained.measured,
         rows=_training_rows(role, config, trained),
         form=form,
-        template=config.scale.render.template if form == "words" else "chat",
+        template="chat" if form != "words" or config.scale.rendering(role).frames == "chat" else "compact",
     )
     return str(ModelCard(text)) + "\n"
 

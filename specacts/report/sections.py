@@ -362,7 +362,12 @@ def speech_text(facts: Facts) -> str:
         ]
         for role, one in found.items()
     ]
-    return render("speech", rows=rows, recorded=facts.recorded)
+    return render("speech", rows=rows, recorded=facts.recorded, families=families(facts))
+
+
+def families(facts: Facts) -> int:
+    """Of how many base models the roles' are: more than one may mean more than one tokenizer."""
+    return len({one.base for one in facts.assets.roles.values()})
 
 
 # -- at work, and what it costs ---------------------------------------------------------------------------------
@@ -445,6 +450,7 @@ def costs_text(facts: Facts) -> str:
         timed=timed,
         decisions=sum(facts.answers.decisions.values()),
         judging=facts.judging,
+        families=families(facts),
         without_fallback=[f"{evaluation.upstream_without_fallback[name]:.2f}" for name in facts.judging],
         with_fallback=[f"{evaluation.policies[name].cost['upstream'].value:.2f}" for name in facts.judging],
         rows=rows,

@@ -103,8 +103,8 @@ class Bundle(Result):
     shortened in training (traces/ingest.py); None: none was. redacts: whether secrets were redacted there. never_cheap:
     action types that may never be taken from the cheap model. offers: one a risk, the smallest first; without one, the
     most accurate policy within budget, unpromised. default: the place in `offers` of what acts unless a risk is named.
-    score, proposals, temperature: how models are asked, and what the verifier judges by. files: SHA-256 of what lies in
-    the folder itself.
+    score, proposals, temperature, well_formed: how models are asked, and what the verifier judges by. files: SHA-256 of
+    what lies in the folder itself.
     """
 
     made_by: str
@@ -119,11 +119,12 @@ class Bundle(Result):
     seed: int
     device: Literal["cpu", "cuda", "auto"]
     dtype: Literal["float32", "bfloat16"]
-    render: Render
+    render: dict[Role, Render]
     recipe: Recipe
     score: JudgeScore
     proposals: int
     temperature: float
+    well_formed: bool
     prices: Prices
     upstream: UpstreamCost
     files: dict[str, str]

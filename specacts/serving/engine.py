@@ -85,8 +85,7 @@ class Engine:
 
     def __init__(self, bundle: Bundle, offer: Offer, memory: int = MEMORY) -> None:
         self.offer = offer
-        # As they were asked when its promises were made.
-        self.how = asking_so(bundle.recipe, bundle.proof.level, bundle.score, bundle.proposals, bundle.temperature)
+        self.how = asking(bundle)
         voices = {role: load_voice(bundle, role) for role in roles_of(offer)}
         self.models = Models(voices, self.how, bundle.seed)
         self.made = unasked(bundle.router(), bundle.combination())
@@ -309,13 +308,14 @@ def roles_of(offer: Offer) -> tuple[Role, ...]:
 
 def asking(bundle: Bundle) -> Asking:
     """How the bundle's models are asked: as they were when its promises were made."""
-    return asking_so(bundle.recipe, bundle.proof.level, bundle.score, bundle.proposals, bundle.temperature)
+    level, many = bundle.proof.level, bundle.proposals
+    return asking_so(bundle.recipe, level, bundle.score, many, bundle.temperature, bundle.well_formed)
 
 
 def load_voice(bundle: Bundle, role: Role) -> Voice:
     """A role's model and renderer, from the folders that the bundle names."""
     base, adapter = bundle.base(role), bundle.adapter(role)
-    renderer = load_renderer(base, bundle.render, asking_form(bundle.recipe, role))
+    renderer = load_renderer(base, bundle.render[role], asking_form(bundle.recipe, role))
     model = load_model(base, adapter, bundle.device, bundle.dtype, gives_rewards(bundle.recipe, role))
     return Voice(role, model, renderer)
 

@@ -137,7 +137,7 @@ class RemoteEngine:
     def __init__(self, bundle: Bundle, offer: Offer, server: Completions) -> None:
         self.bundle, self.offer, self.server, self.how = bundle, offer, server, asking(bundle)
         self.renderers = {
-            role: load_renderer(bundle.base(role), bundle.render, asking_form(bundle.recipe, role))
+            role: load_renderer(bundle.base(role), bundle.render[role], asking_form(bundle.recipe, role))
             for role in roles_of(offer)
         }
         self.made = unasked(bundle.router(), bundle.combination())

@@ -1,6 +1,6 @@
-"""The literal text around each kind of content: one special token each, or cut out of a model's chat template.
+"""The literal text around each kind of content: named for a base, or cut out of its chat template.
 
-    frames = compact_frames(tokenizer)                  # or chat_frames(tokenizer, INSTRUCTIONS)
+    frames = compact_frames(tokenizer, texts)           # or chat_frames(tokenizer, INSTRUCTIONS)
     frames.observation                                  # ("<jupyter_output>", "")
 
 The renderer (`render.py`) encodes them once and puts content between them.
@@ -10,17 +10,8 @@ from typing import Any, NamedTuple
 
 from transformers import PreTrainedTokenizerFast
 
+from specacts.config import FrameTexts
 from specacts.core.errors import UserError
-
-COMPACT_TOKENS = {
-    "system": "<jupyter_start>",
-    "user": "<jupyter_text>",
-    "action": "<jupyter_code>",
-    "observation": "<jupyter_output>",
-    "verdict": "<issue_comment>",
-    "stop": "<|im_end|>",
-}
-"""SmolLM2 was pretrained on notebooks in which text, code and output alternate: just an agent's rhythm."""
 
 INSTRUCTIONS = (
     "You act for a user, one action a reply. Begin each reply with one word: "
@@ -43,6 +34,7 @@ class Frames(NamedTuple):
     `action` has no after: an action ends with `stop`. `verdict` stands around the proposer's confidence and
     ends where the verdict begins; `question` is the same without a confidence. `call` stands before, between and
     after a call's name and arguments. signatures: whether tools are listed as signatures or as JSON definitions.
+    plain_calls: whether a call is one natural piece of text, without special tokens inside.
     """
 
     system: tuple[str, str]
@@ -54,28 +46,40 @@ class Frames(NamedTuple):
     call: tuple[str, str, str]
     stop: str
     signatures: bool
+    plain_calls: bool
 
 
-def compact_frames(tokenizer: PreTrainedTokenizerFast) -> Frames:
-    """One special token a frame. Raises `UserError` naming a token that the tokenizer lacks."""
-    known = set(tokenizer.get_added_vocab())
-    for use, token in COMPACT_TOKENS.items():
-        if token not in known:
+def compact_frames(tokenizer: PreTrainedTokenizerFast, texts: FrameTexts) -> Frames:
+    """The frames that a scale names for a base, usually one special token each.
+
+    Raises `UserError` for one that does not begin with a special token of the tokenizer, which no content can spell,
+    for a stop that is more than one token, and for two frames that are the same.
+    """
+    name, known = tokenizer.name_or_path, set(tokenizer.get_added_vocab())
+    named = texts.model_dump()
+    for use, text in named.items():
+        ids = tokenizer.encode(text, add_special_tokens=False) if text else []
+        first = tokenizer.convert_ids_to_tokens(ids[:1])
+        if not known.issuperset(first) or not first:
             raise UserError(
-                f"{tokenizer.name_or_path}: the tokenizer has no token {token} ({use}), which render.template: "
-                "compact needs; use render.template: chat for this model"
+                f"{name}: render.frames: {use}: {text!r} does not begin with a special token of this tokenizer, which "
+                "no text of a conversation could spell; name one, or write chat to use the model's own chat template"
             )
-    tokens = COMPACT_TOKENS
+        if use == "stop" and len(ids) > 1:
+            raise UserError(f"{name}: render.frames: stop: {text!r} is {len(ids)} tokens, and an action ends with one")
+    if len(set(named.values())) < len(named):
+        raise UserError(f"{name}: render.frames: each has to differ from the others: {named}")
     return Frames(
-        system=(tokens["system"], ""),
-        user=(tokens["user"], ""),
-        action=tokens["action"],
-        observation=(tokens["observation"], ""),
-        verdict=("", tokens["verdict"]),
-        question=tokens["verdict"],
+        system=(texts.system, ""),
+        user=(texts.user, ""),
+        action=texts.action,
+        observation=(texts.observation, ""),
+        verdict=("", texts.verdict),
+        question=texts.verdict,
         call=(" ", " ", ""),
-        stop=tokens["stop"],
+        stop=texts.stop,
         signatures=True,
+        plain_calls=True,
     )
 
 
@@ -150,4 +154,5 @@ def _cut_frames(
         call=(pieces[3], pieces[4], call_after),
         stop=stop,
         signatures=tools is None,
+        plain_calls=False,
     )

@@ -15,8 +15,8 @@ can be chosen after the answers were recorded), and any number of proposals can 
 See docs/decisions/0001-branches.md.
 
 Two templates, one code path. A template is a set of `Frames`: the literal text around each kind of content.
-`compact` spends one token a frame; `chat` takes its frames from the model's own chat template. Frames may
-hold special tokens; content is encoded by a tokenizer that knows none, so no text can become one.
+`compact` has those that the scale names for a base, one token a frame; `chat` takes them from the model's own chat
+template. Frames may hold special tokens; content is encoded by a tokenizer that knows none, so no text can become one.
 
 Three forms say how actions are spelled (recipe v2 trains in one and asks in another; v3 knows the first alone):
 
@@ -25,7 +25,7 @@ Three forms say how actions are spelled (recipe v2 trains in one and asks in ano
     lines     Action: file_read, then cat {...}         the same; always in the chat template
     natural   what a chat model would have written      as in `lines`, but replies are read leniently
 
-    renderer = Renderer.load(tokenizer, config.scale.render)
+    renderer = Renderer.load(tokenizer, config.scale.rendering("cheap"))
     for window in renderer.windows(episode): window.ids, window.points
 """
 
@@ -101,11 +101,13 @@ class Renderer:
 
     @classmethod
     def load(cls, tokenizer: PreTrainedTokenizerFast, limits: Render, form: Form = "words") -> "Renderer":
-        """Build the renderer for a tokenizer; raises `UserError` where it lacks what the template needs."""
+        """Build the renderer for a tokenizer; raises `UserError` where it lacks what its frames need."""
         if form != "words":
             frames = chat_frames(tokenizer, LINE_INSTRUCTIONS)
+        elif limits.frames == "chat":
+            frames = chat_frames(tokenizer, INSTRUCTIONS)
         else:
-            frames = compact_frames(tokenizer) if limits.template == "compact" else chat_frames(tokenizer, INSTRUCTIONS)
+            frames = compact_frames(tokenizer, limits.frames)
         renderer = cls(tokenizer, without_added_tokens(tokenizer), frames, limits, form)
         first = {action_type: renderer.content(verb)[0] for action_type, verb in VERBS.items()}
         if len(set(first.values())) < len(first):
@@ -135,6 +137,14 @@ class Renderer:
     def stop_id(self) -> int:
         """The token that ends an action."""
         return self.frame(self.frames.stop)[0]
+
+    @property
+    def produced(self) -> dict[str, int]:
+        """The special and added tokens that a model has to write to act, by their text."""
+        written = [*self.frame(self.frames.stop)]
+        if not self.frames.plain_calls:
+            written += [token for text in self.frames.call for token in self.frame(text)]
+        return {text: number for text, number in self.tokenizer.get_added_vocab().items() if number in written}
 
     @property
     def first_ids(self) -> list[int]:
@@ -210,7 +220,7 @@ class Renderer:
             return self.type_ids(action.type) + self._spoken(action)[: self._room(action)] + [self.stop_id]
         if self.form == "words":
             return self._called(action) + [self.stop_id]
-        rest = f"{_name(action.tool)} {dump_arguments(action.arguments)}"
+        rest = f"{escaped(action.tool)} {dump_arguments(action.arguments)}"
         return self.opening_ids(action) + self.content(rest) + [self.stop_id]
 
     def proposal_ids(self, action: Action) -> list[int]:
@@ -227,7 +237,7 @@ class Renderer:
         if action.tool is None:
             return self._spoken(action)[: self._room(action)] + [self.stop_id]
         before, between, after = self.frames.call
-        parts = [self.frame(before.lstrip()), self.content(_name(action.tool)), self.frame(between)]
+        parts = [self.frame(before.lstrip()), self.content(escaped(action.tool)), self.frame(between)]
         return sum([*parts, self.content(dump_arguments(action.arguments)), self.frame(after)], []) + [self.stop_id]
 
     def opening_ids(self, action: Action) -> list[int]:
@@ -249,9 +259,9 @@ class Renderer:
 
     def _called(self, action: Action) -> list[int]:
         assert action.tool is not None
-        verb, name, arguments = VERBS[action.type], _name(action.tool), dump_arguments(action.arguments)
+        verb, name, arguments = VERBS[action.type], escaped(action.tool), dump_arguments(action.arguments)
         before, between, after = self.frames.call
-        if self.limits.template == "compact":  # no special tokens inside: one natural piece of text
+        if self.frames.plain_calls:
             return self.content(f"{verb}{before}{name}{between}{arguments}{after}")
         parts = [self.content(verb), self.frame(before), self.content(name), self.frame(between)]
         return sum([*parts, self.content(arguments), self.frame(after)], [])
@@ -370,7 +380,7 @@ def cut_middle(ids: list[int], limit: int) -> list[int]:
     return ids[: limit - tail] + ids[len(ids) - tail :]
 
 
-def _name(tool: str) -> str:
+def escaped(tool: str) -> str:
     """A tool's name as JSON spells it, spaces escaped: the first one written ends the name."""
     return json.dumps(tool, ensure_ascii=False)[1:-1].replace(" ", "\\u0020")
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from toys import TRUNK, fresh, reading, rows_equal
 
-from specacts.answering.decode import Prefix, _sample, generate
+from specacts.answering.decode import Prefix, generate
+from specacts.answering.guide import sample
 
 
 def greedy(model, prefix: list[int], stop: int, limit: int) -> tuple[list[int], list[float]]:
@@ -117,12 +118,12 @@ def test_decoding_leaves_trunks_and_model_as_they_were(model):
 
 def test_samples_follow_the_distribution():
     logprobs = torch.tensor([0.5, 0.25, 0.125, 0.125]).log()
-    drawn = [_sample(logprobs, 1.0, torch.Generator().manual_seed(n)) for n in range(2000)]
+    drawn = [sample(logprobs, 1.0, torch.Generator().manual_seed(n)) for n in range(2000)]
     assert [drawn.count(n) / 2000 for n in range(4)] == pytest.approx([0.5, 0.25, 0.125, 0.125], abs=0.04)
-    cold = [_sample(logprobs, 0.5, torch.Generator().manual_seed(n)) for n in range(2000)]
+    cold = [sample(logprobs, 0.5, torch.Generator().manual_seed(n)) for n in range(2000)]
     assert cold.count(0) / 2000 == pytest.approx(0.25 / (0.25 + 0.0625 + 2 * 0.015625), abs=0.04)
 
 
 def test_a_token_without_any_probability_is_never_drawn():
     logprobs = torch.tensor([-torch.inf, 0.0, -torch.inf])
-    assert {_sample(logprobs, 1.0, torch.Generator().manual_seed(n)) for n in range(200)} == {1}
+    assert {sample(logprobs, 1.0, torch.Generator().manual_seed(n)) for n in range(200)} == {1}

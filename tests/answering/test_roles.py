@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 from factories import candidate
 from pydantic import BaseModel
-from toys import compact_tokenizer, episode, renderer, say
+from toys import TOOLS, compact_tokenizer, episode, renderer, say
 
 from specacts.answering import roles
 from specacts.answering.ask import Asked, batches
 from specacts.answering.records import Answers, Verdict
 from specacts.answering.roles import Asking, Voice, asking, judgements, load_voice, proposals
 from specacts.config import Config, Recipe
+from specacts.core.episodes import Episode, decisions
 from specacts.core.words import LEVELS, ROLES
 from specacts.live.agents import ASKED, Models
 from specacts.policies.cases import verdicts_of
@@ -97,7 +98,7 @@ def asked(monkeypatch) -> list[tuple]:
         def answer(reading: Any, form: str, *how: Any) -> list:
             found.append((what, form, *how))
             if what == "propose":
-                count, _, seeds, _ = how
+                count, _, seeds, *_ = how
                 return [[candidate(say("BLOCKED", f"{seed} {n}").action) for n in range(count)] for seed in seeds]
             score = {"judge": 0.2, "likelihood": 0.4, "reward": 0.6}[what]
             return [[verdict(score, n) for n, _ in enumerate(proposed)] for proposed in how[0]]
@@ -136,9 +137,14 @@ def test_only_the_verifier_reads_how_sure_the_proposer_was_and_only_where_the_re
 
 
 def test_all_but_the_greedy_proposal_are_sampled_at_the_settings_temperature(config, asked):
-    how = how_of(config)
-    proposals(VOICES["cheap"], None, how, 2, [7, 8])
-    assert asked == [("propose", "cheap's form", 2, config.scale.answer.temperature, [7, 8], True)]
+    proposals(VOICES["cheap"], None, how_of(config), 2, [7, 8], [TOOLS, ()])
+    assert asked == [("propose", "cheap's form", 2, config.scale.answer.temperature, [7, 8], True, None)]
+
+
+def test_proposals_are_kept_to_the_tools_on_offer_where_the_scale_says_so(config, asked):
+    how = how_of(config)._replace(well_formed=True)
+    proposals(VOICES["cheap"], None, how, 2, [7, 8], [TOOLS, ()])
+    assert asked[0][-1] == [TOOLS, ()]
 
 
 # -- by the answer stage and live ------------------------------------------------------------------------------
@@ -159,6 +165,12 @@ def recorded(how: Asking, asked: list[tuple]) -> tuple[list[Answers], dict[str, 
             row["window"][role], row["context"][role], row["seconds_per_token"][role] = 0, 1, 0.0
         questions[role] = list(asked)
     return [Answers.model_validate(row) for row in rows.values()], questions
+
+
+def so_far(one: Asked) -> Episode:
+    """The episode before a decision, as an agent at work has it."""
+    step = decisions(one.episode)[one.point.decision].step
+    return one.episode.model_copy(update={"steps": one.episode.steps[:step]})
 
 
 class Unread(Models):
@@ -183,11 +195,13 @@ class Unread(Models):
     ids=str,
 )
 def test_a_live_agent_asks_what_the_answer_stage_asks(config, asked, score, level, fields):
-    how = how_of(config, score, level, **fields)
+    how = how_of(config, score, level, **fields)._replace(well_formed=True)
     rows, questions = recorded(how, asked)
     agents = [
-        SimpleNamespace(row=SimpleNamespace(episode=row.episode, decision=row.decision, picks=row.picks))
-        for row in rows
+        SimpleNamespace(
+            row=SimpleNamespace(episode=row.episode, decision=row.decision, picks=row.picks), episode=so_far(one)
+        )
+        for row, one in zip(rows, BATCH, strict=True)
     ]
     ask = Unread(VOICES, how, SEED)
     for field, role in ASKED.items():  # cheap first: the others judge its proposals

@@ -278,6 +278,139 @@ def test_a_gguf_file_becomes_an_ordinary_folder(tmp_path, tied):
     assert prune(tmp_path / "out", (-1,), tmp_path / "cut") == (1,)
 
 
+BLOCK = 256
+"""Weights in one block of a K quantisation."""
+
+
+def q4_k_block(packed: bytes) -> list[float]:
+    """One block of 144 bytes, as llama.cpp's `dequantize_row_q4_K` reads it."""
+    scale, least = np.frombuffer(packed[:4], np.float16).astype(np.float32)
+    scales, weights = packed[4:16], packed[16:]
+    result: list[float] = []
+    for chunk in range(4):
+        for half in range(2):
+            j = 2 * chunk + half
+            if j < 4:
+                d, m = scales[j] & 63, scales[j + 4] & 63
+            else:
+                d = (scales[j + 4] & 15) | (scales[j - 4] >> 6) << 4
+                m = (scales[j + 4] >> 4) | (scales[j] >> 6) << 4
+            of_chunk = weights[32 * chunk : 32 * chunk + 32]
+            result += [scale * d * (w >> 4 if half else w & 15) - least * m for w in of_chunk]
+    return result
+
+
+def q6_k_block(packed: bytes) -> list[float]:
+    """One block of 210 bytes, as llama.cpp's `dequantize_row_q6_K` reads it."""
+    scale = float(np.frombuffer(packed[208:], np.float16)[0])
+    scales = np.frombuffer(packed[192:208], np.int8)
+    result = [0.0] * BLOCK
+    for half in range(2):
+        low, high = packed[64 * half : 64 * half + 64], packed[128 + 32 * half : 160 + 32 * half]
+        for n in range(32):
+            for quarter in range(4):
+                four = low[n + 32 * (quarter % 2)] >> 4 * (quarter // 2) & 15
+                value = (four | (high[n] >> 2 * quarter & 3) << 4) - 32
+                d = int(scales[8 * half + 2 * quarter + n // 16])
+                result[128 * half + 32 * quarter + n] = scale * d * value
+    return result
+
+
+def packed(random: np.random.Generator, rows: int, size: int, halves: tuple[int, ...]) -> np.ndarray:
+    """Random blocks [rows, size bytes], with small numbers where half-precision ones stand."""
+    blocks = random.integers(0, 256, (rows, size), np.uint8)
+    for place in halves:
+        blocks[:, place : place + 2] = np.frombuffer(np.float16(0.01).tobytes(), np.uint8)
+    return blocks
+
+
+def write_qwen2(path: Path) -> dict[str, np.ndarray]:
+    """A Qwen2 of one layer like the makers' Q4_K_M files: K quantisations, biases, one matrix quantised in two ways."""
+    random = np.random.default_rng(0)
+    writer = gguf.GGUFWriter(path, "qwen2")
+    writer.add_block_count(1)
+    writer.add_context_length(64)
+    writer.add_embedding_length(BLOCK)
+    writer.add_feed_forward_length(BLOCK)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_vocab_size(8)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list(["<|endoftext|>", "a", "b", "c", "ab", "d", "<tool_call>", "f"])
+    writer.add_token_types([3, 1, 1, 1, 1, 1, 4, 1])
+    writer.add_token_merges(["a b"])
+    writer.add_eos_token_id(0)
+    writer.add_chat_template("{{ messages[0].content }}<|endoftext|>")
+    embedding = random.normal(size=(8, BLOCK)).astype(np.float32)
+    kinds = {"token_embd": gguf.GGMLQuantizationType.Q5_0, "output": gguf.GGMLQuantizationType.Q8_0}
+    written: dict[str, np.ndarray] = {}
+    for name, kind in kinds.items():
+        blocks = gguf.quants.quantize(embedding, kind)
+        written[name] = gguf.quants.dequantize(blocks, kind)
+        writer.add_tensor(f"{name}.weight", blocks, raw_dtype=kind)
+    k_quants = {
+        "blk.0.ffn_down": (packed(random, BLOCK, 210, (208,)), gguf.GGMLQuantizationType.Q6_K),
+        "blk.0.ffn_gate": (packed(random, BLOCK, 144, (0, 2)), gguf.GGMLQuantizationType.Q4_K),
+        "blk.0.ffn_up": (packed(random, BLOCK, 144, (0, 2)), gguf.GGMLQuantizationType.Q4_K),
+    }
+    for name, (blocks, kind) in k_quants.items():
+        writer.add_tensor(f"{name}.weight", blocks, raw_dtype=kind)
+        written[name] = blocks
+    shapes = {"blk.0.attn_q": (BLOCK, BLOCK), "blk.0.attn_k": (128, BLOCK), "blk.0.attn_v": (128, BLOCK)}
+    shapes |= {"blk.0.attn_output": (BLOCK, BLOCK)}
+    for name, shape in shapes.items():
+        written[name] = random.normal(size=shape).astype(np.float32) / 16
+        writer.add_tensor(f"{name}.weight", written[name])
+        if name != "blk.0.attn_output":
+            written[f"{name}.bias"] = random.normal(size=shape[0]).astype(np.float32)
+            writer.add_tensor(f"{name}.bias", written[f"{name}.bias"])
+    for name in ("output_norm", "blk.0.attn_norm", "blk.0.ffn_norm"):
+        writer.add_tensor(f"{name}.weight", np.ones(BLOCK, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return written
+
+
+def test_the_makers_q4_k_m_files_become_qwen2_folders(tmp_path):
+    written = write_qwen2(tmp_path / "toy.gguf")
+    convert_gguf(tmp_path / "toy.gguf", tmp_path / "out")
+    model = load(tmp_path / "out")
+    layer = model.model.layers[0]
+    for short, module in (("q", layer.self_attn.q_proj), ("k", layer.self_attn.k_proj), ("v", layer.self_attn.v_proj)):
+        assert np.array_equal(module.weight.detach().numpy(), written[f"blk.0.attn_{short}"])
+        assert np.array_equal(module.bias.detach().numpy(), written[f"blk.0.attn_{short}.bias"])
+    for read, name, module in (
+        (q6_k_block, "blk.0.ffn_down", layer.mlp.down_proj),
+        (q4_k_block, "blk.0.ffn_gate", layer.mlp.gate_proj),
+    ):
+        for row in (0, 7, BLOCK - 1):
+            expected = np.array(read(written[name][row].tobytes()), np.float32)
+            assert np.allclose(module.weight[row].detach().numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_matrix_that_is_quantised_in_two_ways_is_kept_once_in_the_finer_one(tmp_path):
+    written = write_qwen2(tmp_path / "toy.gguf")
+    convert_gguf(tmp_path / "toy.gguf", tmp_path / "out")
+    model = load(tmp_path / "out")
+    assert model.config.tie_word_embeddings and model.lm_head.weight is model.model.embed_tokens.weight
+    assert np.array_equal(model.lm_head.weight.detach().numpy(), written["output"])
+    assert not np.array_equal(written["token_embd"], written["output"])
+
+
+def test_tokenizer_and_chat_template_come_from_the_file(tmp_path):
+    write_qwen2(tmp_path / "toy.gguf")
+    convert_gguf(tmp_path / "toy.gguf", tmp_path / "out")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert tokenizer("ab<tool_call>c").input_ids == [4, 6, 3] and tokenizer.eos_token == "<|endoftext|>"
+    assert tokenizer.is_fast and {"<|endoftext|>", "<tool_call>"} == set(tokenizer.get_added_vocab())
+    assert tokenizer.apply_chat_template([{"role": "user", "content": "ab"}], tokenize=False) == "ab<|endoftext|>"
+
+
 def test_a_broken_gguf_file_is_one_readable_line(tmp_path):
     (tmp_path / "toy.gguf").write_bytes(b"GGUF and nothing more")
     with pytest.raises(UserError, match=r"^toy\.gguf: transformers cannot read this GGUF file .*$"):
@@ -289,7 +422,10 @@ def test_each_role_gets_its_base_and_roles_alike_share_one_making(tmp_path, monk
     make_model(CONFIGS["llama, tied"], Path("toy"))
     cut, full = SimpleNamespace(base="toy", layers=(0, -1)), SimpleNamespace(base="toy", layers=None)
     roles = {"cheap": cut, "verifier": cut, "strong": full}
-    records = fetch.make_roles(SimpleNamespace(role=roles.get), ROLES, {"toy": Path("toy")}, "toy.yaml")
+    monkeypatch.setattr(fetch, "check_frames", lambda *_: None)  # this toy's tokenizer has no special tokens
+    records = fetch.make_roles(
+        SimpleNamespace(role=roles.get, rendering=roles.get), ROLES, {"toy": Path("toy")}, "toy.yaml"
+    )
     assert records["cheap"] == records["verifier"] and records["cheap"].layers == (0, 5)
     assert records["strong"].parameters > records["cheap"].parameters
     for role, layers in (("cheap", 2), ("verifier", 2), ("strong", 6)):

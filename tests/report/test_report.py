@@ -337,6 +337,12 @@ def test_upstreams_figures_are_given_with_and_without_the_fallback(facts: Facts)
     assert f"then read {read}" in report(facts)
 
 
+def test_tokens_of_two_families_are_not_compared(facts: Facts):
+    said = "a token is each model's own"
+    assert said not in costs_text(facts)
+    assert said in costs_text(changed(facts, "assets/roles/strong/base", "another"))
+
+
 def test_what_hopping_costs_stands_beside_the_costs_of_every_policy_that_hops(facts: Facts):
     for name, value in (("F", 0.12), ("S", 0.084)):
         facts = changed(facts, f"evaluation/hopping/policies/{name}/share", Estimate(value, value - 0.02, value + 0.02))

@@ -12,10 +12,11 @@ from elsewhere import elsewhere
 from places import CONFIGURATION, ROOT
 
 from specacts.core.fingerprints import IGNORED, PACKAGES, fingerprints
+from specacts.core.words import ROLES
 
 FILE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 PARAMS = yaml.safe_load((CONFIGURATION / "params.yaml").read_text())
-SCALES, RECIPES = ("smoke", "cpu", "qwen3"), ("v2", "v3", "recorded", "recorded-small")
+SCALES, RECIPES = ("smoke", "cpu", "laptop", "qwen3"), ("v2", "v3", "recorded", "recorded-small")
 SCALE, RECIPE = "configs/scale/cpu.yaml", "configs/recipe/v3.yaml"
 
 
@@ -222,6 +223,8 @@ def names_in(path: Path) -> dict[str, ast.FunctionDef | ast.ClassDef | tuple[str
     return found
 
 
+METHODS = {"config.scale.role": None, "config.scale.rendering": "config.scale.render"}
+"""What methods of the configuration read beside a role's part of the scale."""
 WHOLE = ("config", "config.scale", "config.recipe")
 """Parts of the configuration that are passed on for what is in them."""
 
@@ -247,7 +250,7 @@ def read_fields(function: Function, given: dict[str, str]) -> set[str]:
         if isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Load):
             if id(node) not in inner | followed:
                 found |= {dotted(node, given)}
-    return found - {None, "config.scale.role"}
+    return {METHODS.get(chain, chain) for chain in found} - {None}
 
 
 Given = list[tuple[str, str, ast.AST]]
@@ -297,6 +300,19 @@ def test_what_a_stage_reads_is_found_however_deep_it_is_passed():
     assert "config.lora" in config_read("train-verifier")  # in another stage's, which puts it into an object
     assert "config.recipe.strong" in config_read("answer")  # in what follows from a recipe
     assert "config.recipe.verifier.shows_confidence" in config_read("live")  # in a method, of a class that holds it
+
+
+BASES = {"train@cheap": ("cheap",), "train@strong": ("strong",), "train-verifier": ("verifier",), "propose": ("cheap",)}
+"""The roles whose transcripts a stage makes; of others that make any, all."""
+
+
+def test_whoever_makes_a_roles_transcripts_tracks_its_base_whose_frames_they_have():
+    rendering = {name for name in LISTED if "config.scale.render" in config_read(name)}
+    whole = {"report"}  # depends on the whole file
+    assert rendering == {*BASES, "fetch", "answer", "live", "bundle"} | whole
+    for name in rendering - whole:
+        keys = tracked(STAGES[name])[SCALE]
+        assert all({role, f"{role}.base"} & set(keys) for role in BASES.get(name, ROLES)), name
 
 
 UNREAD = {

@@ -12,6 +12,7 @@ from toys import COMPACT, TRUNK, compact_tokenizer, llama, save_base
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from specacts.core.errors import UserError
+from specacts.core.words import ROLES
 from specacts.models.load import load_model
 from specacts.serving.bundle import Bundle, load_bundle
 from specacts.serving.export import card, export
@@ -36,7 +37,7 @@ def bundle(config, tmp_path_factory) -> Bundle:
     adapter = models / "cheap/adapter_config.json"
     adapter.write_text(json.dumps(json.loads(adapter.read_text()) | {"base_model_name_or_path": None}))
     (models / "cheap/adapter_model.safetensors").chmod(0o600)
-    return load_bundle(make_bundle(models, config, render=COMPACT))
+    return load_bundle(make_bundle(models, config, render=dict.fromkeys(ROLES, COMPACT)))
 
 
 @pytest.fixture(scope="module")

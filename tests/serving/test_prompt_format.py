@@ -7,7 +7,7 @@ import pytest
 from bundle_files import bundle_of, part
 from toys import CHAT, COMPACT, compact_tokenizer, qwen3_tokenizer
 
-from specacts.core.words import JudgeScore
+from specacts.core.words import ROLES, JudgeScore
 from specacts.recipe import shows_confidence
 from specacts.serving.bundle import Bundle
 from specacts.serving.prompt_format import CONFIDENCE, PROPOSALS, examples, golden, program, prompt_format
@@ -32,12 +32,13 @@ def models(request, tmp_path_factory) -> Path:
 def bundle(config, models: Path) -> Bundle:
     limits = LIMITS["chat" if "chat" in models.name else "compact"]
     there = part(models, "cheap", tuned=False)
-    return bundle_of(config, render=limits, models={"cheap": there, "verifier": there}).at(models / "policy")
+    models_of = {"cheap": there, "verifier": there}
+    return bundle_of(config, render=dict.fromkeys(ROLES, limits), models=models_of).at(models / "policy")
 
 
 @pytest.fixture
 def renderer(bundle: Bundle) -> Renderer:
-    return load_renderer(bundle.base("cheap"), bundle.render)
+    return load_renderer(bundle.base("cheap"), bundle.render["cheap"])
 
 
 def test_the_pages_own_program_makes_the_golden_example_from_the_tokenizers_file(bundle, renderer, monkeypatch):

@@ -116,8 +116,8 @@ def test_a_verdict_is_asked_for_behind_the_proposal_and_nowhere_else(renderer):
     gold = decisions(episode("ACCEPT"))[-1].gold
     branch = renderer.action_ids(gold) + renderer.verdict_query_ids(0.5)
     asked = [token for token in renderer.verdict_query_ids(0.5) if token in known]
-    assert branch[-1] in known or renderer.limits.template == "chat"
-    if renderer.limits.template == "compact":  # one token asks, and no content can spell it
+    assert branch[-1] in known or renderer.limits.frames == "chat"
+    if renderer.limits.frames != "chat":  # one token asks, and no content can spell it
         assert asked == [branch[-1]] and branch[-1] not in window.ids
 
 
@@ -130,13 +130,13 @@ def test_no_special_token_of_the_real_tokenizer_comes_from_content(config, monke
     monkeypatch.chdir(ROOT)  # where the models are kept
 
     folder, _ = fetch_base(config.scale.bases[config.scale.cheap.base], "bases")
-    limits = config.scale.render.model_copy(
+    limits = config.scale.rendering("cheap").model_copy(
         update={"max_tokens": 10**5, "user_tokens": 4096, "observation_tokens": 4096, "system_tokens": 4096}
     )
-    for template in ("compact", "chat"):
-        renderer = load_renderer(Path(folder), limits.model_copy(update={"template": template, "tools_tokens": 10**5}))
+    for frames in (limits.frames, "chat"):
+        renderer = load_renderer(Path(folder), limits.model_copy(update={"frames": frames, "tools_tokens": 10**5}))
         found = spellings(renderer)
         assert len(found) >= 17
-        frames = specials(renderer, "plain")
+        expected = specials(renderer, "plain")
         for spelled in found:
-            assert specials(renderer, spelled) == frames, (template, spelled)
+            assert specials(renderer, spelled) == expected, (frames, spelled)
