@@ -47,10 +47,10 @@ def main() -> None:
     names = {cast(Role, role): name for role, name in (pair.split("=") for pair in given.names)}
     server = Completions(given.url, names)
     found = compared(Path(given.bundle), load_episodes(Path(given.episodes)), server, given.most)
-    n = found.decisions
-    print(f"decisions: {n}, the same action in {found.same_action}, the same decision in {found.same_decision}")
-    print(f"confidences: at most {found.apart:.1e} apart")
-    print(f"decisions/s: {found.here:.2f} here, {found.there:.2f} there")
+    print("| decisions | same action | same decision | confidences apart | decisions/s here | on the server |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    row = (found.decisions, found.same_action, found.same_decision, f"at most {found.apart:.1e}")
+    print(f"| {' | '.join(map(str, row))} | {found.here:.2f} | {found.there:.2f} |")
     print(f"ratio: {found.there / found.here:.2f}")
 
 

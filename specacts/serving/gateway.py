@@ -259,7 +259,7 @@ class Gateway:
     async def _audit(self, turn: Turn, verdict: Verdict, proposal: Candidate) -> None:
         """Ask upstream what it would have done; the agent has its answer already."""
         differs: bool | None = None
-        result = "failed"
+        result, since = "failed", time.perf_counter()
         try:
             answer = await self.upstream.ask("POST", CHAT, turn.headers, turn.raw)
             try:
@@ -269,7 +269,7 @@ class Gateway:
             found = heard_in(answer, body)
             if found is not None:
                 self.counters.upstream(found.usage, audit=True)
-                self._write(turn, verdict, found.whole, "upstream", audit=True)
+                self._write(turn._replace(since=since), verdict, found.whole, "upstream", audit=True)
                 differs = self._differs(turn, proposal, found)
                 result = "no_action" if differs is None else "differs" if differs else "agrees"
         except (NoAnswer, httpx.HTTPError) as error:

@@ -55,6 +55,7 @@ def test_it_is_a_bundle_that_offers_the_same_wherever_it_lies(bundle, written):
 
 
 def test_an_adapter_loads_by_the_base_that_it_names(bundle, written, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # PEFT would look for the tokenizer there
     monkeypatch.chdir(written)
     model = AutoPeftModelForCausalLM.from_pretrained("cheap", local_files_only=True).eval()
     ours = load_model(bundle.base("cheap"), bundle.adapter("cheap"), "cpu", "float32")
