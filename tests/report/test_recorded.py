@@ -153,8 +153,8 @@ def test_where_nothing_can_be_promised_it_is_said_how_many_more_logs_that_means(
     assert answer(facts) == (
         "Not yet: there are too few conversations to promise anything. A promise rests on groups of conversations that "
         "are kept for calibration. There are 4, and even the weakest promise (20 % of actions may differ from your "
-        "agent's) needs 18. That is roughly 70 groups (140 conversations) more than the 20 groups (40 conversations) of "
-        "logs that this run had."
+        "agent's) needs 18. That is roughly 70 groups (140 conversations) more than the 20 groups (40 conversations) "
+        "of logs that this run had."
     )
     text = advice_text(facts)
     assert "What is missing for a promise.** There are 4 calibration groups" in text
@@ -179,9 +179,7 @@ def test_without_a_verifier_the_report_is_of_what_there_is():
     text = report(unverified_facts())
     assert first_line(unverified_facts()).startswith("Not yet: there are too few conversations to promise")
     assert "needs 13. That is roughly" in text and "*a perfect router*" in text and "## Scores as probabilities" in text
-    assert (
-        "Where no threshold can be shown to be safe" in text and "hold together" not in text and "whichever" not in text
-    )
+    assert "Where no threshold can be shown to be" in text and "hold together" not in text and "whichever" not in text
 
 
 def test_groups_that_are_conversations_are_called_that(facts: Facts):
