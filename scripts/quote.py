@@ -171,7 +171,7 @@ def durations() -> str:
     took = (
         f"the three trainings took {sum(trainings) / 60:.0f} minutes and the answers {answers / 60:.0f}, without a GPU"
     )
-    return f"In the run that is quoted below, {took}."
+    return f"In the run whose results are shown here, {took}."
 
 
 def reliability() -> str:
@@ -311,10 +311,10 @@ specacts/              the library; a room uses only those above it
 {rooms}
 data/ models/          what the pipeline makes; DVC keeps it
 metrics/ reports/      its small results; Git keeps them
-tests/                 one folder a room; tests/pipeline drives the real commands
-examples/              a shop's support agent: conversations to try your own traces' way with
-benchmarks/ scripts/   comparisons with peers; what `make` calls
-docs/                  pages on single questions, decisions, a log of what was tried
+tests/                 one folder for each room; tests/pipeline drives the real commands
+examples/              a shop's support agent: conversations to try before you use your own
+benchmarks/ scripts/   speed, simulations and comparisons; what `make` calls
+docs/                  a page for each question, decisions, a log of what was tried
 """
 
 

@@ -1,4 +1,4 @@
-"""The `specacts` command: look at your own traces, point the pipeline at them, serve what comes of it.
+"""The `specacts` command: check your own traces, point the pipeline at them, serve the resulting policy.
 
     specacts validate traces.jsonl
     specacts inspect traces.jsonl
@@ -52,7 +52,7 @@ from specacts.traces.tool_types import TypeMap, draft, load_type_map, type_of
 if TYPE_CHECKING:  # imported where it is needed: it takes seconds
     from specacts.transcripts.render import Renderer
 
-EXITS = "\n\nExit codes: 0 fine; 1 something is wrong with the traces or the request; 2 a wrong command line."
+EXITS = "\n\nExit codes: 0 fine; 1 something is wrong with the traces or the request; 2 wrong command line."
 
 
 class Strong(StrEnum):
@@ -64,13 +64,15 @@ class Strong(StrEnum):
 
 app = typer.Typer(
     name="specacts",
-    help="Bring your own agent's conversations into the pipeline: look at them, fix them, use them.",
+    help="Measure on your own agent's conversations how much a cheap model can take over, then serve it.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-types_app = typer.Typer(help="Which tool is which action type.", no_args_is_help=True, rich_markup_mode=None)
+types_app = typer.Typer(
+    help="Draft which of your tools is which action type.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(types_app, name="types")
 
 PARAMS = Path("params.yaml")
@@ -79,24 +81,28 @@ Traces = Annotated[
     list[str],
     typer.Argument(
         metavar="TRACES",
-        help="A file of conversations (JSON lines, JSON, Parquet, compressed or not), a folder, a pattern in quotes, "
-        "or several files.",
+        help="A file of conversations (JSON lines, JSON or Parquet, compressed or not), a folder, a pattern in quotes, "
+        "or several of these.",
         show_default=False,
     ),
 ]
 TypesFile = Annotated[
     Path | None,
-    typer.Option("--types", help="The file that maps tool names to action types; without it the default rules."),
+    typer.Option(
+        "--types", help="The file that maps tool names to action types. Default: rules by name and description."
+    ),
 ]
 KeepSecrets = Annotated[
-    bool, typer.Option("--keep-secrets", help="Keep keys and passwords that are found instead of redacting them.")
+    bool, typer.Option("--keep-secrets", help="Keep the keys and passwords that are found instead of redacting them.")
 ]
 BundleFolder = Annotated[
     Path,
-    typer.Argument(metavar="BUNDLE", help="A bundle's folder, or the one that holds it."),
+    typer.Argument(
+        metavar="BUNDLE", help="The folder of a bundle (a policy ready to be served), or the folder above it."
+    ),
 ]
 SkipInvalid = Annotated[
-    bool, typer.Option("--skip-invalid", help="Go on with the good conversations where others are invalid.")
+    bool, typer.Option("--skip-invalid", help="Continue with the valid conversations if others are invalid.")
 ]
 
 
@@ -108,9 +114,9 @@ def main() -> None:
 
 @app.command(epilog=f"Example: specacts validate traces.jsonl{EXITS}")
 def validate(traces: Traces, skip_invalid: SkipInvalid = False) -> None:
-    """Say what each file holds; print every problem as `file:line: field: what`; exit with 1 if there is one.
+    """Check traces: print what each file holds and every problem, as `file:line: field: problem`.
 
-    With --skip-invalid: exit with 1 only if nothing is left to learn from.
+    The exit code is 1 if there is a problem; with --skip-invalid, only if nothing is left to learn from.
     """
     counts: Counter[str] = Counter()
     reader = Reader(RULES_ALONE, keep_secrets=False)
@@ -128,9 +134,9 @@ def validate(traces: Traces, skip_invalid: SkipInvalid = False) -> None:
         print(f"... and {counts['Source'] - FILES_SHOWN:,} more files")
     valid = counts["Prepared"]
     read = valid + counts["Reject"] + counts["Duplicate"] + counts["Continued"]
-    continued = f"{counts['Continued']:,} that a later row goes on with, " if counts["Continued"] else ""
+    continued = f"{counts['Continued']:,} continued by a later row, " if counts["Continued"] else ""
     print(
-        f"{read:,} conversations: {valid:,} valid, {counts['Duplicate']:,} there twice, {continued}"
+        f"{read:,} conversations: {valid:,} valid, {counts['Duplicate']:,} duplicate, {continued}"
         f"{counts['Reject']:,} invalid with {counts['problems']:,} problems"
     )
     for line in _remarks(counts, read, reader.split):
@@ -167,8 +173,8 @@ def _summary(found: Conversation) -> dict[str, int]:
 
 
 CONTEXT = {
-    "early": "before the user's first words",
-    "undecided": "words that neither ask nor state",
+    "early": "before the user's first message",
+    "undecided": "texts that are neither clearly a question nor an answer",
     "unknown": "calls of tools that were not offered",
     "messages of weight 0, which are context": "of weight 0",
     "calls without a result, which are context": "calls that were interrupted",
@@ -183,23 +189,25 @@ def _remarks(counts: Counter[str], read: int, split: int) -> list[str]:
     said = []
     if counts["silent"]:
         which = "no conversation has a" if counts["silent"] == valid else f"{counts['silent']:,} conversations have no"
-        why = "what the agent does before the user's first words is context, and nothing is learnt from it"
+        why = "what the agent does before the user's first message is only context, and nothing is learnt from it"
         said.append(f"{which} user message: {why}")
     if valid and not counts["calls"]:
-        why = "only which kind of answer the agent gives can be learnt"
-        said.append(f"no conversation calls a tool: {why}. Actions written as text have to be logged as `tool_calls`")
+        why = "only the kind of answer that the agent gives can be learnt"
+        said.append(f"no conversation calls a tool: {why}. If actions are written as text, log them as `tool_calls`")
     said += _served(counts)
     if split:
         where = f"more than {OPEN_CHARACTERS >> 20} million characters above them"
-        why = "each counts as a conversation of its own, which repeats the other; sort the rows by session and time"
-        said.append(f"{split:,} rows go on with one that stands {where}: {why}")
+        why = "each counts as a separate conversation that repeats the other; sort the rows by session and time"
+        said.append(f"{split:,} rows continue one that is {where}: {why}")
     if valid and not counts["decisions"]:
         found = [f"{counts[name]:,} {what}" for name, what in CONTEXT.items() if counts[name]]
-        said.append(f"nothing to learn: every action of the agent is context ({', '.join(found) or 'no reason known'})")
+        said.append(
+            f"nothing to learn: every action of the agent is only context ({', '.join(found) or 'no reason known'})"
+        )
     if not read:
-        said.append("nothing is there: no file holds a conversation")
+        said.append("nothing found: no file holds a conversation")
     elif not valid:
-        said.append("nothing is left: no conversation is valid")
+        said.append("nothing left: no conversation is valid")
     return said
 
 
@@ -208,22 +216,24 @@ def _served(counts: Mapping[str, int]) -> list[str]:
     found, alone, audits = (counts.get(name, 0) for name in (SERVED, ALONE, AUDITS))
     if not found:
         return []
-    said = f"{found:,} conversations are from `specacts serve`: in {alone:,} of them upstream alone acted"
+    said = f"{found:,} conversations come from `specacts serve`; in {alone:,} of them upstream alone acted"
     if alone == found:
         return [said]
-    learnt = f"of the others only what was left to upstream is learnt, and {audits:,} audited actions"
-    return [f"{said}; {learnt}: the cheap model's hard cases (docs/serve.md)"]
+    learnt = f"from the others, only the actions left to upstream and {audits:,} audited actions are learnt"
+    return [f"{said}; {learnt}, which are the cheap model's hard cases (docs/serve.md)"]
 
 
 @app.command(epilog=f"Example: specacts inspect traces.jsonl --types types.yaml{EXITS}")
 def inspect(
     traces: Traces,
     types: TypesFile = None,
-    sample: Annotated[int, typer.Option(help="Which conversation is shown as the models see it, from 1.", min=1)] = 1,
+    sample: Annotated[
+        int, typer.Option(help="The number of the conversation to show as the models see it, from 1.", min=1)
+    ] = 1,
     skip_invalid: SkipInvalid = False,
     keep_secrets: KeepSecrets = False,
 ) -> None:
-    """Count what is there, by action type and by rule; lengths in tokens; one conversation as the models see it."""
+    """Count decisions by action type and rule, lengths in tokens; show one conversation as the models see it."""
     place = locate(traces)
     config = load_config(Path("."))
     renderer = _renderer(config)
@@ -233,7 +243,7 @@ def inspect(
     if found.shown is None or (invalid and not skip_invalid):
         raise UserError(
             f"{place.path}: {invalid} of {found.counts['conversations'] + invalid} conversations are invalid; "
-            "`specacts validate` lists all problems, --skip-invalid goes on without them"
+            "`specacts validate` lists all problems, --skip-invalid continues without them"
         )
     _print_survey(found, reader.secrets, "tokens" if renderer else "characters")
     print(f"\n-- {one_line(found.shown.id)}, as the models see it " + "-" * 40)
@@ -241,7 +251,7 @@ def inspect(
         for window in renderer.windows(found.shown):
             print(printable(renderer.tokenizer.decode(window.ids)))
     else:
-        print("(for lengths in tokens and the transcript, bring the models first: dvc repro fetch)")
+        print("(to see lengths in tokens and the transcript, first download the models: dvc repro fetch)")
 
 
 class _Found(NamedTuple):
@@ -257,7 +267,7 @@ class _Found(NamedTuple):
 
 def _survey(conversations: Iterable[Read], config: Config, renderer: "Renderer | None", sample: int) -> _Found:
     """Count conversations; the `sample`-th is shown, or the last. Prints the first problem of an invalid one."""
-    counts: Counter[str] = Counter(dict.fromkeys(("conversations", "there twice", "invalid"), 0))
+    counts: Counter[str] = Counter(dict.fromkeys(("conversations", "duplicates", "invalid"), 0))
     by_type: Counter[str] = Counter()
     rules: Counter[str] = Counter()
     notes: Counter[str] = Counter()
@@ -271,14 +281,14 @@ def _survey(conversations: Iterable[Read], config: Config, renderer: "Renderer |
             _print_first(found)
             continue
         if not isinstance(found, Conversation):
-            counts["there twice" if isinstance(found, Duplicate) else "that a later row goes on with"] += 1
+            counts["duplicates" if isinstance(found, Duplicate) else "continued by a later row"] += 1
             continue
         counts["conversations"] += 1
         counts["failed"] += found.success is False
         counts["with a group"] += bool(found.group)
         rules += found.rules
         notes += found.normalised
-        notes["texts whose action type cannot be told"] += len(found.undecided)
+        notes["texts without a clear action type"] += len(found.undecided)
         episode, _ = fitted(found.episode, config.scale.own, config.seed)
         by_type.update(due.gold.type for due in decisions(episode))
         lengths.append(_length(episode, renderer))
@@ -302,15 +312,15 @@ def _print_survey(found: _Found, secrets: Counter[str], unit: str) -> None:
 @types_app.command(epilog=f"Example: specacts types suggest traces.jsonl -o types.yaml{EXITS}")
 def suggest(
     traces: Traces,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file, not to stdout.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file instead of stdout.")] = None,
     types: TypesFile = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output file.")] = False,
     skip_invalid: SkipInvalid = False,
 ) -> None:
-    """Draft the file that maps tool names to action types, with counts and reasons, for you to edit."""
+    """Draft a file that maps tool names to action types, with counts and reasons, for you to edit."""
     place = locate(traces)
     if output and output.exists() and not force:
-        raise UserError(f"{output}: is there already; --force overwrites it")
+        raise UserError(f"{output}: already exists; --force overwrites it")
     text = _draft(place, _type_map(types), skip_invalid)
     if output:
         write_text(output, text)
@@ -324,31 +334,32 @@ def suggest(
 def use(
     traces: Traces,
     types: TypesFile = None,
-    mix: Annotated[bool, typer.Option("--mix", help="Beside BFCL's traces, not instead of them.")] = False,
+    mix: Annotated[bool, typer.Option("--mix", help="Use your traces together with the default ones (BFCL).")] = False,
     skip_invalid: SkipInvalid = False,
     keep_secrets: KeepSecrets = False,
     strong: Annotated[
-        Strong, typer.Option("--strong", help="The expensive model: your agent as it is recorded, or one trained here.")
+        Strong,
+        typer.Option("--strong", help="The expensive model: your agent as recorded, or a model that is trained here."),
     ] = Strong.RECORDED,
     verifier: Annotated[
         bool | None,
         typer.Option(
             "--verifier/--no-verifier",
-            help="Train a verifier, or keep its conversations for promises. Default: --no-verifier where nothing could "
-            "be promised with one, and something without.",
+            help="Train a verifier, or keep its conversations for promises. Default: --no-verifier if that is the only "
+            "way to promise anything.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Point params.yaml at your traces; its comments stay. Then `dvc repro` runs the whole pipeline on them.
+    """Point params.yaml at your traces, so that `dvc repro` runs the whole pipeline on them. Its comments stay.
 
-    The expensive model is your agent as the traces record it: right by definition, and paid for at the prices that
-    cost.prices names. A proposal is right if it is the same call, arguments included. What the traces are enough for
-    is printed: promises rest on groups of conversations that no model learns from.
+    The expensive model is your agent as the traces record it: it is right by definition, and charged at the prices that
+    cost.prices names. The cheap model is right if it makes the same call, arguments included. The command prints which
+    promises your traces are enough for: promises rest on groups of conversations that no model learns from.
     """
     if strong is Strong.FINE_TUNED and verifier is False:
         raise UserError(
-            "--no-verifier: goes with the recorded agent as the expensive model, not with --strong fine-tuned"
+            "--no-verifier: works only with the recorded agent as the expensive model, not with --strong fine-tuned"
         )
     place = locate(traces)
     _can_be_set()
@@ -373,10 +384,14 @@ def use(
     elif is_recorded(config.recipe):
         values |= {"recipe": "v3"}
     edit_params(values)
-    print(one_line(f"{PARAMS}: sources now are {'BFCL and ' if mix else ''}{place.path} with {types}. Next: dvc repro"))
+    print(
+        one_line(
+            f"{PARAMS}: the sources are now {'BFCL and ' if mix else ''}{place.path} with {types}. Next: dvc repro"
+        )
+    )
     if _is_untracked(place.path):
         command = shlex.join(["git", "add", place.path, str(types)])
-        print(one_line(f"`dvc exp run` sees only what Git knows; for experiments on these traces first: {command}"))
+        print(one_line(f"`dvc exp run` sees only files that Git tracks; before experiments on these traces: {command}"))
     for line in said:
         print(line)
 
@@ -418,7 +433,7 @@ def verify(
 def _can_be_set() -> None:
     """Raises `UserError` where there is no params.yaml, or no right to change it."""
     if not PARAMS.is_file():
-        raise UserError(f"{PARAMS}: no such file; run this in the repository's root")
+        raise UserError(f"{PARAMS}: no such file; run this command in the repository's root folder")
     if not os.access(PARAMS.absolute().parent, os.W_OK):
         raise UserError(f"{PARAMS.absolute().parent}: this folder cannot be written; nothing was changed")
 
@@ -452,12 +467,12 @@ def _recorded_agent(
         named = list(unverified(policies))
         chosen |= {"recipe": "recorded-small", "acceptance.policies": named}
         said.append(
-            "No verifier is trained, its groups are for promises (recipe: recorded-small, "
+            "No verifier is trained; its groups are kept for promises (recipe: recorded-small, "
             f"acceptance.policies: [{', '.join(named)}]); --verifier trains one"
         )
     said.append(
-        "The expensive model is your agent as recorded. Put what its tokens cost, and the cheap model's, into a "
-        f"copy of configs/prices/{config.cost.prices}.yaml, and name that in {PARAMS}: cost.prices"
+        "The expensive model is your agent as recorded. Write what its tokens and the cheap model's cost into a copy "
+        f"of configs/prices/{config.cost.prices}.yaml, and set cost.prices in {PARAMS} to that file's name"
     )
     return chosen, said
 
@@ -490,7 +505,7 @@ class Prospects(NamedTuple):
         both = (self.trained, self.untrained)
         said = [outlook(option, self.confidence, self.groups, self.conversations) for option in both]
         if self.left:
-            said.append(f"{self.left:,} more conversations are there and not used at this scale (own.conversations)")
+            said.append(f"{self.left:,} more conversations are not used at this scale (own.conversations)")
         return [
             f"{self.conversations:,} conversations in {self.groups:,} groups are used",
             *self.served,
@@ -501,19 +516,21 @@ class Prospects(NamedTuple):
 
 @app.command(epilog=f"Example: specacts export -o support-policy{EXITS}")
 def export(
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write; it must be empty or not there.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The folder to write. It must be empty or not exist yet.")
+    ],
     bundle: BundleFolder = Path("models/policy"),
     merged: Annotated[
         bool, typer.Option("--merged", help="Also write each model with its adapter merged in, as safetensors.")
     ] = False,
 ) -> None:
-    """Write a bundle, its adapters and their bases as a folder that runs elsewhere."""
+    """Write a bundle, its adapters and their base models to a folder that works on another machine."""
     # Imported here: they take seconds.
     from specacts.serving import export as exporting
     from specacts.serving.bundle import load_bundle
 
     exporting.export(load_bundle(bundle), output, merged)
-    print(f"wrote {output}; serve it from wherever it lies: specacts serve {shlex.quote(str(output))} --upstream URL")
+    print(f"wrote {output}; to serve it, from any place: specacts serve {shlex.quote(str(output))} --upstream URL")
 
 
 app.command(epilog=f"Example: specacts serve --upstream https://api.openai.com/v1{EXITS}")(command.serve)
@@ -603,7 +620,7 @@ def _draft(place: Place, mapping: TypeMap, skip_invalid: bool) -> str:
             calls.update(step.action.tool for step in found.episode.steps if isinstance(step, Act) and step.action.tool)
             seen.add(found.episode)
     if invalid and not skip_invalid:
-        raise UserError(f"{place.path}: {invalid} conversations are invalid; --skip-invalid goes on without them")
+        raise UserError(f"{place.path}: {invalid} conversations are invalid; --skip-invalid continues without them")
     known = [(tools.get(name) or Tool(name=name), calls[name]) for name in {**tools, **calls}]
     rules = {tool.name: seen.drafted(tool, type_of(tool, mapping).type) for tool, _ in known}
     return draft(known, mapping, Path(place.path).name, rules)

@@ -66,7 +66,7 @@ def test_a_wrong_command_line_ends_with_2(run):
 
 def test_a_valid_file_is_valid(here, run):
     code, out, _ = run("validate", "examples/helpdesk.jsonl")
-    assert code == 0 and out.endswith("72 conversations: 72 valid, 0 there twice, 0 invalid with 0 problems\n")
+    assert code == 0 and out.endswith("72 conversations: 72 valid, 0 duplicate, 0 invalid with 0 problems\n")
 
 
 def test_all_problems_are_printed_with_file_line_and_field(here, run):
@@ -76,7 +76,7 @@ def test_all_problems_are_printed_with_file_line_and_field(here, run):
     assert code == 1 and lines[0] == "bad.jsonl: OpenAI chat"
     assert lines[1].startswith("bad.jsonl:2: messages.0.role: ") and " is not one of 'system', " in lines[1]
     assert lines[2].startswith("bad.jsonl:2: success: ")
-    assert lines[3] == "3 conversations: 2 valid, 0 there twice, 1 invalid with 2 problems"
+    assert lines[3] == "3 conversations: 2 valid, 0 duplicate, 1 invalid with 2 problems"
     assert run("validate", "bad.jsonl", "--skip-invalid")[0] == 0
 
 
@@ -87,7 +87,7 @@ def test_of_a_gateways_logs_it_is_said_in_how_many_upstream_alone_acted(here, ru
     rows = [{"request": chat, "response": answer, "specacts": how} for chat, how in zip(chats, about, strict=True)]
     (here / "logs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     out = run("validate", "logs.jsonl")[1]
-    assert "2 conversations are from `specacts serve`: in 1 of them upstream alone acted; of the others" in out
+    assert "2 conversations come from `specacts serve`; in 1 of them upstream alone acted; from the others" in out
     assert "1 audited actions" in out
     (here / "logs.jsonl").write_text(json.dumps(rows[0]) + "\n")
     assert "in 1 of them upstream alone acted\n" in run("validate", "logs.jsonl")[1]
@@ -127,7 +127,7 @@ def test_a_file_is_named_in_one_line_that_commands_no_terminal(here, run):
         assert code == 1 and SHOWN in out + err, command
         assert not any(c in out + err for c in "\x1b\u202e") and "\nerror: all is lost" not in out + err
     code, out, _ = run("use", EVIL, "--skip-invalid")
-    assert code == 0 and f"sources now are {SHOWN} with" in out and "\x1b" not in out
+    assert code == 0 and f"the sources are now {SHOWN} with" in out and "\x1b" not in out
     assert load_config(here).sources.path == EVIL
 
 
@@ -157,7 +157,7 @@ def test_a_draft_of_types_can_be_read_back_and_is_never_overwritten(here, run):
     assert len(types.names) == 15 and types.compare == {"write_note": {"text": Rule("text", 0.6)}}
     assert "    text: {text: 0.6}   # 48 of 58 texts differ, " in out
     code, _, err = run("types", "suggest", "examples/helpdesk.jsonl", "-o", "types.yaml")
-    assert code == 1 and "is there already" in err
+    assert code == 1 and "already exists" in err
     assert run("types", "suggest", "examples/helpdesk.jsonl", "-o", "types.yaml", "--force")[0] == 0
 
 
@@ -194,10 +194,10 @@ def test_a_model_trained_here_takes_the_agents_place_again(here, run):
 def test_few_logs_are_for_promises_and_not_for_a_verifier_unless_you_say_so(here, run):
     code, out, _ = run("use", "examples/helpdesk.jsonl")
     assert code == 0 and "69 conversations in 58 groups are used" in out
-    assert "with a verifier (D, F, G): too few groups for any promise; 20 % takes roughly" in out
-    assert "without one (F): enough groups for a risk of 15 % or more; 10 % takes roughly" in out
+    assert "with a verifier (D, F, G): too few groups for any promise; 20 % needs roughly" in out
+    assert "without one (F): enough groups for a risk of 15 % or more; 10 % needs roughly" in out
     assert (
-        "No verifier is trained, its groups are for promises (recipe: recorded-small, acceptance.policies: [F])" in out
+        "No verifier is trained; its groups are kept for promises (recipe: recorded-small, acceptance.policies: [F])" in out
     )
     code, out, _ = run("use", "examples/helpdesk.jsonl", "--verifier")
     config = load_config(here)
@@ -269,7 +269,7 @@ def test_a_broken_types_file_is_refused_before_anything_changes(here, run):
 def test_outside_a_repository_use_says_where_to_run_it(tmp_path, monkeypatch, run):
     monkeypatch.chdir(tmp_path)
     code, _, err = run("use", str(EXAMPLE))
-    assert code == 1 and "run this in the repository's root" in err
+    assert code == 1 and "run this command in the repository's root" in err
 
 
 def test_the_module_runs_as_the_command_does(here):

@@ -85,7 +85,7 @@ def table(options: Sequence[Option], confidence: float) -> str:
         for row in rows
     ]
     sure = f"with {percent(confidence)} confidence"
-    says = f"Groups for calibration, and how many such ones a promise takes {sure} if nothing is ever lost (*: enough):"
+    says = f"Groups for calibration, and how many a promise needs {sure} if nothing is ever lost (*: enough):"
     return "\n".join([says, *lines])
 
 
@@ -96,7 +96,7 @@ def outlook(option: Option, confidence: float, groups: int, conversations: int) 
     missing = [risk for risk in takes if risk not in found]
     if missing:
         lacks = more(takes[missing[-1]], option.groups, groups, conversations)
-        said.append(f"{percent(missing[-1])} takes roughly {lacks.conversations:,} more conversations")
+        said.append(f"{percent(missing[-1])} needs roughly {lacks.conversations:,} more conversations")
     return f"{option.label}: {'; '.join(said)}"
 
 

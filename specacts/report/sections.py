@@ -324,9 +324,9 @@ def _stands(entry: Versus, facts: Facts) -> tuple[Side, Side, str]:
     """Where a policy's accuracy and cost lie beside the cascade's, and both in words and figures."""
     accuracy, cost = entry.accuracy(facts.level), entry.cost[facts.cost_model]
     right = {"below": "less", "within": "not measurably more or less", "above": "more"}[side(accuracy)]
-    dear = {"below": "costs less", "within": "costs about as much", "above": "costs more"}[side(cost)]
+    costs = {"below": "costs less", "within": "costs about as much", "above": "costs more"}[side(cost)]
     figures = f"{points(accuracy)} points at {interval(cost, '+.2f')} of A's cost"
-    return side(accuracy), side(cost), f"is {right} accurate than the cascade and {dear} ({figures})"
+    return side(accuracy), side(cost), f"is {right} accurate than the cascade and {costs} ({figures})"
 
 
 def _signed(cost: Estimate) -> str:
@@ -509,19 +509,19 @@ OWN_RULES = {
     "name": "the tool's name",
     "schema": "the tool's parameters",
     "description": "the tool's description",
-    "default": "nothing else known: `tool_call`",
-    "repair": "a call that mends a failed one: `repair`",
+    "default": "none of these: `tool_call`",
+    "repair": "a call that fixes a failed one: `repair`",
     "statement": "text without a question, or with a courtesy: `final_answer`",
     "question": "text that ends in a question: `ask_clarification`",
     "refusal": "a `refusal`: `BLOCKED`",
 }
 LEFT_OUT = {
     "invalid": "are no valid conversations (`data/own/rejects.jsonl` has the reasons)",
-    "duplicate": "are there twice",
+    "duplicate": "are duplicates",
     "continued": "are beginnings of conversations that a later row holds in full",
     "failed": "are marked `success: false`",
     "low_reward": "have too low a reward",
-    "nothing_to_learn": "hold no action that could be learnt from",
+    "nothing_to_learn": "hold no action to learn from",
     "not_drawn": "are more than this scale uses",
 }
 

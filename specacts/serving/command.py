@@ -27,66 +27,82 @@ class Alone(StrEnum):
 
 
 def serve(
-    bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")] = BUNDLE,
+    bundle: Annotated[
+        Path, typer.Argument(help="The folder of a bundle (a policy ready to be served), or the folder above it.")
+    ] = BUNDLE,
     upstream: Annotated[
-        str | None, typer.Option(help="The API behind it, up to and with /v1. Its key is read from --key-env.")
+        str | None, typer.Option(help="Your model's API: its address, including /v1. Its key is read from --key-env.")
     ] = None,
     mode: Annotated[
-        As, typer.Option(help="observe: upstream always acts, and what the cheap model would do is logged beside it.")
+        As, typer.Option(help="observe: upstream always acts; what the cheap model would have done is logged with it.")
     ] = As.ENFORCE,
     share: Annotated[
-        str, typer.Option(help="In which part of the conversations the cheap model may act, such as 10%.")
+        str, typer.Option(help="The part of the conversations in which the cheap model may act, such as 10%.")
     ] = "100%",
     risk: Annotated[
-        float | None, typer.Option(help="Which of the bundle's promises; without it, the default one.")
+        float | None,
+        typer.Option(
+            help="Act by the promise for this risk, such as 0.1. Default: acceptance.risk, or the smallest possible."
+        ),
     ] = None,
     audit: Annotated[
-        str, typer.Option(help="How many of the cheap model's actions upstream is asked about too.")
+        str, typer.Option(help="The part of the cheap model's actions that are checked by asking upstream as well.")
     ] = "5%",
     never: Annotated[
         list[str] | None,
-        typer.Option(help="A tool that the cheap model may never call, or a pattern such as 'delete_*'; repeatable."),
+        typer.Option(help="A tool that the cheap model must never call, or a pattern such as 'delete_*'; repeatable."),
     ] = None,
     host: Annotated[
-        str, typer.Option(help="The address to listen on. Any but this machine's own takes a token.")
+        str, typer.Option(help="The address to listen on. Anything other than this machine needs --token-env.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to listen on; 0: any that is free.", min=0, max=65535)] = 8484,
+    port: Annotated[int, typer.Option(help="The port to listen on; 0: any free port.", min=0, max=65535)] = 8484,
     key_env: Annotated[
         str,
-        typer.Option(help="The environment variable with upstream's key. Unset: the client's own key is passed on."),
+        typer.Option(
+            help="The environment variable that holds upstream's key. If unset, the client's key is passed on."
+        ),
     ] = "OPENAI_API_KEY",
     token_env: Annotated[
-        str | None, typer.Option(help="The environment variable with the token that clients have to show.")
+        str | None,
+        typer.Option(help="The environment variable that holds the token that clients must send as their API key."),
     ] = None,
-    insecure: Annotated[bool, typer.Option("--insecure", help="Listen to other machines without a token.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds for the cheap model; then upstream acts.", min=0.01)] = 10.0,
-    upstream_timeout: Annotated[float, typer.Option(help="Seconds without a word from upstream.", min=0.01)] = 600.0,
-    state: Annotated[Path, typer.Option(help="The folder of what outlives a restart: the watch, and the log.")] = Path(
-        ".work/serve"
-    ),
-    log_dir: Annotated[Path | None, typer.Option(help="The folder of the log; without it, logs in --state.")] = None,
-    log_share: Annotated[str, typer.Option(help="Which part of the conversations is logged; 0%: none.")] = "100%",
-    log_days: Annotated[int, typer.Option(help="Days for which logs are kept.", min=1)] = 30,
-    memory: Annotated[float, typer.Option(help="Gigabytes for what models have read of conversations.", min=0)] = 1.0,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Accept other machines without a token.")] = False,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds to wait for the cheap model; then upstream acts.", min=0.01)
+    ] = 10.0,
+    upstream_timeout: Annotated[
+        float, typer.Option(help="Seconds to wait while upstream sends nothing.", min=0.01)
+    ] = 600.0,
+    state: Annotated[
+        Path, typer.Option(help="The folder for what must survive a restart: evidence on the promise, and logs.")
+    ] = Path(".work/serve"),
+    log_dir: Annotated[Path | None, typer.Option(help="The folder for logs. Default: logs in --state.")] = None,
+    log_share: Annotated[str, typer.Option(help="The part of the conversations that is logged; 0%: none.")] = "100%",
+    log_days: Annotated[int, typer.Option(help="Days to keep logs.", min=1)] = 30,
+    memory: Annotated[float, typer.Option(help="Gigabytes for the models' caches of conversations.", min=0)] = 1.0,
     engine: Annotated[
         str | None,
-        typer.Option(help="A completions server with the bundle's models, such as vLLM."),
+        typer.Option(
+            help="The address of a server that runs the bundle's models, such as vLLM. Default: this process runs them."
+        ),
     ] = None,
     engine_model: Annotated[
-        list[str] | None, typer.Option(help="What that server calls a model, such as cheap=NAME; repeatable.")
+        list[str] | None, typer.Option(help="The server's name for a model, such as cheap=NAME; repeatable.")
     ] = None,
-    engine_key_env: Annotated[str | None, typer.Option(help="The environment variable with that server's key.")] = None,
+    engine_key_env: Annotated[
+        str | None, typer.Option(help="The environment variable that holds that server's key.")
+    ] = None,
     trust_again: Annotated[
-        bool, typer.Option("--trust-again", help="Accept actions again after the watch has stopped.")
+        bool, typer.Option("--trust-again", help="Let the cheap model act again after a stop; evidence starts afresh.")
     ] = False,
     model: Annotated[
-        Alone | None, typer.Option(help="Serve this model of the bundle by itself, as a plain chat server.")
+        Alone | None, typer.Option(help="Only serve this model of the bundle, as a plain chat server.")
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Log what is done, on stderr.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log more, on stderr.")] = False,
 ) -> None:
-    """Stand in front of an agent's model: the cheap model acts where the policy lets it, upstream everywhere else.
+    """Let the cheap model act for your agent where the policy allows it; the model behind --upstream does the rest.
 
-    Point the agent's base_url at the address that is printed. Who acted, and why, stands in every answer's headers.
+    Point your agent's base_url at the address that is printed. Every answer's headers say who acted, and why.
     """
     names = _names(engine_model or [])
     values: dict[str, Any] = {
@@ -133,7 +149,7 @@ def _part(option: str, text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise UserError(f"{option} {text!r}: is no share; write 10% or 0.1")
+        raise UserError(f"{option} {text!r}: is not a share; write 10% or 0.1")
     return value
 
 
@@ -141,7 +157,7 @@ def _secret(name: str | None, needed: bool) -> str | None:
     """What an environment variable holds; empty is unset."""
     value = os.environ.get(name, "").strip() if name else ""
     if name and needed and not value:
-        raise UserError(f"{name}: is not set, or empty; export it before you start the gateway")
+        raise UserError(f"{name}: is not set or is empty; export it before you start the gateway")
     return value or None
 
 

@@ -37,10 +37,10 @@ def test_the_table_marks_what_there_are_groups_enough_for():
 
 def test_what_can_be_promised_is_said_and_what_the_next_risk_takes():
     assert outlook(WITHOUT, 0.9, 50, 69) == (
-        "without one: enough groups for a risk of 15 % or more; 10 % takes roughly 21 more conversations"
+        "without one: enough groups for a risk of 15 % or more; 10 % needs roughly 21 more conversations"
     )
     assert outlook(WITH, 0.9, 50, 69) == (
-        "with a verifier: too few groups for any promise; 20 % takes roughly 27 more conversations"
+        "with a verifier: too few groups for any promise; 20 % needs roughly 27 more conversations"
     )
     assert outlook(Option("all", np.ones(80), 1), 0.9, 50, 69) == "all: enough groups for a risk of 5 % or more"
 

@@ -40,7 +40,7 @@ def test_a_name_that_is_not_given_is_an_error():
 def test_a_recorded_agent_has_editions_of_its_own_and_shares_the_others():
     known = {"timed": False, "with_usage": 0, "decisions": 9, "speed": 4.0}
     assert render("limits", recorded=True, **known).startswith("- Your agent is right by definition")
-    assert render("limits", speed=4.0).startswith("- Contexts are")
+    assert render("limits", speed=4.0).startswith("- Unless stated otherwise, contexts are")
     assert render("training", recorded=True, rows=[], verdicts=None) == "No training was recorded."
 
 

@@ -93,14 +93,14 @@ def test_a_manager_reads_how_much_at_which_risk_and_what_it_saves(facts: Facts):
     facts = promising(enough_groups(facts), "F", "0.1", 0.4, CHEAPER)
     assert first_line(facts) == (
         "Yes, in part: the cheap model can take 40 % of your agent's actions (policy F), which saves 20 % (10–30) of "
-        "the money; with 90 % confidence at most 10 % of all actions then differ from your agent's. On test 3.1 % "
-        "(1–5) differed."
+        "the money. With 90 % confidence, at most 10 % of all actions then differ from your agent's; on the test split "
+        "3.1 % (1–5) differed."
     )
     wider = promising(facts, "G", "0.2", 0.7, Estimate(0.5, 0.4, 0.6))
     assert answer(wider).startswith(
         "Yes: the cheap model can take 70 % of your agent's actions (policy G), which saves"
     )
-    assert "If at most 10 % may differ, it can take 40 % (policy F), which saves 20 % (10–30); on test" in answer(wider)
+    assert "If at most 10 % may differ, it can take 40 % (policy F), which saves 20 % (10–30); on" in answer(wider)
     everything = promising(facts, "G", "0.2", 1.0, Estimate(0.5, 0.4, 0.6))
     assert answer(everything).startswith("Yes: the cheap model can take all of your agent's actions (policy B), which")
     assert "**B**: the cheap model alone" in lines(advice_text(everything), "| 20 %")[0]
@@ -119,7 +119,7 @@ def test_a_manager_reads_how_much_at_which_risk_and_what_it_saves(facts: Facts):
 def test_what_saves_nothing_measurable_is_no_yes(facts: Facts):
     facts = promising(enough_groups(facts), "F", "0.1", 0.4, SAME)
     assert answer(facts).startswith(
-        "No: with 100 calibration groups no policy is shown to be cheaper than your agent and"
+        "No: with 100 calibration groups, no policy that is cheaper than your agent can be shown"
     )
 
 
@@ -128,7 +128,7 @@ def test_where_nothing_is_promised_the_best_without_a_promise_comes_last(facts: 
         text = answer(changed(facts, "calibration/groups", groups))
         assert text.startswith(("Not yet: ", "No: "))
         assert "Without a promise, the policy that differed least within the cost budget on the calibration" in text
-        assert "was E: on test the cheap model takes 68 % of the actions, which saves 12 % (7–23) of the money" in text
+        assert "was E: on the test split the cheap model takes 68 % of the actions, which saves 12 % (7–23) of" in text
     dearer = changed(facts, "evaluation/policies/E/cost/money", SAME)
     assert "Without a promise" not in answer(dearer) and "Without a promise" not in answer(no_best(facts))
 
@@ -151,14 +151,14 @@ def test_a_cost_that_is_not_money_is_named(facts: Facts):
 def test_where_nothing_can_be_promised_it_is_said_how_many_more_logs_that_means(facts: Facts):
     facts = no_best(facts)
     assert answer(facts) == (
-        "Not yet: nothing can be promised. A promise rests on groups of conversations that are kept for calibration: "
-        "there are 4, and even the weakest one on offer (20 % of actions may differ from your agent's) takes 18. That "
-        "is roughly 70 groups (140 conversations) more than the 20 groups (40 conversations) of logs that this run "
-        "had."
+        "Not yet: there are too few conversations to promise anything. A promise rests on groups of conversations that "
+        "are kept for calibration. There are 4, and even the weakest promise (20 % of actions may differ from your "
+        "agent's) needs 18. That is roughly 70 groups (140 conversations) more than the 20 groups (40 conversations) "
+        "of logs that this run had."
     )
     text = advice_text(facts)
     assert "What is missing for a promise.** There are 4 calibration groups" in text
-    assert "a promise takes more: 18 for 20 %, 24 for 15 %, 38 for 10 % and 77 for 5 %." in text
+    assert "a promise needs more: 18 for 20 %, 24 for 15 %, 38 for 10 % and 77 for 5 %." in text
     assert len(lines(text, "| 5 %")) == 2 and "370 groups (730 conversations)" in lines(text, "| 5 %")[1]
     assert "your agent: too few logs to promise anything" in lines(text, "| 5 %")[0]
 
@@ -169,17 +169,17 @@ def test_what_the_verifiers_groups_would_bring_is_said(facts: Facts):
     facts = changed(facts, "data/verify/groups", 10)
     assert answer(facts).endswith("Without a verifier there would be enough for 20 % (see below).")
     assert (
-        "**Without a verifier** (`--no-verifier` of `specacts use`; recipe `recorded-small`) its 10 groups would be "
-        "for calibration too, and F alone takes fewer: 14 groups are enough to promise 20 %, if the cheap model is "
-        "good enough."
+        "**Without a verifier** (`specacts use --no-verifier`; recipe `recorded-small`) its 10 groups would be "
+        "used for calibration too, and F alone needs fewer: 14 groups are enough to promise 20 %, if the cheap model "
+        "is good enough."
     ) in advice_text(facts)
 
 
 def test_without_a_verifier_the_report_is_of_what_there_is():
     text = report(unverified_facts())
-    assert first_line(unverified_facts()).startswith("Not yet: nothing can be promised. A promise rests on groups")
-    assert "takes 13. That is roughly" in text and "*a perfect router*" in text and "## Scores as probabilities" in text
-    assert "Where none can be shown to be safe" in text and "hold together" not in text and "whichever" not in text
+    assert first_line(unverified_facts()).startswith("Not yet: there are too few conversations to promise")
+    assert "needs 13. That is roughly" in text and "*a perfect router*" in text and "## Scores as probabilities" in text
+    assert "Where no threshold can be shown to be" in text and "hold together" not in text and "whichever" not in text
 
 
 def test_groups_that_are_conversations_are_called_that(facts: Facts):
@@ -188,7 +188,7 @@ def test_groups_that_are_conversations_are_called_that(facts: Facts):
 
 def test_only_the_smaller_risks_may_lack_groups(facts: Facts):
     facts = changed(facts, "calibration/groups", 24)
-    assert answer(facts).startswith("No: with 24 calibration groups")
+    assert answer(facts).startswith("No: with 24 calibration groups,")
     text = advice_text(facts)
     assert "What is missing for the smaller risks.** There are 24" in text and "38 for 10 % and 77 for 5 %." in text
     assert "nothing cheaper can be promised" in lines(text, "| 20 %")[0] and "too few" in lines(text, "| 10 %")[0]
@@ -198,9 +198,9 @@ def test_only_the_smaller_risks_may_lack_groups(facts: Facts):
 def test_what_the_scale_leaves_out_is_said_before_more_logs_are_fetched(facts: Facts):
     assert "configs/scale" not in advice_text(facts)
     facts = changed(facts, "data/calibrate/groups", 20)
-    assert "Your logs hold enough of them; this scale asks about too few" in answer(facts)
+    assert "Your logs hold enough of them, but this scale uses too few" in answer(facts)
     text = advice_text(changed(facts, "own/left_out/not_drawn", 9))
-    assert "raise `answer.calibrate_episodes` too: only 4 of the split's 20 groups were asked about; and raise" in text
+    assert "raise `answer.calibrate_episodes` too: only 4 of the split's 20 groups were used; and raise" in text
     assert "`own.conversations`: 9 of your conversations are not used at this scale." in text
 
 
@@ -218,12 +218,10 @@ def test_a_risk_that_was_asked_for_is_the_one_that_is_answered(facts: Facts):
 
 
 def test_costs_are_said_to_be_an_estimate_at_whose_prices(facts: Facts):
-    assert "is an estimate" in remarks(facts) and "nobody's price list" in remarks(facts)
+    assert "is an estimate" in remarks(facts) and "made-up prices" in remarks(facts)
     mine = facts._replace(prices="mine", currency="EUR")
-    assert "at the prices of `configs/prices/mine.yaml`. That makes" in remarks(mine) and "nobody's" not in remarks(
-        mine
-    )
-    assert "Its tokens are an estimate from the uncut conversation" in report(mine) and "EUR" in remarks(mine)
+    assert "at the prices of `configs/prices/mine.yaml`. That is" in remarks(mine) and "made-up" not in remarks(mine)
+    assert "Its tokens are an estimate from the whole conversation" in report(mine) and "EUR" in remarks(mine)
 
 
 def test_costs_that_the_logs_tell_are_no_estimate(facts: Facts):
@@ -232,7 +230,7 @@ def test_costs_that_the_logs_tell_are_no_estimate(facts: Facts):
     assert "What your agent costs is what your logs say its calls used, at the prices of" in remarks(told)
     assert "Its tokens are what your logs say its calls used.\n" in report(told) and "estimate" not in remarks(told)
     some = changed(facts, "answers/with_usage", decisions - 1)
-    assert f"where they do ({decisions - 1:,} of {decisions:,} decisions), else an estimate: " in remarks(some)
+    assert f"where they do ({decisions - 1:,} of {decisions:,} decisions), and otherwise an estimate: " in remarks(some)
     assert f"used at {decisions - 1:,} of {decisions:,} decisions, and at the others an estimate" in report(some)
 
 
@@ -271,20 +269,21 @@ def test_what_hopping_costs_is_told_of_the_advised_policy_and_of_the_one_that_st
 def test_levers_say_from_how_many_times_the_logs_on_something_could_be_promised(facts: Facts):
     none = {name: dict.fromkeys(RISKS, 0.0) for name in "DFG"}
     facts = changed(facts, "calibration/projected", dict.fromkeys(("2", "4", "8"), none))
-    assert "*More logs* alone are not enough: were there 8 times as many groups like the 4" in levers_text(facts)
+    assert "*More logs* alone are not enough: even with 8 times as many groups like the 4" in levers_text(facts)
     some = none | {"F": none["F"] | {"0.15": 0.3, "0.2": 0.5}}
     text = levers_text(changed(facts, "calibration/projected/4", some))
     assert (
-        "4 times as many like them would let the cheap model take 30 % if 15 % may differ (F) and 50 % if 20 %" in text
+        "With 4 times as many like them, the cheap model could take 30 % if 15 % may differ (F) and 50 % if 20 %"
+        in text
     )
 
 
 def test_a_budget_below_the_agents_cost_names_the_policy_that_differs_least(facts: Facts):
-    assert "they take only what never differed on the calibration split" in advice_text(facts)
+    assert "they accept only what never differed on the calibration split" in advice_text(facts)
     text = advice_text(facts._replace(max_relative_cost=0.7))
     assert "budget (0.7 × your agent's cost) on the calibration split was **E** (cheap proposes N" in text
     none = facts._replace(max_relative_cost=0.1, thresholds=facts.thresholds.model_copy(update={"most_accurate": "A"}))
-    assert "no policy kept within the budget" in advice_text(none)
+    assert "no policy stayed within the budget" in advice_text(none)
 
 
 def test_an_agent_that_is_never_met_leaves_a_judge_nothing_to_win(facts: Facts):

@@ -29,8 +29,8 @@ def standing(facts: Facts, name: str, accuracy: Estimate, cost: Estimate) -> Fac
         (EVEN, LESS, "a judge is worth more than"),
         (EVEN, MORE, "a judge is worth less than"),
         (LESS, EVEN, "a judge is worth less than"),
-        (MORE, MORE, "a judge gives more than a middle model that acts, and takes more"),
-        (LESS, LESS, "a judge takes less than a middle model that acts, and gives less"),
+        (MORE, MORE, "a judge is more accurate than a middle model that acts, and costs more"),
+        (LESS, LESS, "a judge costs less than a middle model that acts, and is less accurate"),
         (EVEN, EVEN, "it cannot be told whether a judge is worth more"),
     ],
 )
@@ -46,7 +46,7 @@ def test_where_the_cascade_beats_d_and_loses_to_f_neither_is_worth_asking(facts)
 
 
 def test_whether_asking_a_model_in_between_pays_is_told_by_f(facts):
-    words = "asking one in between does not pay"
+    words = "asking a third model in between does not pay"
     assert words in middle_text(standing(facts, "F", EVEN, LESS))
     assert words not in middle_text(standing(facts, "F", EVEN, EVEN))
     assert words not in middle_text(standing(facts, "F", LESS, LESS))

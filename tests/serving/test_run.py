@@ -71,7 +71,7 @@ def test_a_share_can_be_written_in_two_ways(text, value):
 
 @pytest.mark.parametrize("text", ["110%", "x", "-1%", "nan", ""])
 def test_what_is_no_share_is_refused(text):
-    with pytest.raises(UserError, match="is no share"):
+    with pytest.raises(UserError, match="is not a share"):
         _part("--share", text)
 
 

@@ -153,7 +153,7 @@ def test_the_stage_says_what_promises_take_with_a_verifier_and_without(tmp_path,
         save_episodes(split_stage.SOURCES[1], [])
         split_stage.main()
         found, lines = DataMetrics.load(split_stage.METRICS), capsys.readouterr().out.splitlines()
-        assert "Groups for calibration, and how many such ones a promise takes with 90 % confidence" in lines[0]
+        assert "Groups for calibration, and how many a promise needs with 90 % confidence" in lines[0]
         assert len(lines) == 2 + 2 * rows
         assert lines[2].split()[4:] == [str(found.calibrate.groups), "77", "38", "24", f"18{'*' if rows == 2 else ''}"]
         assert (found.verify.groups == 0) is (rows == 2)
