@@ -197,7 +197,8 @@ def test_few_logs_are_for_promises_and_not_for_a_verifier_unless_you_say_so(here
     assert "with a verifier (D, F, G): too few groups for any promise; 20 % needs roughly" in out
     assert "without one (F): enough groups for a risk of 15 % or more; 10 % needs roughly" in out
     assert (
-        "No verifier is trained; its groups are kept for promises (recipe: recorded-small, acceptance.policies: [F])" in out
+        "No verifier is trained; its groups are kept for promises (recipe: recorded-small, acceptance.policies: [F])"
+        in out
     )
     code, out, _ = run("use", "examples/helpdesk.jsonl", "--verifier")
     config = load_config(here)

@@ -64,9 +64,7 @@ def test_the_answer_is_the_largest_saving_that_is_promised_with_what_it_lost(fac
     )
     more = promising(facts, "G", 0.6, Estimate(0.5, 0.4, 0.6), risk="0.2", taken=0.7)
     wider = answer(promising(more, "F", 0.7, CHEAPER))
-    assert wider.startswith(
-        "Yes: the cheap model takes 70 % of the actions (policy G: a router decides who acts,"
-    )
+    assert wider.startswith("Yes: the cheap model takes 70 % of the actions (policy G: a router decides who acts,")
     assert "saves 50 % (40–60) of the cost (FLOPs). With 90 % confidence, this loses at most 20 points" in wider
     assert " If at most 10 points may be lost, the cheap model takes 40 % of the actions (policy F: " in wider
 
