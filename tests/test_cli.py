@@ -205,7 +205,7 @@ def test_few_logs_are_for_promises_and_not_for_a_verifier_unless_you_say_so(here
     assert code == 0 and "A verifier is trained (recipe: recorded)" in out
     assert config.recipe_name == "recorded" and config.acceptance.policies == ("D", "F", "G")
     code, _, err = run("use", "examples/helpdesk.jsonl", "--strong", "fine-tuned", "--no-verifier")
-    assert code == 1 and "--no-verifier: goes with the recorded agent" in err
+    assert code == 1 and "--no-verifier: works only with the recorded agent" in err
 
 
 def test_logs_that_are_enough_for_nothing_are_used_all_the_same_and_it_is_said(here, run):

@@ -342,7 +342,7 @@ def test_upstreams_figures_are_given_with_and_without_the_fallback(facts: Facts)
 
 
 def test_tokens_of_two_families_are_not_compared(facts: Facts):
-    said = "a token is each model's own"
+    said = "Tokens are each model's own"
     assert said not in costs_text(facts)
     assert said in costs_text(changed(facts, "assets/roles/strong/base", "another"))
 
