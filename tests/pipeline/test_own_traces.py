@@ -87,7 +87,7 @@ def test_the_report_tells_of_them(workspace):
 
 
 def test_few_conversations_are_for_promises_and_not_for_a_verifier(workspace, said):
-    assert "No verifier is trained, its groups are for promises (recipe: recorded-small" in said[COMMANDS[2]]
+    assert "No verifier is trained; its groups are kept for promises (recipe: recorded-small" in said[COMMANDS[2]]
     assert "Groups for calibration, and how many" in said[COMMANDS[3]]  # from the stage `split`
     data = workspace.json("metrics/data.json")
     assert data["verify"]["episodes"] == 0 and data["calibrate"]["groups"] > data["test"]["groups"]
