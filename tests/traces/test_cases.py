@@ -73,9 +73,7 @@ def test_validate_begins_with_what_a_file_holds_and_ends_without_a_traceback(fil
     assert code == (1 if "refused" in expected or "named" in expected or file == "chat-no-user.jsonl" else 0)
     assert lines[0].startswith(f"{CASES / file}")
     if "named" in expected:
-        assert (
-            len(lines) == 3 and ": not read; " in lines[0] and lines[2] == "nothing is left: no conversation is valid"
-        )
+        assert len(lines) == 3 and ": not read; " in lines[0] and lines[2] == "nothing left: no conversation is valid"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +82,7 @@ def test_validate_begins_with_what_a_file_holds_and_ends_without_a_traceback(fil
         ("chat-no-user.jsonl", "no conversation has a user message: "),
         ("chat-no-user.jsonl", "nothing to learn: "),
         ("chat-text-actions.jsonl", "no conversation calls a tool: "),
-        ("chat-schema-as-list.jsonl", "nothing is left: "),
+        ("chat-schema-as-list.jsonl", "nothing left: "),
     ],
 )
 def test_validate_says_why_conversations_are_of_no_use(file, said):
@@ -129,13 +127,13 @@ OTHER = {"role": "assistant", "tool_calls": [{"function": {"name": "other", "arg
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ([], "nothing is there: no file holds a conversation"),
-        (["{"], "nothing is left: no conversation is valid"),
-        ([{"messages": [USER, SILENT]}], "(1 words that neither ask nor state)"),
+        ([], "nothing found: no file holds a conversation"),
+        (["{"], "nothing left: no conversation is valid"),
+        ([{"messages": [USER, SILENT]}], "(1 texts that are neither clearly a question nor an answer)"),
         ([{"messages": [USER, {**SILENT, "weight": 0}]}], "(1 of weight 0)"),
         ([{"messages": [USER, OTHER], "tools": ["get_order"]}], "(1 calls of tools that were not offered)"),
-        ([{"conversations": [{"from": "gpt", "value": "Hello."}]}], "(1 before the user's first words)"),
-        ([{"request": {"messages": [USER]}, "response": None}], "nothing is left: no conversation is valid"),
+        ([{"conversations": [{"from": "gpt", "value": "Hello."}]}], "(1 before the user's first message)"),
+        ([{"request": {"messages": [USER]}, "response": None}], "nothing left: no conversation is valid"),
     ],
 )
 def test_validate_says_why_there_is_nothing_to_learn(lines, said, tmp_path):
