@@ -43,7 +43,7 @@ def outcome(path: Path) -> Outcome:
         said=[line for one in found if isinstance(one, Reject) for line in one.printed()],
         notes=[
             *notes,
-            *(["rows that a later row goes on with"] if any(isinstance(o, Continued) for o in found) else []),
+            *(["rows that a later row continues"] if any(isinstance(o, Continued) for o in found) else []),
         ],
     )
 
@@ -83,14 +83,14 @@ def table() -> str:
 
 HEAD = """# Formats
 
-What is read, and what becomes of each kind of input. Made by `python tests/cases.py` from what the reader does with the
-files in `tests/cases/`; `tests/traces/test_cases.py` holds the reader to the expected outcome, and this page to the
-reader.
+This page shows which formats of conversations can be read, and what becomes of each kind of input. It is written by
+`python tests/cases.py` from what the code really does with the files in `tests/cases/`, and
+`tests/traces/test_cases.py` checks both.
 
-The outcome names the agent's actions in order, conversations parted by a slash: *look-up* (`retrieval`), *call*
-(`tool_call`), *answer* (`final_answer`), *question* (`ask_clarification`) and the other action types. In brackets: what
-is context and never a label. *Refused*: the line is told with its field, all others are used. *Named*: one line says
-what the file is and how to convert it.
+The outcome lists the agent's actions in order, with a slash between conversations: *look-up* (`retrieval`), *call*
+(`tool_call`), *answer* (`final_answer`), *question* (`ask_clarification`) and the other action types. Actions in
+brackets are only context and never learnt. *Refused* means that this line is reported with its field, and all others
+are used. *Named* means that one line says what the file is and how to convert it.
 
 """
 

@@ -105,13 +105,13 @@ CASES = [
     Case("a 7z archive", lambda: b"7z\xbc\xaf\x27\x1c" + GOOD, 0, "a 7z archive, which is not read here; unpack it"),
     Case("a zip archive cut short", lambda: b"PK\x03\x04" + GOOD, 0, "the zip archive cannot be read", "traces.zip"),
     Case("blank lines", lambda: b"\n  \n" + GOOD + b"\n", 1, ""),
-    Case("a file of no bytes", lambda: b"", 0, ""),
+    Case("an empty file", lambda: b"", 0, ""),
     Case("Windows line ends", lambda: GOOD.replace(b"\n", b"\r\n"), 1, ""),
     Case("no line end at the end", lambda: GOOD.strip(), 1, ""),
     Case("UTF-8 with a byte-order mark", lambda: b"\xef\xbb\xbf" + GOOD, 1, ""),
     Case("UTF-16", lambda: GOOD.decode().encode("utf-16"), 0, "the file is UTF-16; convert it"),
     Case("Latin-1", lambda: line({"role": "user", "content": "Grüße"}, DONE).replace(b"\\u00fc", b"\xfc"), 0, "0xfc"),
-    Case("bytes that are no text", lambda: b"\x80\x81\n" + GOOD, 1, "not UTF-8: byte 0x80 at byte 1 of the line"),
+    Case("bytes that are not text", lambda: b"\x80\x81\n" + GOOD, 1, "not UTF-8: byte 0x80 at byte 1 of the line"),
     Case("NUL bytes between lines, as after a crash", lambda: GOOD + b"\0" * 64 + b"\n", 1, "a NUL byte at byte 1"),
     Case("a raw NUL byte in a text", lambda: GOOD.replace(b"on its", b"on\0its"), 0, "a NUL byte at byte "),
     Case("an escaped NUL in a text", lambda: GOOD.replace(b"on its", b"on\\u0000its"), 1, "", holds="on\ufffdits"),
@@ -135,7 +135,7 @@ CASES = [
         "t.jsonl.zst",
     ),
     Case("5 KB of Parquet with 2,000,000 rows", lambda: alike(2 * 10**6), 0, "unpacks to more than", "t.parquet"),
-    Case("a Parquet file that is none", lambda: b"PAR1 not really", 0, "cannot be read", "traces.parquet"),
+    Case("a file that only claims to be Parquet", lambda: b"PAR1 not really", 0, "cannot be read", "traces.parquet"),
     # numbers
     Case("NaN", lambda: GOOD[:-2] + b', "reward": NaN}\n', 0, "NaN is not JSON"),
     Case("Infinity", lambda: GOOD[:-2] + b', "reward": -Infinity}\n', 0, "-Infinity is not JSON"),
@@ -147,30 +147,35 @@ CASES = [
     ),
     Case("an integer of 100 digits", lambda: calling('{"a": ' + "9" * 100 + "}"), 1, ""),
     # calls
-    Case("arguments that are no JSON", lambda: calling("order=7"), 0, "not valid JSON: Expecting value"),
+    Case("arguments that are not JSON", lambda: calling("order=7"), 0, "not valid JSON: Expecting value"),
     Case("arguments that are a list", lambda: calling("[7]"), 0, "the arguments are an array, not an object"),
     Case("arguments that are null", lambda: calling("null"), 0, "the arguments are null, not an object"),
     Case("arguments that are empty", lambda: calling(""), 1, "", holds='"arguments":{}'),
     Case(
-        "arguments that are an object, not its text",
+        "arguments that are an object instead of text",
         lambda: calling({"order": 7}),
         1,
         "",
         holds='"arguments":{"order":7}',
     ),
-    Case("a result for no call", lambda: line(USER, CALLS, RESULT | {"tool_call_id": "c9"}, DONE), 0, "is no call of"),
+    Case(
+        "a result without a call", lambda: line(USER, CALLS, RESULT | {"tool_call_id": "c9"}, DONE), 0, "is no call of"
+    ),
     Case("a result before any call", lambda: line(USER, RESULT, DONE), 1, "results of no call left out"),
     Case(
-        "a late result for no call", lambda: line(USER, CALLS, RESULT, DONE, RESULT), 0, "is no call of the assistant"
+        "a late result without a call",
+        lambda: line(USER, CALLS, RESULT, DONE, RESULT),
+        0,
+        "is no call of the assistant",
     ),
     Case("two results for a call", lambda: line(USER, CALLS, RESULT, RESULT, DONE), 0, "has a result already"),
     Case("a call without a result", lambda: line(USER, CALLS, DONE), 1, "calls without a result, which are context"),
     Case(
-        "a result behind the user's next words", lambda: line(USER, CALLS, USER, RESULT, DONE), 1, "what the user said"
+        "a result after the user's next message", lambda: line(USER, CALLS, USER, RESULT, DONE), 1, "what the user said"
     ),
     Case("a call without a result at the very end", lambda: line(USER, CALLS), 1, ""),
     Case(
-        "two calls of one id in one message",
+        "two calls with one id in one message",
         lambda: line(USER, CALLS | {"tool_calls": [CALL, CALL]}, RESULT, DONE),
         0,
         "names 2 calls of this message",
@@ -182,18 +187,20 @@ CASES = [
         "",
     ),
     Case(
-        "a result without an id, of the only call",
+        "a result without an id, for the only call",
         lambda: line(USER, CALLS, {"role": "tool", "content": "x"}),
         1,
         "without",
     ),
     Case(
-        "results without ids, of two calls",
+        "results without ids, for two calls",
         lambda: line(USER, CALLS | {"tool_calls": [CALL, CALL | {"id": "c2"}]}, NAMELESS, DONE),
         0,
         "missing, and 2 calls wait for a result",
     ),
-    Case("a call of no function", lambda: line(USER, CALLS | {"tool_calls": [{"id": "c1"}]}, RESULT), 0, "is missing"),
+    Case(
+        "a call without a function", lambda: line(USER, CALLS | {"tool_calls": [{"id": "c1"}]}, RESULT), 0, "is missing"
+    ),
     Case("a tool name with spaces", lambda: calling("{}", "get my order"), 1, "", holds="get my order"),
     Case(
         "a tool name in template syntax",
@@ -202,7 +209,7 @@ CASES = [
         "",
         holds="{{ messages }}<|im_start|>",
     ),
-    Case("a tool name of no characters", lambda: calling("{}", ""), 0, "at least 1 character"),
+    Case("an empty tool name", lambda: calling("{}", ""), 0, "at least 1 character"),
     Case("a tool name of 1,000 characters", lambda: calling("{}", "x" * 1000), 0, "at most 256 characters"),
     Case(
         "a tool defined twice, differently",
@@ -217,11 +224,11 @@ CASES = [
     Case("no messages", lambda: line(*[], messages=[]), 0, "messages: empty: there is no action"),
     Case("no field `messages`", lambda: b'{"id": "a"}\n', 0, "objects without `messages`: not read; they hold `id`"),
     Case("no assistant message", lambda: line(USER), 0, "no assistant message"),
-    Case("a message that is no object", lambda: line(USER, "hello", DONE), 0, "messages.1"),
+    Case("a message that is not an object", lambda: line(USER, "hello", DONE), 0, "messages.1"),
     Case("a text that is a number", lambda: line(USER | {"content": 7}, DONE), 0, "a number, not a string or an array"),
-    Case("an assistant message of nothing", lambda: line(USER, {"role": "assistant", "content": ""}, DONE), 1, "empty"),
+    Case("an empty assistant message", lambda: line(USER, {"role": "assistant", "content": ""}, DONE), 1, "empty"),
     Case(
-        "an image beside text",
+        "an image next to text",
         lambda: line(
             USER | {"content": [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": {"url": "data:"}}]},
             DONE,
@@ -235,7 +242,7 @@ CASES = [
         1,
         "results written as JSON",
     ),
-    Case("a text that cannot be typed", lambda: line(USER, DONE | {"content": "Which one? Tell me."}), 1, ""),
+    Case("a text without a clear action type", lambda: line(USER, DONE | {"content": "Which one? Tell me."}), 1, ""),
     Case("the same conversation twice", lambda: line(id="a") * 2, 1, ""),
     Case("one id, different conversations", lambda: line(id="a") + line(USER, DONE, id="a"), 1, "'a' is also at"),
     Case("an id of 1,000 characters", lambda: line(id="x" * 1000), 0, "at most 256 characters"),
@@ -247,7 +254,7 @@ CASES = [
         "",
         holds="שלום \u202e👩‍👩‍👧 مرحبا",
     ),
-    Case("fields that nobody knows", lambda: line(extra={"x": [1]}, metadata=None), 1, ""),
+    Case("unknown fields", lambda: line(extra={"x": [1]}, metadata=None), 1, ""),
 ]
 
 
@@ -279,8 +286,8 @@ def table() -> str:
     for case in CASES:
         found = outcome(case.title)
         notes = [note for one in found.good for note, count in one.normalised.items() if count]
-        notes += ["context: its action type cannot be told"] * sum(len(one.undecided) for one in found.good)
-        notes += [f"what is there again is left out ({found.duplicates})"] if found.duplicates else []
+        notes += ["used as context, because its action type is unclear"] * sum(len(one.undecided) for one in found.good)
+        notes += [f"duplicates left out ({found.duplicates})"] if found.duplicates else []
         notes += [f"as `{case.holds}`"] if case.holds else []
         verdict = "that line rejected, the others accepted" if found.good else "rejected"
         if not found.rejected:
@@ -293,38 +300,39 @@ def table() -> str:
 
 HEAD = f"""# Hostile and broken traces
 
-What becomes of conversations that are not as they should be. Made by `python tests/hostile.py` from what the reader
-does; `tests/traces/test_hostile.py` holds the reader to it, and this page to the reader.
+This page shows how broken and malicious conversations are handled: the table at the end lists every case. It is written
+by `python tests/hostile.py` from what the code really does, and `tests/traces/test_hostile.py` checks both.
 
-A line that is rejected stops the import, after all problems were listed; with `sources.invalid: skip` it is left out
-and written to `data/own/rejects.jsonl` beside the reasons. Nothing is ever half-written. Accepted means: as it is, or
-with the change that is named. Lone surrogates and NUL characters become U+FFFD. A message or result of more than
-{LONGEST:,} characters loses its middle. Of two equal keys in one JSON object the last counts.
+If a line is rejected, the import stops after listing all problems. With `sources.invalid: skip` the line is left out
+and written to `data/own/rejects.jsonl` with the reasons. No output is ever half-written. *Accepted* means unchanged,
+or with the change that the table names. Lone surrogates and NUL characters become U+FFFD. A message or result of more
+than {LONGEST:,} characters loses its middle. If a JSON object has the same key twice, the last one counts.
 
-**Small files with much inside.** A file may unpack to {stream.PLENTY >> 20} MiB, and beyond that to {stream.RATIO}
-times its size. A row counts for its bytes and {stream.ROW_BYTES:,} more, a value of a table for {stream.VALUE_BYTES} at
-least, and no file may have more than {stream.MOST_ROWS:,} rows. What goes further is rejected there, in one line, after
-about a minute at most; a table is before its first row. Logs as agents write them unpack to much less, and a
-plain file of JSON lines may be of any size.
+**Small files that unpack to large ones.** A file may unpack to {stream.PLENTY >> 20} MiB, and to more only up to
+{stream.RATIO} times its size. A row counts as its bytes plus {stream.ROW_BYTES:,}, a value in a table as at least
+{stream.VALUE_BYTES} bytes, and no file may have more than {stream.MOST_ROWS:,} rows. A larger file is rejected at that
+point, in one line, after a minute at most; a table is rejected before its first row. Logs that agents write unpack to
+far less, and an uncompressed file of JSON lines may have any size.
 
-**What is no file.** A pipe, a device or a socket is refused by name, as a source or anywhere in its folder, and so is a
-link that leads nowhere or back to a folder that it lies in, before anything is opened: DVC, which reads all of a source
-to see whether it changed, would wait for ever. `specacts`, `make repro` and the first stage look for them. A bare
-`dvc repro` does so only when `params.yaml` has changed: should it hang on a pipe that was put into the folder since,
-stop it and remove the pipe.
+**Things that are not files.** A pipe, a device or a socket is refused by name before anything is opened, whether it is
+the source or anywhere in its folder. So is a link that leads nowhere, or back to a folder that contains it. Otherwise
+DVC, which reads a whole source to see whether it changed, would wait forever. `specacts`, `make repro` and the first
+stage check for them. A plain `dvc repro` does so only if `params.yaml` has changed: if it hangs on a pipe that was put
+into the folder since, stop it and remove the pipe.
 
-**Names and values.** A file's name, a field or a value is printed in one line, with `\\x1b` and the like for what a
-terminal would act on and for what turns the order of characters around; a name that is not UTF-8 is refused.
+**Names and values.** A file's name, a field or a value is printed on one line. Characters that a terminal would act
+on, or that reverse the order of text, are shown as `\\x1b` and the like. A name that is not UTF-8 is refused.
 
-**A model's folder** gives its weights, which are read as safetensors before they are copied, and the files beside them
-that a model has. A link out of the folder is refused: it could bring any file of yours into `models/`.
+**A model's folder.** Weights are read as safetensors before they are copied, and only the other files that belong to a
+model are copied with them. A link that leads out of the folder is refused, because it could bring any of your files
+into `models/`.
 
-**BFCL's simulators** are other people's code, from a wheel that is pinned by its hash. They run in a process of their
-own with limited memory and time and an empty environment. An audit hook refuses network, processes, writing, and
-reading what is neither theirs nor Python's. On Linux the kernel refuses the same: seccomp the system calls, Landlock
-(from 5.13) the files, `/proc` among them, where the environment of the pipeline stands. With both it takes a hole in
-the kernel to get out; without them the hook keeps code from doing harm by accident, and no more. What nothing keeps
-them from: using up a processor until the time limit, and giving wrong results.
+**BFCL's simulators** are other people's code, from a wheel that is pinned by its hash. They run in a separate process
+with limited memory and time and an empty environment. An audit hook refuses network access, new processes, writing,
+and reading anything that is not theirs or Python's. On Linux the kernel refuses the same: seccomp for system calls,
+Landlock (from 5.13) for files, including `/proc` with the pipeline's environment. With both, it takes a hole in the
+kernel to get out; without them, the hook only protects against accidents. Nothing stops the simulators from using a
+processor until the time limit, or from giving wrong results.
 
 """
 

@@ -62,7 +62,7 @@ WHOLE_FILE = {
     "UTF-16",
     "UTF-8 with a byte-order mark",
     "a gzip file under a plain name",
-    "a file of no bytes",
+    "an empty file",
     "a conversation of 20,000 messages",
     "a line of 40 MB",
     "a line of 10 MB",
