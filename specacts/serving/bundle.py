@@ -147,7 +147,7 @@ class Bundle(Result):
         there = ", ".join(f"{offer.risk:g}" for offer in self.offers if offer.risk is not None)
         raise UserError(
             f"risk: {risk:g} is not on offer in {self.folder}: "
-            + (f"choose from {there}" if there else "nothing is promised there, and only what is unpromised can be had")
+            + (f"choose from {there}" if there else "it has only an offer without a promise; leave --risk out")
             + ", or ask for another with acceptance.risk and run `dvc repro bundle`"
         )
 
@@ -192,7 +192,7 @@ def load_bundle(folder: Path, roles: Collection[Role] | None = None) -> Bundle:
     """
     place = folder if (folder / POLICY).is_file() or not (folder / FOLDER / POLICY).is_file() else folder / FOLDER
     if not (place / POLICY).is_file():
-        raise UserError(f"{folder}: holds no {POLICY}; make a bundle with `dvc repro bundle`, or name its folder")
+        raise UserError(f"{folder}: has no {POLICY}; make a bundle with `dvc repro bundle`, or give the right folder")
     bundle = Bundle.load(place / POLICY).at(place)
     _check(place, bundle.files)
     for role, part in ((role, part) for role, part in bundle.models.items() if roles is None or role in roles):
@@ -213,9 +213,9 @@ def _check(folder: Path, files: dict[str, str]) -> None:
     for name, wanted in files.items():
         path = folder / name
         if not path.is_file():
-            raise UserError(f"{path}: no such file, and the bundle's policy needs it; {AGAIN}")
+            raise UserError(f"{path}: no such file, but the bundle's policy needs it; {AGAIN}")
         if sha256(path) != wanted:
-            raise UserError(f"{path}: is not the file that the bundle's policy was proved with; {AGAIN}")
+            raise UserError(f"{path}: is not the file that the bundle's policy was chosen with; {AGAIN}")
 
 
 AGAIN = "bring it back (`dvc checkout`, or copy the whole bundle again), or make a new bundle with `dvc repro bundle`"

@@ -42,7 +42,7 @@ def export(bundle: Bundle, target: Path, merged: bool) -> None:
     """
     target = target.resolve()
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise UserError(f"{target}: is there already and not an empty folder; name another one with -o")
+        raise UserError(f"{target}: already exists and is not an empty folder; choose another one with -o")
     with published_dir(target) as out:
         parts = {role: _copied(bundle, role, out) for role in bundle.models}
         for name in bundle.files:

@@ -406,7 +406,7 @@ class Gateway:
         name = hashlib.blake2b(turn.place.name.encode(), digest_size=12).hexdigest()
         self.told = True
         if watch.tell(name, turn.at, accepted, rate, differs):
-            LOG.error("the promise does not hold on this traffic: nothing is accepted any more (docs/serve.md)")
+            LOG.error("the promise is broken on this traffic: the cheap model no longer acts (docs/serve.md)")
             self._start(self.save())
 
     def _write(

@@ -151,7 +151,7 @@ def watched(grounds: Grounds, outcomes: Sequence[Outcome], risk: float) -> Watch
 
 def in_words(offer: Offer, confidence: float) -> str:
     """An offer in a line, as a person is told what acts."""
-    did = f"took {offer.taken:.0%} of the actions from the cheap model at {offer.cost:.2f} of A's cost"
+    did = f"took {offer.taken:.0%} of the actions from the cheap model, at {offer.cost:.2f} of A's cost"
     where = f"on the calibration split it {did}"
     title = f"{offer.policy}, {POLICIES[offer.policy].title}"
     if offer.risk is None:

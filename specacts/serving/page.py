@@ -98,14 +98,14 @@ def says(shown: Shown) -> str:
             "It stays so until a person starts it with --trust-again."
         )
     if shown.mode == "observe":
-        return "Observing: upstream takes every action; what the cheap model would have done is compared with it."
+        return "Observing: upstream takes every action, and what the cheap model would have done is compared with it."
     where = "in every conversation" if shown.share >= 1 else f"in {percent(shown.share)} of conversations"
-    acting = f"The cheap model acts {where}, where the policy lets it"
+    acting = f"The cheap model acts {where} when the policy allows it"
     if status is None or status.limit is None:
-        return f"{acting}. Nothing was promised of this policy: what is lost is estimated, and nothing stops it."
+        return f"{acting}. This policy has no promise: the loss is estimated, and nothing stops it."
     if not status.audited:
-        return f"{acting}. Nothing was audited so far."
-    return f"{acting}. So far the evidence against the promise is no more than chance may bring."
+        return f"{acting}. Nothing has been audited yet."
+    return f"{acting}. So far the evidence against the promise is no more than chance can explain."
 
 
 class Scale(NamedTuple):

@@ -238,7 +238,7 @@ async def open_remote(bundle: Bundle, offer: Offer, server: Completions) -> Remo
     try:
         there = await server.models()
     except (httpx.HTTPError, KeyError, TypeError, ValueError) as error:
-        what = f"--engine {server.url}: gives no list of its models ({type(error).__name__}); is it running?"
+        what = f"--engine {server.url}: does not list its models ({type(error).__name__}); is it running?"
         raise UserError(what) from error
     engine = RemoteEngine(bundle, offer, server)
     for role in roles_of(offer):
@@ -254,7 +254,7 @@ def refuse_unscorable(bundle: Bundle, offer: Offer) -> None:
     policy, how = POLICIES[offer.policy], asking(bundle)
     what = None
     if policy.picks:
-        what = "several sampled proposals, which another engine draws in another way"
+        what = "several sampled proposals, which another engine draws differently"
     elif policy.judge == "verifier" and how.verifier == "reward":
         what = "a reward model"
     elif policy.judge == "verifier" and how.verifier == "likelihood" and how.level != "type":
@@ -263,7 +263,7 @@ def refuse_unscorable(bundle: Bundle, offer: Offer) -> None:
         what = "a reply in free form"
     if what:
         raise UserError(
-            f"--engine: policy {offer.policy} goes by {what}; that cannot be scored on a completions server. Serve "
+            f"--engine: policy {offer.policy} uses {what}; a completions server cannot score that. Serve "
             "without --engine, or promise another policy (acceptance.policies)"
         )
 
@@ -282,8 +282,8 @@ async def _tried(engine: RemoteEngine, role: Role) -> None:
         raise UserError(f"--engine {url}: gives no answer for {role} ({type(error).__name__})") from error
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise UserError(
-            f"--engine {url}: does not tell log-probabilities of tokens by their numbers for {role} "
+            f"--engine {url}: does not give log-probabilities by token id for {role} "
             f"({type(error).__name__}: {error}); vLLM does, from 0.2x on"
         ) from error
     if found.read != len(ids):
-        raise UserError(f"--engine {url}: read {found.read} tokens where {len(ids)} were sent; it adds its own")
+        raise UserError(f"--engine {url}: read {found.read} tokens although {len(ids)} were sent, so it adds its own")

@@ -95,13 +95,13 @@ def serve(options: Options) -> None:
 
 def _refuse(options: Options) -> None:
     if (options.upstream is None) == (options.model is None):
-        raise UserError("--upstream URL: who acts where nothing is accepted; or --model, to serve one model alone")
+        raise UserError("--upstream URL: give your model's API, or --model to serve one model alone; one of the two")
     if options.upstream is not None and not options.upstream.startswith(("http://", "https://")):
-        raise UserError(f"--upstream {options.upstream!r}: begins with neither http:// nor https://")
+        raise UserError(f"--upstream {options.upstream!r}: must begin with http:// or https://")
     if options.host not in LOOPBACK and options.token is None and not options.insecure:
         raise UserError(
-            f"--host {options.host}: whoever reaches it would act with your key, and read the page. Ask for a token "
-            "(--token-env NAME), or say --insecure where something else keeps strangers out"
+            f"--host {options.host}: whoever reaches it could use your key and read the page. Ask for a token "
+            "(--token-env NAME), or use --insecure if something else keeps strangers out"
         )
 
 
@@ -111,7 +111,7 @@ def _held(state: Path) -> Any:
     try:
         return FileLock(state / "lock").acquire(blocking=False)
     except Timeout as error:
-        raise UserError(f"--state {state}: another gateway runs on it; give this one its own") from error
+        raise UserError(f"--state {state}: is used by another gateway; give this one its own folder") from error
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -119,7 +119,7 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=1024)
     except (OSError, OverflowError) as error:
-        raise UserError(f"--host {host} --port {port}: cannot be listened on ({error})") from error
+        raise UserError(f"--host {host} --port {port}: cannot listen there ({error})") from error
 
 
 # -- the gateway ----------------------------------------------------------------------------------------------
@@ -179,12 +179,12 @@ class _Reloading(NamedTuple):
                 other = await _opened(self.options, bundle)
             except Exception as error:  # whatever is wrong with it: the old one goes on
                 why = str(error) if isinstance(error, UserError) else type(error).__name__
-                LOG.error("the bundle is not taken, the old one goes on: %s", why)
+                LOG.error("the new bundle is refused, the old one stays in use: %s", why)
                 self.server.counters.reloaded("refused")
                 return
             await self.server.reload(other)
             self.server.counters.reloaded("taken")
-            LOG.info("another bundle acts: %s, policy %s", other.made_by, other.offer.policy)
+            LOG.info("the new bundle is in use: %s, policy %s", other.made_by, other.offer.policy)
 
 
 def _reloading(options: Options, server: Gateway) -> _Reloading:
@@ -197,7 +197,7 @@ def _say(options: Options, now: Acting, url: str) -> None:
     share = f", {options.share:.0%} of conversations" if options.share < 1 else ""
     print(f"{url}/v1  policy {offer.policy} ({risk}), mode {options.mode}{share}; the page is {url}/", flush=True)
     if now.watch.stopped is not None:
-        LOG.error("the watch has stopped: nothing is accepted until you say --trust-again (docs/serve.md)")
+        LOG.error("stopped, because the promise was broken; start with --trust-again to go on (docs/serve.md)")
 
 
 # -- one model alone ------------------------------------------------------------------------------------------

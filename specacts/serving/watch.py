@@ -399,7 +399,7 @@ def trust_again(path: Path, at: float) -> None:
     """Let a policy that was stopped act again; evidence begins afresh. Raises `UserError` where nothing was stopped."""
     state = _state(path) if path.exists() else None
     if state is None or state.stopped is None:
-        raise UserError(f"{path}: the watch has not stopped; there is nothing to trust again")
+        raise UserError(f"{path}: the cheap model was not stopped, so there is nothing to trust again")
     before = (*state.before, Stop(stopped=state.stopped, trusted=at))
     save(path, State(terms=state.terms, began=at, before=before))
 

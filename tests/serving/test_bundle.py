@@ -56,7 +56,7 @@ def test_models_that_are_not_asked_need_not_be_checked(models):
 
 
 def test_a_folder_without_a_bundle_is_told_apart(tmp_path):
-    with pytest.raises(UserError, match=r"holds no policy.json; make a bundle with `dvc repro bundle`"):
+    with pytest.raises(UserError, match=r"has no policy.json; make a bundle with `dvc repro bundle`"):
         load_bundle(tmp_path)
 
 
@@ -75,7 +75,7 @@ def test_a_risk_that_is_not_on_offer_is_refused_with_those_that_are(models, conf
     bundle = changed(models, config, offers=(offer(risk=0.05), offer(risk=0.1)))
     with pytest.raises(UserError, match=r"risk: 0.2 is not on offer in .*: choose from 0.05, 0.1"):
         bundle.offer(0.2)
-    with pytest.raises(UserError, match="nothing is promised there"):
+    with pytest.raises(UserError, match="only an offer without a promise"):
         changed(models, config, offers=(offer(risk=None),)).offer(0.2)
 
 

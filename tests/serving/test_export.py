@@ -107,7 +107,7 @@ def test_a_base_that_is_a_hubs_own_is_named_so_with_its_commit(bundle, tmp_path)
 
 def test_a_folder_that_holds_something_is_left_alone_and_an_empty_one_is_taken(bundle, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UserError, match=r"not an empty folder; name another one with -o"):
+    with pytest.raises(UserError, match=r"not an empty folder; choose another one with -o"):
         export(bundle, tmp_path, merged=False)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     (tmp_path / "empty").mkdir()

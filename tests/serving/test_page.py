@@ -85,7 +85,7 @@ def test_a_stop_is_the_first_thing_that_is_said():
 
 def test_a_policy_without_a_promise_has_no_line_and_no_bet():
     made = page(FRESH._replace(watch=BUSY._replace(limit=None)))
-    assert "Nothing is promised" in made and "Evidence" not in made and "Nothing was promised of this policy" in made
+    assert "Nothing is promised" in made and "Evidence" not in made and "This policy has no promise" in made
 
 
 def test_words_from_outside_cannot_become_markup():

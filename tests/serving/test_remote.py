@@ -67,7 +67,7 @@ def test_it_decides_as_the_models_would_here(bundle, models, policy, threshold, 
 @pytest.mark.parametrize(
     ("refusing", "says"),
     [
-        ({"told": True}, "does not tell log-probabilities of tokens by their numbers for cheap"),
+        ({"told": True}, "does not give log-probabilities by token id for cheap"),
         ({"numbers": True}, "tokens are told as text, not by their numbers"),
         ({"adds": True}, "it adds its own"),
     ],
@@ -86,7 +86,7 @@ def test_a_server_that_is_not_there_is_said_to_be_so(bundle):
     async def try_it() -> None:
         await open_remote(bundle, offer("F", 0.5), Completions("http://127.0.0.1:9/v1", NAMES))
 
-    with pytest.raises(UserError, match="gives no list of its models.*is it running"):
+    with pytest.raises(UserError, match="does not list its models.*is it running"):
         asyncio.run(try_it())
 
 
@@ -101,7 +101,7 @@ def test_a_server_that_is_not_there_is_said_to_be_so(bundle):
 def test_what_no_completions_server_can_score_is_refused_before_one_is_asked(bundle, policy, score, level, what):
     proof = bundle.proof.model_copy(update={"level": level})
     other = bundle.model_copy(update={"score": score, "proof": proof})
-    with pytest.raises(UserError, match=f"policy {policy} goes by .*{what}"):
+    with pytest.raises(UserError, match=f"policy {policy} uses .*{what}"):
         refuse_unscorable(other, offer(policy, 0.5))
     refuse_unscorable(other, offer("F", 0.5))
 

@@ -43,7 +43,7 @@ UPSTREAM = "http://127.0.0.1:9/v1"
     [
         ({}, "--upstream URL"),
         ({"upstream": UPSTREAM, "model": "strong"}, "--upstream URL"),
-        ({"upstream": "api.openai.com"}, "begins with neither"),
+        ({"upstream": "api.openai.com"}, "must begin with"),
         ({"upstream": UPSTREAM, "host": "0.0.0.0"}, "--token-env NAME"),
     ],
 )
@@ -58,9 +58,9 @@ def test_what_is_safe_is_not(options):
 
 
 def test_a_bundle_that_is_not_there_and_a_port_that_is_taken_are_said(tmp_path):
-    with pytest.raises(UserError, match="holds no policy.json"):
+    with pytest.raises(UserError, match="has no policy.json"):
         serve(Options(bundle=tmp_path, upstream=UPSTREAM, port=0, state=tmp_path / "s"))
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError, match="cannot be listened on"):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError, match="cannot listen there"):
         serve(Options(bundle=tmp_path, upstream=UPSTREAM, port=taken.getsockname()[1], state=tmp_path / "s"))
 
 
