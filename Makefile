@@ -43,7 +43,7 @@ repro: setup ## run the pipeline; print the result table
 	@exec "$(PY)" -m scripts.repro
 	@"$(PY)" scripts/show.py
 
-verify: setup ## read every byte that the pipeline made and keeps; say what is damaged (REPAIR=--repair mends it)
+verify: setup ## check every byte that the pipeline made and keeps; say what is damaged (REPAIR=--repair fixes it)
 	@"$(PY)" -m specacts verify $(REPAIR)
 
 compare: setup ## two experiments, policy by policy: make compare OLD=v2 NEW=v3

@@ -402,14 +402,14 @@ def verify(
         bool,
         typer.Option(
             "--repair",
-            help="Remove what is damaged, bring back outputs that the DVC cache holds whole, save those it lacks.",
+            help="Remove what is damaged, restore outputs that are intact in the DVC cache, save those it lacks.",
         ),
     ] = False,
 ) -> None:
-    """Read every byte of what the pipeline made and keeps; say what is damaged, missing, or not saved.
+    """Check every byte that the pipeline made and keeps; say what is damaged, missing or not saved.
 
     Outputs are compared with dvc.lock, objects of the DVC cache and downloads with their names, converted base models
-    with their own lists. Exit with 1 if anything is not whole.
+    with their own lists. The exit code is 1 if anything is wrong.
     """
     from specacts.core.verify import examine
     from specacts.core.verify import repair as mended
@@ -420,7 +420,7 @@ def verify(
     if found.whole:
         return
     if not repair:
-        print("`specacts verify --repair` removes what is damaged and brings back what the DVC cache holds whole")
+        print("`specacts verify --repair` removes what is damaged and restores what is intact in the DVC cache")
         raise typer.Exit(1)
     for line in mended(Path("."), found):
         print(printable(line))

@@ -30,7 +30,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 def _promises(letter: str) -> str:
     if letter not in PROMISING:
-        raise ValueError(f"no guarantee can be had for it; choose from {', '.join(PROMISING)}")
+        raise ValueError(f"it cannot have a promise; choose from {', '.join(PROMISING)}")
     return letter
 
 
@@ -132,7 +132,9 @@ class Acceptance(_Strict):
         if len(set(self.policies)) < len(self.policies):
             raise ValueError(f"policies names one twice: {list(self.policies)}")
         if self.risk_by_type and self.risk is None:
-            raise ValueError("risk_by_type is set and risk is not: types that it does not name have no risk")
+            raise ValueError(
+                "risk_by_type is set but risk is not, so the types that it does not name have no risk; set risk too"
+            )
         return self
 
 
@@ -344,7 +346,9 @@ class Scale(_Strict):
             if base not in self.bases:
                 raise ValueError(f"{role}.base is {base!r}, which is not one of bases: {sorted(self.bases)}")
             if base not in self.render.frames:
-                raise ValueError(f"render.frames says nothing of {base}, the base of {role}: name its tokens, or chat")
+                raise ValueError(
+                    f"render.frames has no entry for {base}, the base of {role}: name its tokens, or write chat"
+                )
         return self
 
     def role(self, role: Role) -> RoleScale:
@@ -464,8 +468,8 @@ def _promises_without_a_verifier(config: Config) -> None:
     if absent:
         left = ", ".join(name for name in named if name not in absent) or "F"
         raise UserError(
-            f"params.yaml: acceptance.policies: {', '.join(absent)} learn on the verify split, and recipe "
-            f"{config.recipe_name} has no verifier (verifier.negatives: none), so its groups are for calibration; set "
+            f"params.yaml: acceptance.policies: {', '.join(absent)} learn on the verify split, but recipe "
+            f"{config.recipe_name} has no verifier (verifier.negatives: none) and uses its groups for calibration; set "
             f"acceptance.policies to [{left}]"
         )
 

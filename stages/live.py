@@ -42,9 +42,9 @@ def main() -> None:
     tasks = assignments(chosen_episodes(config), raw(config), config.scale.data.simulator_timeout)
     if is_recorded(config.recipe):
         tasks = []
-        print("live: the strong model is recorded and cannot act where nothing was recorded: nothing is tried")
+        print("live: skipped, because the strong model is a recorded agent and cannot act in new situations")
     elif not tasks:  # your own traces come without simulators
-        print("live: no test episode of BFCL's multi-turn tasks: nothing to act in")
+        print("live: skipped, because the test split has no multi-turn task of BFCL")
     attempts: list[Attempt] = []
     kept = None
     if tasks:

@@ -60,7 +60,9 @@ def main() -> None:
     print(prospects(parts, found, conversations, config.seed))
     for name, types in missing_types(parts).items():
         if types:
-            print(f"note: the {name} split holds no {', '.join(types)}; nothing can be said of them", file=sys.stderr)
+            print(
+                f"note: the {name} split holds no {', '.join(types)}; nothing can be said about them", file=sys.stderr
+            )
 
 
 CONFIDENCE = 0.9

@@ -201,8 +201,8 @@ def test_only_policies_that_can_promise_are_named_and_each_once(root, edit, poli
 def test_what_there_is_no_verifier_for_is_refused_with_what_to_write_instead(root, edit):
     edit(RECIPE, {"verifier.negatives": "none"})
     assert message(root) == (
-        "params.yaml: acceptance.policies: D, G learn on the verify split, and recipe v3 has no verifier "
-        "(verifier.negatives: none), so its groups are for calibration; set acceptance.policies to [F]"
+        "params.yaml: acceptance.policies: D, G learn on the verify split, but recipe v3 has no verifier "
+        "(verifier.negatives: none) and uses its groups for calibration; set acceptance.policies to [F]"
     )
     edit(PARAMS, {"acceptance.policies": ["C", "E"]})  # a strong model that is trained here can still be asked
     assert message(root).endswith("set acceptance.policies to [C]")
@@ -275,7 +275,7 @@ def test_a_base_that_is_not_declared_is_refused(root, edit):
 
 def test_each_base_in_use_needs_frames_which_each_role_gets_with_the_limits(root, edit):
     edit(SCALE, {"render.frames": {"another": "chat"}})
-    assert "render.frames says nothing of smollm2, the base of cheap" in message(root)
+    assert "render.frames has no entry for smollm2, the base of cheap" in message(root)
     edit(SCALE, {"render.frames": {"smollm2": "chat"}})
     scale = load_config(root).scale
     assert {scale.rendering(role).frames for role in ROLES} == {"chat"}

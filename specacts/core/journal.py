@@ -110,7 +110,7 @@ def journal(stage: str, machine: str) -> Iterator[Journal]:
     """The stage's journal; says what is there. It stays when the block is left: `forget` removes it."""
     kept = Journal(stage, fingerprint(stage, machine))
     if kept.pieces:
-        print(f"{stage}: goes on from an interrupted run: {len(kept.pieces):,} pieces are there", flush=True)
+        print(f"{stage}: continues an interrupted run: {len(kept.pieces):,} pieces are already there", flush=True)
     if kept.damaged:
         print(f"{stage}: {kept.damaged} damaged lines in {kept.path}: what they held is made again", file=sys.stderr)
     try:

@@ -39,8 +39,8 @@ def require(root: Path, scale: str, needs: Needs) -> None:
         if free < due:
             where = ", ".join(f"{name} ({places[name].absolute()})" for name in names)
             raise UserError(
-                f"configs/scale/{scale}.yaml: disk: a run still takes about {due:,} MB for {where}, and {free:,} MB "
-                "are free there; make room, or let DVC keep its cache on another disk: `dvc cache dir PLACE`"
+                f"configs/scale/{scale}.yaml: disk: a run still needs about {due:,} MB for {where}, but only "
+                f"{free:,} MB are free there; make room, or move DVC's cache to another disk: `dvc cache dir PLACE`"
             )
 
 

@@ -196,7 +196,9 @@ def read_lock(root: Path) -> dict[str, Any]:
         return {}
     found = parse_lock(path.read_bytes())
     if found is None:
-        raise UserError(f"{path}: it is cut off or damaged, as by a full disk; `specacts verify --repair` mends it")
+        raise UserError(
+            f"{path}: it is cut off or damaged, for example by a full disk; `specacts verify --repair` fixes it"
+        )
     return found
 
 
@@ -218,7 +220,7 @@ def read_stages(root: Path) -> dict[str, Stage]:
     try:
         found = yaml.load((root / PIPELINE).read_text(encoding="utf-8"), _loader())
     except FileNotFoundError as error:
-        raise UserError(f"{root / PIPELINE}: no such file; run this in the repository's root") from error
+        raise UserError(f"{root / PIPELINE}: no such file; run this in the repository's root folder") from error
     result = {}
     for name, stage in found["stages"].items():
         for key in stage.get("foreach", [None]):

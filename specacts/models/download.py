@@ -207,7 +207,7 @@ def fetch_folder(source: Folder, where: str) -> Asset[FolderRecord]:
         raise UserError(f"{where}.path: {str(source.path)!r} is not a folder")
     files = sorted([*source.path.glob("*.json"), *source.path.glob("*.safetensors")])
     if odd := [path for path in files if not path.is_file()]:  # to read a pipe would never end
-        raise UserError(f"{where}.path: {str(odd[0])!r} is no file; remove it")
+        raise UserError(f"{where}.path: {str(odd[0])!r} is not a file; remove it")
     if not files:
         raise UserError(f"{where}.path: {str(source.path)!r} holds no *.safetensors and *.json files")
     listing = "".join(f"{sha256(path)}  {path.name}\n" for path in files)
@@ -223,7 +223,7 @@ def require_space(folder: Path, needed: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(
-            f"{what} needs {needed / 1e6:,.0f} MB of disk and {free / 1e6:,.0f} MB are free; make room and run again"
+            f"{what} needs {needed / 1e6:,.0f} MB of disk, but only {free / 1e6:,.0f} MB are free; make room"
         )
 
 

@@ -29,9 +29,9 @@ def require_told_apart(folder: Path, produced: Mapping[str, int], reserved: Mapp
     for text, others in alike.items():
         if others:
             raise UserError(
-                f"{where}: a model of this base would have to write {text}, and cannot: its output matrix holds the "
-                f"same for {', '.join(others[:3])} (cosine of {ALIKE} or more: nobody trained them), which LoRA leaves "
-                "as it is; name frames in render.frames, of which only `stop` has to be written"
+                f"{where}: a model of this base would have to write {text} but cannot: its output matrix has the same "
+                f"row for {', '.join(others[:3])} (cosine of {ALIKE} or more: they were never trained), and LoRA does "
+                "not change that; name frames in render.frames, of which only `stop` has to be written"
             )
 
 

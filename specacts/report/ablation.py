@@ -22,8 +22,7 @@ PAGE = """\
 [v2-v3.md](v2-v3.md) says what follows from this table. Each block is an experiment that undoes one change of recipe v3,
 named in the first column, on the same {decisions} test decisions in {groups} groups of scale `{scale}`. *Accuracy* is
 that of the {level}; *cost* is in {cost}, relative to v3's A. *Effect* is the experiment's figure minus v3's on the same
-decisions, with its 95 % interval; bold where the interval excludes zero. *AUROC* belongs to the score that C and D (and E)
-use.
+decisions, with its 95 % interval; bold where it excludes zero. *AUROC* is that of the score that C, D and E use.
 
 **{made}** README and reports may show another run; on other kinds of processor figures differ by some points
 ([log](log.md)). `make ablation` repeats the experiments and writes this page and its numbers (`ablation.json`).

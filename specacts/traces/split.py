@@ -158,7 +158,7 @@ def _check(parts: dict[str, list[Outline]]) -> None:
             raise UserError(
                 f"the {name} split is empty: {groups} groups are too few for {len(parts)} splits of these shares; "
                 f"at least {len(parts)} groups are needed, and more for a small share (data.tasks, "
-                "data.single_turn; of your own traces: other groups, or fewer near-duplicates taken for one group)"
+                "data.single_turn; for your own traces: more groups, or fewer near-duplicates joined into one)"
             )
     lacking = missing_types(parts)["train"]
     if lacking:

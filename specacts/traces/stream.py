@@ -152,7 +152,9 @@ def locate(arguments: Sequence[str]) -> Place:
     if len(arguments) == 1:
         return Place(os.path.normpath(arguments[0]), ())
     if folders := [argument for argument in arguments if os.path.isdir(argument)]:
-        raise UserError(f"{folders[0]}: one folder, or several files, or a pattern in quotes; not folders among others")
+        raise UserError(
+            f"{folders[0]}: give one folder, several files, or a pattern in quotes; not a folder with others"
+        )
     parent = os.path.commonpath([os.path.dirname(os.path.abspath(argument)) for argument in arguments])
     names = dict.fromkeys(os.path.relpath(argument, parent) for argument in arguments)
     inside = not os.path.relpath(parent).startswith(os.pardir)
@@ -201,7 +203,7 @@ def require_readable(path: Path) -> None:
         for name in folders:
             folder = Path(parent, name)
             if folder.is_symlink() and f"{here}/".startswith(f"{os.path.realpath(folder)}/"):
-                raise UserError(f"{folder}: a link to a folder that it lies in; remove it")
+                raise UserError(f"{folder}: a link to a folder that contains it; remove it")
 
 
 def _require_file(path: Path) -> None:

@@ -221,7 +221,7 @@ def _rule(node: yaml.Node, place: "_Place") -> Rule:
     """A rule as it is written for an argument."""
     if isinstance(node, yaml.ScalarNode):
         if node.value not in ("exact", "ignore"):
-            raise UserError(f"{place}: {_shown(node)!r} is no rule; {RULES_ARE}")
+            raise UserError(f"{place}: {_shown(node)!r} is not a rule; {RULES_ARE}")
         return Rule("ignore" if node.value == "ignore" else "exact")
     entries = list(_entries(node, place, "rule")) if isinstance(node, yaml.MappingNode) else []
     if len(entries) != 1:
@@ -237,11 +237,11 @@ def _rule(node: yaml.Node, place: "_Place") -> Rule:
         return Rule("text", value)
     if kind == "number":
         raise UserError(
-            f"{where}: {_shown(given)!r} is no share of the recorded number, above 0 and below 1: 0.01 is 1 %"
+            f"{where}: {_shown(given)!r} is not a share of the recorded number, above 0 and below 1: 0.01 is 1 %"
         )
     if kind == "text":
-        raise UserError(f"{where}: {_shown(given)!r} is no share of words in common, above 0 and at most 1: try 0.6")
-    raise UserError(f"{where}: is no rule with a value; {RULES_ARE}")
+        raise UserError(f"{where}: {_shown(given)!r} is not a share of words in common, above 0 and at most 1: try 0.6")
+    raise UserError(f"{where}: is not a rule with a value; {RULES_ARE}")
 
 
 def type_of(tool: Tool, types: TypeMap) -> Typed:
@@ -517,7 +517,7 @@ def _entries(node: yaml.MappingNode, place: _Place, what: str) -> Iterator[tuple
         if key.tag != "tag:yaml.org,2002:str":
             raise UserError(f'{where}: YAML does not read this as text; quote it: "{_shown(key)}"')
         if key.value in lines:
-            raise UserError(f"{where}: stands here a second time, first in line {lines[key.value]}; keep one")
+            raise UserError(f"{where}: is listed a second time, first in line {lines[key.value]}; keep one")
         lines[key.value] = _line(key)
         yield key.value, value, where
 

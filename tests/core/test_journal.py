@@ -87,7 +87,7 @@ def test_a_run_that_is_interrupted_says_that_it_will_go_on(here, monkeypatch, ca
     with journal.journal("answer", "here"):
         pass
     out, err = capsys.readouterr()
-    assert out == "answer: goes on from an interrupted run: 1 pieces are there\n"
+    assert out == "answer: continues an interrupted run: 1 pieces are already there\n"
     assert "answer: 1 damaged lines in .work/journal/answer/" in err
 
 

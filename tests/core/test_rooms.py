@@ -31,8 +31,8 @@ def test_places_on_one_disk_need_room_together_and_are_named(root):
     with pytest.raises(UserError) as raised:
         require(root, "cpu", Needs(300, 300, 401))
     said = str(raised.value)
-    assert said.startswith("configs/scale/cpu.yaml: disk: a run still takes about 1,001 MB for cache (")
-    assert ".dvc/cache), workspace (" in said and "and 1,000 MB are free there; make room, or let DVC keep" in said
+    assert said.startswith("configs/scale/cpu.yaml: disk: a run still needs about 1,001 MB for cache (")
+    assert ".dvc/cache), workspace (" in said and "but only 1,000 MB are free there; make room, or move DVC" in said
 
 
 def test_what_is_there_of_this_scales_run_is_not_asked_for_again(root, monkeypatch):

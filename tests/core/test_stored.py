@@ -104,7 +104,7 @@ def test_a_lock_file_that_is_cut_off_anywhere_is_noticed(tmp_path):
     assert all(parse_lock(whole[:at]) is None for at in range(len(whole)) if at not in lines)
     assert parse_lock(b"") is None
     (tmp_path / "dvc.lock").write_bytes(whole[:-40])
-    with pytest.raises(UserError, match="dvc.lock: it is cut off or damaged, .*`specacts verify --repair` mends it"):
+    with pytest.raises(UserError, match="dvc.lock: it is cut off or damaged, .*`specacts verify --repair` fixes it"):
         read_lock(tmp_path)
 
 

