@@ -41,6 +41,7 @@ def save_models(root: Path) -> Path:
     return root / "policy"
 
 
+@cache
 def taught(seed: int, steps: int) -> torch.nn.Module:
     """A toy that has learnt a little of the toy conversation: enough to write actions, not to be sure of them."""
     model, asks = llama(compact_tokenizer(), seed=seed), renderer(compact_tokenizer(), max_tokens=LIMITS.max_tokens)

@@ -8,6 +8,7 @@ import gc
 import os
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -49,10 +50,14 @@ def config() -> Config:
 
 
 @pytest.fixture(scope="session")
-def bfcl(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """BFCL's package folder as the fetch stage leaves it, in a folder of the session's own."""
+def bfcl(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """BFCL's package folder as the fetch stage leaves it, in a folder of the session's own; read once."""
+    from specacts.bfcl import tasks
+
     out = tmp_path_factory.mktemp("bfcl")
-    return fetch_wheel(config.scale.traces, out, ROOT / ".work/wheels", "traces", TRACE_PARTS).path
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tasks, "usable_rows", cache(tasks.usable_rows))  # thousands of rows, of which tests take a few
+        yield fetch_wheel(config.scale.traces, out, ROOT / ".work/wheels", "traces", TRACE_PARTS).path
 
 
 @pytest.fixture(scope="session")

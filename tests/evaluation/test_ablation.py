@@ -11,7 +11,7 @@ from factories import TARIFF, make_cases
 
 from specacts.core.errors import UserError
 from specacts.evaluation.ablation import Ablation, Base, Made, Undone, effects, read_outcomes
-from specacts.evaluation.metrics import OUTCOME, outcomes, run, summary
+from specacts.evaluation.metrics import OUTCOME, Track, outcomes, run, summary
 from specacts.evaluation.stats import resample_weights
 from specacts.policies.table import JUDGING
 
@@ -19,13 +19,17 @@ CASES = make_cases(20, seed=3)
 
 
 @cache
+def ran(threshold: float = 0.5, count: int = len(CASES)) -> dict[str, Track]:
+    return run(CASES[:count], TARIFF, dict.fromkeys(JUDGING, threshold), "final_answer", "type")
+
+
+@cache
 def text(threshold: float = 0.5, count: int = len(CASES)) -> str:
     """What the evaluate stage writes of the first `count` decisions."""
-    cases = CASES[:count]
     found = io.StringIO()
     writer = csv.writer(found, lineterminator="\n")
     writer.writerow(OUTCOME)
-    writer.writerows(outcomes(cases, run(cases, TARIFF, dict.fromkeys(JUDGING, threshold), "final_answer", "type")))
+    writer.writerows(outcomes(CASES[:count], ran(threshold, count)))
     return found.getvalue()
 
 
@@ -39,7 +43,7 @@ def test_an_experiment_beside_itself_has_no_effect():
 def test_figures_are_those_of_the_evaluation():
     one = read_outcomes(text(), "one")
     found = effects(one, one, "call", "flops_no_cache", 200, 0)
-    tracks = run(CASES, TARIFF, dict.fromkeys(JUDGING, 0.5), "final_answer", "type")
+    tracks = ran()
     weights = resample_weights([case.row.group for case in CASES], 200, 0)
     for name, entry in found.items():
         own = summary(tracks[name], tracks["A"], weights)

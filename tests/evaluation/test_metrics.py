@@ -11,6 +11,7 @@ from specacts.answering.effects import by_text
 from specacts.core.episodes import agrees
 from specacts.core.results import Estimate, Result
 from specacts.core.words import ACTION_TYPES
+from specacts.evaluation import metrics
 from specacts.evaluation.metrics import (
     ACCEPT_RATE,
     CONFUSION,
@@ -135,10 +136,12 @@ def test_an_action_that_does_the_same_is_right_by_effect_and_wrong_by_text():
     assert tracks["A"].right["effect"].tolist() == [0, 1]
 
 
-def test_without_a_certificate_a_policy_is_the_strong_model_and_costs_no_more(evaluation: Evaluation):
+def test_without_a_certificate_a_policy_is_the_strong_model_and_costs_no_more(
+    tracks: dict[str, Track], evaluation: Evaluation
+):
     by_type = dict.fromkeys(ACTION_TYPES, NEVER)
     kept = run_guaranteed(CASES, TARIFF, {"D": {"0.05": NEVER, "0.1": 0.5, "asked": by_type}})
-    found = evaluated(CASES, ran(), 200, safe=kept).guaranteed["D"]
+    found = evaluated(CASES, tracks, 200, safe=kept).guaranteed["D"]
     assert found["asked"] == found["0.05"]
     assert (found["0.05"].accept_rate, found["0.05"].lost.value, found["0.05"].lost.high) == (0, 0, 0)
     assert {cost.value for cost in found["0.05"].cost.values()} == {1}
@@ -158,10 +161,16 @@ def test_precision_and_recall_by_hand():
     assert (d.accept_rate.value, d.precision.value, d.recall.value) == pytest.approx((3 / 4, 2 / 3, 2 / 3))
 
 
+def no_coin(cases: list[Case]) -> Track:
+    """Stands for a coin, whose expected charges take most of the time of a run."""
+    return metrics.constant(cases, dict.fromkeys(ACTION_TYPES, 0.0))
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("threshold", [ALWAYS, 0.45])
-def test_no_judge_beats_its_oracle(seed: int, level: str, threshold: float):
+def test_no_judge_beats_its_oracle(seed: int, level: str, threshold: float, monkeypatch):
+    monkeypatch.setattr(metrics, "random_accept", lambda judged, *_: no_coin(judged.cases))
     found = ran(make_cases(6, seed), dict.fromkeys(JUDGING, threshold), level)
     accuracy = {name: track.right[level].mean() for name, track in found.items()}
     assert max(accuracy["C"], accuracy["D"], accuracy["A"], accuracy["B"]) <= accuracy["oracle"]
@@ -354,9 +363,9 @@ def test_a_frontier_in_money_has_every_policy_that_there_is(of_an_agent):
     assert found.frontier.policies["D"].area is not None
 
 
-def test_hopping_is_a_part_of_the_money_of_policies_that_hop_at_the_difference_of_two_prices():
+def test_hopping_is_a_part_of_the_money_of_policies_that_hop_at_the_difference_of_two_prices(tracks: dict[str, Track]):
     safe = run_guaranteed(CASES, TARIFF, {"F": {"0.1": 0.5, "0.05": NEVER}})
-    found = evaluated(CASES, ran(), safe=safe).hopping
+    found = evaluated(CASES, tracks, safe=safe).hopping
     assert found and list(found.policies) == list(POLICIES)
     assert found.guaranteed["F"]["0.1"] == found.policies["F"] and found.guaranteed["F"]["0.05"].tokens == 0
     for name, entry in found.policies.items():

@@ -5,7 +5,6 @@ import json
 
 import pytest
 from agents import ACTIONS
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from upstreams import USAGE, calls
 
 from specacts.serving.answers import Used, completion, heard, in_chunks, message_of
@@ -14,14 +13,22 @@ USED = Used(12, 8, 3)
 WORDS = "Größe 7 — done.\n\nBye 👋"
 
 
+@pytest.fixture(scope="module")
+def client():
+    """The types of OpenAI's client; imported here, because only one process of a test run needs them."""
+    from openai.types import chat
+
+    return chat
+
+
 def whole(message):
     return completion(message, "big", USED, "specacts-0")
 
 
 @pytest.mark.parametrize("action", [*ACTIONS, ACTIONS[1].model_copy(update={"arguments": {"why": WORDS}})])
-def test_an_answer_is_a_completion_as_the_clients_own_types_have_it(action):
+def test_an_answer_is_a_completion_as_the_clients_own_types_have_it(client, action):
     found = whole(message_of(action, WORDS))
-    read = ChatCompletion.model_validate(found, strict=True)
+    read = client.ChatCompletion.model_validate(found, strict=True)
     (choice,) = read.choices
     assert (read.usage.prompt_tokens, read.usage.completion_tokens, read.usage.total_tokens) == (12, 3, 15)
     assert read.usage.prompt_tokens_details.cached_tokens == 8
@@ -36,12 +43,12 @@ def test_an_answer_is_a_completion_as_the_clients_own_types_have_it(action):
 
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("with_usage", [False, True])
-def test_its_stream_says_the_same(action, with_usage):
+def test_its_stream_says_the_same(client, action, with_usage):
     one = whole(message_of(action, WORDS))
     stream = b"".join(in_chunks(one, with_usage))
     events = [line[6:] for line in stream.decode().split("\n\n") if line]
     assert events[-1] == "[DONE]"
-    chunks = [ChatCompletionChunk.model_validate_json(event, strict=True) for event in events[:-1]]
+    chunks = [client.ChatCompletionChunk.model_validate_json(event, strict=True) for event in events[:-1]]
     assert [chunk.usage is not None for chunk in chunks] == [False] * (len(chunks) - 1) + [with_usage]
     found = heard(stream, "text/event-stream")
     assert found.message["content"] == one["choices"][0]["message"]["content"]

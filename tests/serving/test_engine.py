@@ -1,6 +1,7 @@
 """Models of a bundle at work: real toys, asked about real contexts, many at once."""
 
 import asyncio
+from functools import cache
 
 import pytest
 import torch
@@ -25,6 +26,14 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_once():
+    """The engines of this module are asked one after another: they can share their models."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("specacts.serving.engine.load_model", cache(load_model))
+        yield
 
 
 @pytest.fixture(scope="module")

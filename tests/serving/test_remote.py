@@ -1,6 +1,7 @@
 """A completions server asked for decisions: as the models themselves would decide, or refused when it is opened."""
 
 import asyncio
+from functools import cache
 
 import httpx
 import pytest
@@ -15,6 +16,14 @@ from specacts.serving.engine import Decided, Engine, EngineFailed
 from specacts.serving.remote import Completions, open_remote, refuse_unscorable
 
 NAMES = {"cheap": "cheap", "verifier": "judge"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_once():
+    """The engines of this module are asked one after another: they can share their models."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("specacts.serving.engine.load_model", cache(load_model))
+        yield
 
 
 @pytest.fixture(scope="module")

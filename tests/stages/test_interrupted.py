@@ -1,6 +1,7 @@
 """Stages that ask models go on after an interruption: nothing is asked twice, and the bytes are the same."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ EPISODES = [
         tools=(),
         steps=(User(content="list the files"), call("ls"), User(content=f"and number {n}"), say()),
     )
-    for n in range(20)
+    for n in range(6)
 ]
 
 
@@ -34,9 +35,10 @@ def here(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def readings(monkeypatch) -> list[int]:
-    """How many windows were read, batch by batch."""
+    """How many windows were read, batch by batch; two at a time."""
     done: list[int] = []
     read = asking_module.read
+    monkeypatch.setattr(asking_module, "batches", partial(asking_module.batches, size=2))
 
     def watched(model, windows):
         found = read(model, windows)

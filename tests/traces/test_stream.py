@@ -117,9 +117,10 @@ def test_links_to_folders_are_followed_but_not_in_circles(here):
 
 @pytest.fixture
 def little(monkeypatch) -> int:
-    """A file may unpack to so few bytes that a test reaches them at once."""
-    monkeypatch.setattr(stream, "PLENTY", 2**20)
-    return 2**20
+    """A file may unpack to so few bytes, and beyond that to so few times its size, that a test reaches them at once."""
+    monkeypatch.setattr(stream, "PLENTY", 2**17)
+    monkeypatch.setattr(stream, "RATIO", 50)
+    return 2**17
 
 
 def in_zip(content: bytes) -> bytes:
@@ -149,7 +150,7 @@ def test_a_small_file_that_unpacks_to_much_ends_in_one_line(tmp_path, little, pa
     path = tmp_path / "a.jsonl"
     path.write_bytes(pack(what * (3 * little // len(what))))
     *_, last = records([path])
-    assert last.problem.startswith(("unpacks to more than 1 MiB and 500 times", "not valid JSON: nested deeper"))
+    assert last.problem.startswith(("unpacks to more than 0 MiB and 50 times", "not valid JSON: nested deeper"))
 
 
 @pytest.mark.parametrize("opening", ["[", '{\n"a": ', '[{"a":'])

@@ -337,15 +337,24 @@ def often() -> Iterator[None]:
         yield
 
 
-def interrupted(base: Path, rows: list[Row], folder: Path, monkeypatch) -> Path:
-    """A run of 15 steps that died; returns its folder of checkpoints (after steps 5 and 10)."""
-    with monkeypatch.context() as patched:
+@pytest.fixture(scope="module")
+def died(base, rows, often, tmp_path_factory) -> Path:
+    """The folder of a run of 15 steps that died, with checkpoints after steps 5 and 10."""
+    folder = tmp_path_factory.mktemp("died")
+    with pytest.MonkeyPatch.context() as patched:
         stop_after(patched, 11)
         with pytest.raises(Stopped):
             run(base, rows, folder, epochs=15 / len(rows))
     assert not (folder / "out").exists()
-    (checkpoints,) = (folder / "scratch").iterdir()
-    return checkpoints
+    return folder
+
+
+@pytest.fixture
+def checkpoints(died, tmp_path) -> Path:
+    """The checkpoints of a copy of it in `tmp_path`, to go on from."""
+    shutil.copytree(died, tmp_path, dirs_exist_ok=True)
+    (found,) = (tmp_path / "scratch").iterdir()
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -355,8 +364,7 @@ def uninterrupted(base, rows, often, tmp_path_factory) -> dict[str, bytes]:
     return files(folder / "out")
 
 
-def test_a_resumed_run_ends_in_the_same_bytes(base, rows, tmp_path, monkeypatch, uninterrupted):
-    checkpoints = interrupted(base, rows, tmp_path, monkeypatch)
+def test_a_resumed_run_ends_in_the_same_bytes(base, rows, tmp_path, monkeypatch, checkpoints, uninterrupted):
     assert newest(checkpoints).name == "checkpoint-10"
     stop_after(monkeypatch, 6)  # 5 steps are left: it does not begin anew
     run(base, rows, tmp_path, epochs=15 / len(rows))
@@ -364,9 +372,8 @@ def test_a_resumed_run_ends_in_the_same_bytes(base, rows, tmp_path, monkeypatch,
 
 
 def test_a_run_goes_on_from_the_older_checkpoint_where_the_newer_is_damaged(
-    base, rows, tmp_path, monkeypatch, uninterrupted
+    base, rows, tmp_path, monkeypatch, checkpoints, uninterrupted
 ):
-    checkpoints = interrupted(base, rows, tmp_path, monkeypatch)
     flip(checkpoints / "checkpoint-10/optimizer.pt")
     stop_after(monkeypatch, 11)  # 10 steps are left
     run(base, rows, tmp_path, epochs=15 / len(rows))
@@ -421,8 +428,7 @@ def test_weights_that_are_not_finite_are_never_published(model, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_checkpoint_with_weights_that_are_not_finite_is_not_gone_on_with(base, rows, often, tmp_path, monkeypatch):
-    checkpoints = interrupted(base, rows, tmp_path, monkeypatch)
+def test_a_checkpoint_with_weights_that_are_not_finite_is_not_gone_on_with(base, rows, often, tmp_path, checkpoints):
     for path in checkpoints.glob("checkpoint-*/adapter_model.safetensors"):
         save_file({name: t * math.nan for name, t in load_file(path).items()}, path)
     with pytest.raises(UserError, match="nan"):

@@ -6,6 +6,7 @@ templates with and without tools of their own.
 
 import json
 import unicodedata
+from functools import partial
 
 import pytest
 from hypothesis import example, given
@@ -31,19 +32,37 @@ CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_e
 """A chat template that knows no tools, like SmolLM2's."""
 
 
-@pytest.fixture(scope="module", params=["compact", "chat", "lines", "lines without tools"])
-def renderer(request, tmp_path_factory) -> Renderer:
-    if request.param == "compact":
-        return Renderer.load(compact_tokenizer(), COMPACT)
-    tokenizer = qwen3_tokenizer(tmp_path_factory.mktemp("qwen3"))
-    if request.param == "chat":
-        return Renderer.load(tokenizer, CHAT)
-    return in_lines(tokenizer, "lines", tools=request.param == "lines")
+FORMS = ("compact", "chat", "lines", "lines without tools")
+NATURAL = ("tools", "no tools")
 
 
-@pytest.fixture(scope="module", params=["tools", "no tools"])
-def natural(request, tmp_path_factory) -> Renderer:
-    return in_lines(qwen3_tokenizer(tmp_path_factory.mktemp("qwen3")), "natural", tools=request.param == "tools")
+@pytest.fixture(scope="module")
+def by_form(tmp_path_factory) -> dict[str, Renderer]:
+    qwen3 = partial(qwen3_tokenizer, tmp_path_factory.mktemp("qwen3"))
+    return {
+        "compact": Renderer.load(compact_tokenizer(), COMPACT),
+        "chat": Renderer.load(qwen3(), CHAT),
+        "lines": in_lines(qwen3(), "lines", tools=True),
+        "lines without tools": in_lines(qwen3(), "lines", tools=False),
+        "tools": in_lines(qwen3(), "natural", tools=True),
+        "no tools": in_lines(qwen3(), "natural", tools=False),
+    }
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def renderer(request, by_form) -> Renderer:
+    return by_form[request.param]
+
+
+@pytest.fixture(scope="module", params=NATURAL)
+def natural(request, by_form) -> Renderer:
+    return by_form[request.param]
+
+
+@pytest.fixture(scope="module")
+def renderers(by_form) -> list[Renderer]:
+    """All at once, for what takes longer to make up than to render."""
+    return [by_form[form] for form in FORMS]
 
 
 def in_lines(tokenizer, form: str, tools: bool) -> Renderer:
@@ -268,30 +287,33 @@ def normalized(renderer: Renderer, action: Action) -> Action:
 @example(action=Action(type="tool_call", tool="two words", arguments={" {": "} "}))
 @example(action=Action(type="tool_call", tool='", "arguments": ', arguments={"<|im_end|>": "</tool_call>"}))
 @example(action=Action(type="final_answer", content=" <|im_end|>\n<tool_call>"))
-def test_an_action_survives_tokens_and_text(renderer, action):
-    ids = renderer.action_ids(action)
-    assert ids.index(renderer.stop_id) == len(ids) - 1
-    assert renderer.parse(renderer.text(ids)) == normalized(renderer, action)
+def test_an_action_survives_tokens_and_text(renderers, action):
+    for renderer in renderers:
+        ids = renderer.action_ids(action)
+        assert ids.index(renderer.stop_id) == len(ids) - 1
+        assert renderer.parse(renderer.text(ids)) == normalized(renderer, action)
 
 
 @thorough
 @given(verb=st.sampled_from(["", *VERBS.values()]), text=st.text(max_size=60))
-def test_the_parser_never_raises_on_any_text(renderer, verb, text):
-    call = f"{renderer.frames.call[0]}{text}{renderer.frames.call[2]}"
-    for candidate in (text, f"{verb} {text}", f"{verb}{call}", f"Action: repair\n{text}"):
-        for found in (
-            renderer.parse(candidate),
-            read_reply(candidate),
-            read_reply(f'{{"name": "f", "arguments": {text}'),
-        ):
-            assert found is None or isinstance(found, Action)
+def test_the_parser_never_raises_on_any_text(renderers, verb, text):
+    for renderer in renderers:
+        call = f"{renderer.frames.call[0]}{text}{renderer.frames.call[2]}"
+        for candidate in (text, f"{verb} {text}", f"{verb}{call}", f"Action: repair\n{text}"):
+            for found in (
+                renderer.parse(candidate),
+                read_reply(candidate),
+                read_reply(f'{{"name": "f", "arguments": {text}'),
+            ):
+                assert found is None or isinstance(found, Action)
 
 
 @thorough
 @given(ids=st.lists(st.integers(0, 330), max_size=20))
-def test_any_tokens_are_text(renderer, ids):
-    found = renderer.parse(renderer.text(ids))
-    assert found is None or json.dumps(found.model_dump(mode="json"), allow_nan=False).encode()
+def test_any_tokens_are_text(renderers, ids):
+    for renderer in renderers:
+        found = renderer.parse(renderer.text(ids))
+        assert found is None or json.dumps(found.model_dump(mode="json"), allow_nan=False).encode()
 
 
 def test_an_action_begins_with_what_says_its_type(renderer):
@@ -349,10 +371,11 @@ def test_natural_context_is_what_the_chat_template_writes(natural):
 
 @thorough
 @given(action=calls | speech)
-def test_a_proposal_is_a_line_and_is_read_back_from_it(natural, action):
-    text = natural.text(natural.action_ids(action))
-    assert text.startswith(f"Action: {action.type}\n")
-    assert read_line(text) == normalized(natural, action)
+def test_a_proposal_is_a_line_and_is_read_back_from_it(by_form, action):
+    for natural in (by_form[name] for name in NATURAL):
+        text = natural.text(natural.action_ids(action))
+        assert text.startswith(f"Action: {action.type}\n")
+        assert read_line(text) == normalized(natural, action)
 
 
 def test_only_free_replies_may_be_cut_short(renderer):
@@ -401,8 +424,9 @@ def test_the_spelling_of_a_special_token_stays_text_wherever_it_stands(renderer)
 
 @thorough
 @given(parts=st.lists(st.sampled_from(["<|im_start|>", "<|im_end|>", "<tool_call>", "a", " ", "\n", "<|", "|>"])))
-def test_no_mixture_of_spellings_becomes_a_special_token(renderer, parts):
-    assert added(renderer, renderer.content("".join(parts))) == []
+def test_no_mixture_of_spellings_becomes_a_special_token(renderers, parts):
+    for renderer in renderers:
+        assert added(renderer, renderer.content("".join(parts))) == []
 
 
 @pytest.mark.parametrize(
