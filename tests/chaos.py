@@ -296,17 +296,18 @@ DISKS = ("cache", "scratch", "workspace")
 
 
 def full(workspace: Workspace, number: int, undisturbed: dict[str, Any]) -> dict[str, Any]:
-    """Train another adapter where there is hardly room left, make room, run again; then back to what was."""
+    """Let a disk fill up while another adapter is trained, make room, run again; then back to what was."""
     which = DISKS[number % len(DISKS)]
     place = workspace.path / {"cache": ".dvc/cache", "scratch": ".work/train", "workspace": "models"}[which]
     before, params = workspace.reference, workspace.path / "params.yaml"
     settings = params.read_text()
     params.write_text(settings.replace("  r: 16", "  r: 8"))
+    shutil.rmtree(workspace.path / ".dvc/cache/runs", ignore_errors=True)
     try:
-        with small_disk(place) as grow:
-            refused = workspace.repro("train@cheap")
+        with disk_of_its_own(place) as leave:
+            code, said = filled_up(workspace, lambda: leave(100_000))
             state = workspace.state()
-            grow()
+            leave(512 << 20)
             cured = workspace.repro("train@cheap")
     finally:
         params.write_text(settings)
@@ -314,34 +315,51 @@ def full(workspace: Workspace, number: int, undisturbed: dict[str, Any]) -> dict
     whole = all(state.get(name) == digest for name, digest in before.items() if not name.startswith(own))
     again = workspace.repro()
     differ = workspace.differs(undisturbed["timed"])
-    said = [line for line in refused.stdout.splitlines() if "No space left" in line or "could not be written" in line]
+    lines = re.findall(r"error: .*|[\w@-]+ ended, and DVC did not save.*", said)
     return {
         "number": number,
         "disk": which,
-        "exit": refused.returncode,
-        "said": said[:1],
-        "traceback": "Traceback" in refused.stdout,
+        "exit": code,
+        "said": [line.replace(str(workspace.path), "…") for line in lines],
+        "traceback": "Traceback" in said,
         "old outputs whole": whole,
         "trained again": "Running stage 'train@cheap'" in cured.stdout,
         "cured": cured.returncode == 0 and again.returncode == 0 and not differ,
-        **({"log": refused.stdout[-1500:] + cured.stdout[-1500:], "differ": differ} if differ else {}),
+        **({"log": said[-1500:] + cured.stdout[-1500:], "differ": differ} if differ or not lines else {}),
     }
 
 
+def filled_up(workspace: Workspace, fill: Callable[[], Any]) -> tuple[int, str]:
+    """Train, and fill the disk once the training has begun; the exit code, and what was said."""
+    command = [sys.executable, "-m", "scripts.repro", "train@cheap"]
+    log = workspace.path / ".work/chaos.log"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            command, cwd=workspace.path, env=workspace.environment, stdout=file, stderr=subprocess.STDOUT
+        )
+        while "Running stage 'train@cheap'" not in log.read_text() and process.poll() is None:
+            time.sleep(0.05)
+        fill()
+        process.wait()
+    return process.returncode, log.read_text()
+
+
 @contextmanager
-def small_disk(place: Path, room: int = 100_000) -> Iterator[Callable[[], None]]:
-    """Put a folder on a file system of its own in memory, with `room` bytes left; gives what makes more."""
+def disk_of_its_own(place: Path) -> Iterator[Callable[[int], Any]]:
+    """Put a folder on a file system of its own in memory; gives what leaves so many bytes free there."""
     aside = place.with_name(f"{place.name}.aside")
     place.mkdir(parents=True, exist_ok=True)
     os.replace(place, aside)
     place.mkdir()
-    size = sum(-(-path.stat().st_size // 4096) * 4096 + 4096 for path in aside.rglob("*"))
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size + (64 << 20)}", "tmpfs", place], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8g", "tmpfs", place], check=True)
     shutil.copytree(aside, place, dirs_exist_ok=True)
-    used = shutil.disk_usage(place).used
-    subprocess.run(["mount", "-o", f"remount,size={used + room}", place], check=True)
+
+    def leave(room: int) -> None:
+        size = shutil.disk_usage(place).used + room
+        subprocess.run(["mount", "-o", f"remount,size={size}", place], check=True)
+
     try:
-        yield lambda: subprocess.run(["mount", "-o", f"remount,size={used + (512 << 20)}", place], check=True)
+        yield leave
     finally:
         shutil.rmtree(aside)
         shutil.copytree(place, aside)
