@@ -22,7 +22,10 @@ endif
 OLD ?= v2
 NEW ?= v3
 
-.PHONY: help setup repro verify compare experiments test slow smoke ablation docs check clean
+# What `make check` does, two at a time; those that take longest come first.
+CHECKS := types quotes contracts lint dependencies
+
+.PHONY: help setup repro verify compare experiments test slow smoke ablation docs check clean $(CHECKS)
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -69,11 +72,22 @@ docs: setup ## rewrite what README and docs quote: figures, help texts, the tree
 	@"$(PY)" -m scripts.quote
 
 check: setup ## lint, format, types, contracts between rooms, quotes in documents, dependencies
+	@$(MAKE) --no-print-directory --keep-going -j2 $(if $(filter output-sync,$(.FEATURES)),-O) $(CHECKS)
+
+lint:
 	@"$(PY)" -m ruff check .
 	@"$(PY)" -m ruff format --check .
+
+types:
 	@"$(PY)" -m mypy
+
+contracts:
 	@"$(PY)" -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-logo --no-cache
+
+quotes:
 	@"$(PY)" -m scripts.quote --check
+
+dependencies:
 	@"$(PY)" -m pip check
 
 clean: ## remove .venv and caches; results and the DVC cache stay

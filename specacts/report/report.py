@@ -44,7 +44,7 @@ from specacts.report.wording import COSTS, LEVELS, as_table, percent, ratio, sha
 
 def report(facts: Facts) -> str:
     """The whole report: the first page, then the appendix."""
-    return f"{first_page(facts, 'below')}\n{appendix(facts)}"
+    return f"{first_page(facts, 'The rest of this page')}\n{appendix(facts)}"
 
 
 def first_page(facts: Facts, rest: str = "[appendix.md](appendix.md)") -> str:
@@ -60,6 +60,7 @@ def first_page(facts: Facts, rest: str = "[appendix.md](appendix.md)") -> str:
         advice=(recorded.advice_text if facts.recorded else advice_text)(facts),
         verifier=facts.evaluation.verifier is not None,
         serving=serving(facts),
+        cost_model=facts.cost_model,
         rest=rest,
     )
     return page + "\n"
