@@ -100,7 +100,7 @@ def test_a_model_that_is_used_as_it_comes_has_no_adapter(here):
     bundle.main()
     found = load_bundle(here / "models")
     assert found.adapter("strong") is None and found.adapter("cheap") is not None
-    assert "on purpose" in (found.folder / "prompt_format.md").read_text()
+    assert "deliberately" in (found.folder / "prompt_format.md").read_text()
 
 
 def test_what_acts_by_default_is_told_in_a_line(here, capsys):
