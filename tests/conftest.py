@@ -93,10 +93,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 def finished_run(folder: Path) -> Workspace:
-    """`SPECACTS_DVC_CACHE` may name a DVC cache to begin with: what it has of just this run is taken from there."""
     made = Workspace(folder)
-    if "SPECACTS_DVC_CACHE" in os.environ:
-        shutil.copytree(os.environ["SPECACTS_DVC_CACHE"], made.path / ".dvc/cache")
     done = made.dvc("exp", "run", "-n", "smoke", "-S", "scale=smoke")
     assert done.returncode == 0, done.stdout[-5000:]
     return made
