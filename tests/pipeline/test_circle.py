@@ -38,5 +38,5 @@ def test_what_an_agent_did_behind_the_gateway_becomes_the_next_bundle_that_acts(
     assert (first.source, second.source) == ("bfcl", "own")
     learnt = load_episodes(workspace.path / "data/split/train.jsonl")
     assert learnt and {episode.source for episode in learnt} == {"own"}
-    assert re.search(r"conversations are from `specacts serve`: in \d+ of them upstream alone acted", done.stdout)
+    assert re.search(r"conversations come from `specacts serve`; in \d+ of them upstream alone acted", done.stdout)
     assert "one more conversation" in done.stdout

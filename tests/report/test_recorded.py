@@ -306,7 +306,7 @@ def test_the_stages_draw_and_write_without_a_strong_model(tmp_path: Path, monkey
     for stage in (calibrate_stage, evaluate_stage, report_stage):
         stage.main()
     assert {path.name for path in Path("reports/cards").iterdir()} == {"cheap.md", "verifier.md"}
-    assert len(list(Path("reports/figures").glob("*.png"))) == 7
+    assert len(list(Path("reports/figures").glob("*.png"))) == 6
     assert "what your agent did" in capsys.readouterr().out
     for name in ("report", "appendix"):
         assert "strong" not in Path(f"reports/{name}.md").read_text()

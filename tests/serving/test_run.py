@@ -312,7 +312,7 @@ def test_a_new_bundle_acts_without_a_request_dropped_and_a_broken_one_does_not(s
             after = gateway.health()["bundle"]
             policy.write_text(good.replace('"offers"', '"offer"'))
             gateway.child.send_signal(signal.SIGHUP)
-            gateway.until(lambda: "the old one goes on" in gateway.log())
+            gateway.until(lambda: "the old one stays in use" in gateway.log())
             assert gateway.health()["bundle"] == after
         finally:
             policy.write_text(good)

@@ -20,6 +20,7 @@ from trl import RewardTrainer, SFTTrainer
 from specacts.answering.session import Session
 from specacts.config import load_config
 from specacts.core.errors import UserError
+from specacts.core.manifest import seal
 from specacts.models.load import load_base, load_model
 from specacts.training import train as training
 from specacts.training.checkpoints import newest
@@ -431,6 +432,7 @@ def test_weights_that_are_not_finite_are_never_published(model, tmp_path):
 def test_a_checkpoint_with_weights_that_are_not_finite_is_not_gone_on_with(base, rows, often, tmp_path, checkpoints):
     for path in checkpoints.glob("checkpoint-*/adapter_model.safetensors"):
         save_file({name: t * math.nan for name, t in load_file(path).items()}, path)
+        seal(path.parent)  # so it was written, and is no damage
     with pytest.raises(UserError, match="nan"):
         run(base, rows, tmp_path, epochs=15 / len(rows))
     assert not (tmp_path / "out").exists()
