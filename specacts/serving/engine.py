@@ -24,17 +24,14 @@ import torch
 
 from specacts.answering.ask import type_probability
 from specacts.answering.records import Candidate
-from specacts.answering.roles import Asking, Voice, asking_so
+from specacts.answering.roles import Asking, Voice, asking_so, voice_of
 from specacts.core.episodes import Act, Episode
 from specacts.core.errors import UserError
 from specacts.core.words import ACTION_TYPES, Role
 from specacts.live.agents import Due, Missing, Models, Row, Trunk, common, decide, unasked
-from specacts.models.load import load_model
 from specacts.policies.decide import GREEDY, NEVER, Outcome, Threshold, act, lowest_accepted, score
 from specacts.policies.table import POLICIES
-from specacts.recipe import asking_form, gives_rewards
 from specacts.serving.bundle import Bundle, Offer
-from specacts.transcripts.render import load_renderer
 
 MEMORY = 1 << 30
 """Bytes of what was read that are kept, all models together."""
@@ -314,10 +311,8 @@ def asking(bundle: Bundle) -> Asking:
 
 def load_voice(bundle: Bundle, role: Role) -> Voice:
     """A role's model and renderer, from the folders that the bundle names."""
-    base, adapter = bundle.base(role), bundle.adapter(role)
-    renderer = load_renderer(base, bundle.render[role], asking_form(bundle.recipe, role))
-    model = load_model(base, adapter, bundle.device, bundle.dtype, gives_rewards(bundle.recipe, role))
-    return Voice(role, model, renderer)
+    base, adapter, render = bundle.base(role), bundle.adapter(role), bundle.render[role]
+    return voice_of(role, base, adapter, render, bundle.device, bundle.dtype, bundle.recipe)
 
 
 def early_rejection(first: torch.Tensor, renderer: Any, threshold: Threshold | None) -> float | None:

@@ -259,6 +259,8 @@ def refuse_unscorable(bundle: Bundle, offer: Offer) -> None:
         what = "a reward model"
     elif policy.judge == "verifier" and how.verifier == "likelihood" and how.level != "type":
         what = f"the likelihood of whole calls (acceptance.level: {how.level})"
+    elif how.well_formed:
+        what = "proposals that are kept well-formed as they are written (answer.well_formed)"
     elif asking_form(bundle.recipe, "cheap") != "words":
         what = "a reply in free form"
     if what:

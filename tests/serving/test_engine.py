@@ -32,7 +32,7 @@ def one_thread():
 def loaded_once():
     """The engines of this module are asked one after another: they can share their models."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("specacts.serving.engine.load_model", cache(load_model))
+        patched.setattr("specacts.answering.roles.load_model", cache(load_model))
         yield
 
 

@@ -22,7 +22,7 @@ NAMES = {"cheap": "cheap", "verifier": "judge"}
 def loaded_once():
     """The engines of this module are asked one after another: they can share their models."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("specacts.serving.engine.load_model", cache(load_model))
+        patched.setattr("specacts.answering.roles.load_model", cache(load_model))
         yield
 
 
@@ -129,3 +129,8 @@ def test_a_server_that_breaks_gives_no_answer_and_the_next_question_one(bundle, 
 
     said, found = asyncio.run(all_of_them())
     assert said == "its server answered 404" and found.usage["cheap"].read > 0
+
+
+def test_decoding_that_is_kept_well_formed_is_refused_where_nobody_keeps_it_so(bundle):
+    with pytest.raises(UserError, match="policy F uses proposals that are kept well-formed"):
+        refuse_unscorable(bundle.model_copy(update={"well_formed": True}), offer("F", 0.5))
