@@ -28,7 +28,7 @@ from specacts.core.errors import one_line_errors
 from specacts.models.load import DTYPES, device_of, load_base
 from specacts.models.measure import model_size
 from specacts.training.rows import Row
-from specacts.training.train import Settings, collate, lora_config, peak_memory_gib, train, weighted_loss
+from specacts.training.train import Settings, collate, lora_config, peak_memory_gib, per_row, train, weighted_loss
 
 SHAPES = {
     "tiny": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 16},
@@ -106,7 +106,7 @@ def bare_seconds(base: Path, rows: list[Row], settings: Settings) -> float:
     started = time.perf_counter()
     for row in rows:
         batch = {key: value.to(model.device) for key, value in collate([row._asdict()]).items()}
-        loss = weighted_loss(model, batch)
+        loss = weighted_loss(model, batch, per_row(rows))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(chosen, settings.train.max_grad_norm)
         optimizer.step()

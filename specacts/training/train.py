@@ -118,29 +118,40 @@ def branch_mask(length: int, branches: list[tuple[int, int, int]]) -> torch.Tens
     return mask
 
 
-def weighted_loss(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-    """Weighted mean cross-entropy of the supervised tokens; equals TRL's loss where all weights are 1.
+def per_row(rows: Sequence[Row]) -> float:
+    """What a row supervises on average: its weights' sum or, of a reward model's rows, its pairs.
 
-    The head (49k rows on the smallest model) runs on the positions that predict a label, not on every one.
+    Losses are divided by this and not by what their own row holds, so that every decision weighs the same: a mean
+    within each row lets a row of one decision weigh as much as one of ten.
+    """
+    return sum(len(row.pairs) or sum(row.weights) for row in rows) / len(rows)
+
+
+def weighted_loss(model: torch.nn.Module, batch: Batch, row_weight: float) -> torch.Tensor:
+    """Weighted cross-entropy of the supervised tokens, summed, over `row_weight` a row (`per_row`).
+
+    Over all rows at once it is their weighted mean, and TRL's loss where all weights are 1. The head (49k rows on the
+    smallest model) runs on the positions that predict a label, not on every one.
     """
     hidden = _hidden(model, batch)[:, :-1]
     weights = batch["weights"][:, 1:]
     chosen = weights > 0
     logits = _base(model).lm_head(hidden[chosen]).float()
     losses = cross_entropy(logits, batch["labels"][:, 1:][chosen], reduction="none")
-    return (losses * weights[chosen]).sum() / weights[chosen].sum()
+    return (losses * weights[chosen]).sum() / (row_weight * len(weights))
 
 
-def pair_loss(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-    """Mean of -log P(chosen above rejected), P being the sigmoid of their rewards' difference (Bradley and Terry 1952).
+def pair_loss(model: torch.nn.Module, batch: Batch, row_pairs: float) -> torch.Tensor:
+    """-log P(chosen above rejected), summed, over `row_pairs` a row (`per_row`).
 
-    Equals RewardTrainer's loss over the same pairs (tests/training/test_train.py), with each trunk read once for all of
-    them.
+    P is the sigmoid of their rewards' difference (Bradley and Terry 1952). Over all rows at once it is RewardTrainer's
+    loss over the same pairs (tests/training/test_train.py), with each trunk read once for all of them.
     """
     hidden = _hidden(model, batch)
     row, chosen, rejected = batch["pairs"].unbind(dim=1)
     score = _base(model).score
-    return -logsigmoid((score(hidden[row, chosen]) - score(hidden[row, rejected])).float()).mean()
+    better = logsigmoid((score(hidden[row, chosen]) - score(hidden[row, rejected])).float())
+    return -better.sum() / (row_pairs * len(hidden))
 
 
 def _base(model: torch.nn.Module) -> torch.nn.Module:
@@ -158,15 +169,19 @@ def _hidden(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
 class ActionTrainer(SFTTrainer):
     """SFTTrainer whose loss is `weighted_loss`."""
 
+    row_weight: float
+
     def compute_loss(
         self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        loss = weighted_loss(self.accelerator.unwrap_model(model), inputs)
+        loss = weighted_loss(self.accelerator.unwrap_model(model), inputs, self.row_weight)
         return (loss, None) if return_outputs else loss
 
 
 class PairTrainer(RewardTrainer):
     """RewardTrainer whose loss is `pair_loss`, over rows that are tokenized already."""
+
+    row_weight: float
 
     def _prepare_dataset(self, dataset: Dataset, *args: Any, **kwargs: Any) -> Dataset:
         return dataset
@@ -174,7 +189,7 @@ class PairTrainer(RewardTrainer):
     def compute_loss(
         self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        loss = pair_loss(self.accelerator.unwrap_model(model), inputs)
+        loss = pair_loss(self.accelerator.unwrap_model(model), inputs, self.row_weight)
         return (loss, None) if return_outputs else loss
 
 
@@ -229,6 +244,7 @@ def train(
         processing_class=AutoTokenizer.from_pretrained(base, trust_remote_code=False),
         callbacks=[_Losses(), Sealing()],
     )
+    trainer.row_weight = per_row(rows)
     started = time.perf_counter()
     with flushed_denormals():
         go_on(trainer, newest(folder), count)
@@ -335,7 +351,7 @@ def checkpoint_key(base: Path, rows: list[Row], settings: Settings, adapter: Pat
     digest = hashlib.sha256()
     plain = {k: v.model_dump() if hasattr(v, "model_dump") else v for k, v in asdict(settings).items()}
     plain |= {name: version(name) for name in ("transformers", "trl", "peft", "accelerate")}
-    plain |= {"torch": torch.__version__, "base": _weights_stamp(base), "adapter": adapter and _weights_stamp(adapter)}
+    plain |= {"row_weight": per_row(rows), "torch": torch.__version__, "base": _weights_stamp(base), "adapter": adapter and _weights_stamp(adapter)}
     digest.update(json.dumps(plain, sort_keys=True, default=str).encode())
     for row in rows:
         digest.update(repr(row).encode())

@@ -32,6 +32,7 @@ from specacts.training.train import (
     check_rows,
     collate,
     pair_loss,
+    per_row,
     positions,
     steps_for,
     train,
@@ -65,7 +66,7 @@ def model():
 
 def loss(model, *rows: Row) -> float:
     with torch.no_grad():
-        return weighted_loss(model, collate([row._asdict() for row in rows])).item()
+        return weighted_loss(model, collate([row._asdict() for row in rows]), per_row(rows)).item()
 
 
 def plain(ids: list[int], labels: range) -> Row:
@@ -110,6 +111,7 @@ def test_the_trainer_computes_that_loss(model, rows, tmp_path):
         data_collator=collate,
         processing_class=compact_tokenizer(),
     )
+    trainer.row_weight = per_row(rows[:1])
     batch = collate([rows[0]._asdict()])
     with torch.no_grad():
         assert trainer.compute_loss(trainer.model, batch).item() == pytest.approx(loss(model, rows[0]), abs=1e-6)
@@ -127,6 +129,20 @@ def test_a_batch_of_two_is_the_mean_of_the_two_by_tokens(model, rows):
     together = (n * loss(model, a) + m * loss(model, b)) / (n + m)
     assert loss(model, a, b) == pytest.approx(together, abs=1e-5)
     assert loss(model, b, a) == pytest.approx(together, abs=1e-5)
+
+
+def test_a_decision_weighs_the_same_in_a_short_row_and_in_a_long_one(model):
+    def alone(row: Row) -> float:
+        with torch.no_grad():
+            return weighted_loss(model, collate([row._asdict()]), row_weight=4.0).item()
+
+    singly = [alone(plain(TRUNK, range(n, n + 1))) for n in range(3, 8)]
+    assert alone(plain(TRUNK, range(3, 8))) == pytest.approx(sum(singly), abs=1e-5)
+
+
+def test_losses_are_divided_by_what_a_row_supervises_on_average():
+    assert per_row([Row([1] * 4, [0.0, 1.0, 2.0, 3.0], []), plain([1, 2], range(1, 2))]) == 3.5
+    assert per_row([PAIR, PAIR._replace(pairs=[(11, 13)] * 3)]) == 2
 
 
 def branched(weight: float = 1.0) -> Row:
@@ -157,7 +173,7 @@ def test_branches_do_not_change_the_trunks_loss(model):
 def test_gradients_of_a_branch_are_those_of_its_own_sequence(model):
     def gradients(row: Row) -> list[torch.Tensor]:
         model.zero_grad()
-        weighted_loss(model, collate([row._asdict()])).backward()
+        weighted_loss(model, collate([row._asdict()]), 1.0).backward()
         return [p.grad.clone() for p in model.parameters() if p.requires_grad]
 
     alone = TRUNK[:PREFIX] + BRANCH
@@ -206,11 +222,13 @@ def test_the_pair_loss_is_trls_own_of_the_two_sequences(reward_model, tmp_path):
     pairs = Dataset.from_list([{"chosen_ids": CHOSEN, "rejected_ids": REJECTED}])
     theirs = RewardTrainer(train_dataset=pairs, **arguments)
     ours = PairTrainer(train_dataset=Dataset.from_list([PAIR._asdict()]), data_collator=collate, **arguments)
+    ours.row_weight = per_row([PAIR])
     reward_model.eval()  # constructing a trainer leaves LoRA's dropout on
     with torch.no_grad():
         expected = RewardTrainer.compute_loss(theirs, theirs.model, theirs.data_collator(list(pairs))).item()
         found = ours.compute_loss(ours.model, collate([PAIR._asdict()])).item()
-        beside = pair_loss(ours.model, collate([PAIR._asdict(), PAIR._replace(ids=[*PAIR.ids[:-1], 99])._asdict()]))
+        two = collate([PAIR._asdict(), PAIR._replace(ids=[*PAIR.ids[:-1], 99])._asdict()])
+        beside = pair_loss(ours.model, two, row_pairs=1.0)
     assert found == pytest.approx(expected, abs=1e-5) and found != pytest.approx(math.log(2), abs=1e-4)
     assert beside.item() != pytest.approx(found, abs=1e-5)
 
