@@ -351,7 +351,8 @@ def checkpoint_key(base: Path, rows: list[Row], settings: Settings, adapter: Pat
     digest = hashlib.sha256()
     plain = {k: v.model_dump() if hasattr(v, "model_dump") else v for k, v in asdict(settings).items()}
     plain |= {name: version(name) for name in ("transformers", "trl", "peft", "accelerate")}
-    plain |= {"row_weight": per_row(rows), "torch": torch.__version__, "base": _weights_stamp(base), "adapter": adapter and _weights_stamp(adapter)}
+    plain |= {"torch": torch.__version__, "base": _weights_stamp(base), "adapter": adapter and _weights_stamp(adapter)}
+    plain |= {"row_weight": per_row(rows)}
     digest.update(json.dumps(plain, sort_keys=True, default=str).encode())
     for row in rows:
         digest.update(repr(row).encode())
