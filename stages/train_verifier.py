@@ -2,10 +2,11 @@
 
     python -m stages.train_verifier
 
-Reads `data/split/verify.jsonl`, `data/proposals.jsonl` and the adapter that it starts from, if any; writes
-`models/verifier/` and `metrics/train/verifier.json` with the loss curve in `verifier_loss.csv`, as `stages/train.py`
-does. Where the recipe has no verifier, nothing is trained, and that is recorded. Ctrl-C and start again: it goes on
-from its latest checkpoint.
+Reads `data/split/verify.jsonl`, `data/proposals.jsonl` and the adapter that it starts from; a verifier that starts
+without one learns the actions of `data/split/train.jsonl` too. Writes `models/verifier/` and
+`metrics/train/verifier.json` with the loss curve in `verifier_loss.csv`, as `stages/train.py` does. Where the recipe
+has no verifier, nothing is trained, and that is recorded. Ctrl-C and start again: it goes on from its latest
+checkpoint.
 """
 
 from pathlib import Path
@@ -32,13 +33,20 @@ def main() -> None:
             write_text(folder / "none.txt", NO_VERIFIER)
         record("verifier", FROZEN, [])
         return
-    lesson = verifier_lesson(config, renderer_of("verifier", config))
-    result = fit("verifier", config, lesson.rows, warm_start(config))
+    start = warm_start(config)
+    lesson = verifier_lesson(config, renderer_of("verifier", config), start is None)
+    result = fit("verifier", config, lesson.rows, start)
     record("verifier", measured(lesson, result), result.losses)
 
 
-def verifier_lesson(config: Config, renderer: "Renderer") -> Lesson:
-    """The verify split's episodes with right and wrong actions, as the recipe makes them."""
+def verifier_lesson(config: Config, renderer: "Renderer", cold: bool) -> Lesson:
+    """The verify split's episodes with right and wrong actions, as the recipe makes them.
+
+    A verifier judges by how likely it finds a proposal, so it has to know how to act. The adapter that it starts from
+    has learnt that on the train split. A `cold` one, which starts from none, learns those actions here, without
+    verdicts: the cheap model has seen that split, and proposes better there than it does elsewhere. A reward model
+    learns from pairs alone.
+    """
     from specacts.answering.proposals import load_proposals, on_policy
     from specacts.core.episodes import load_episodes
     from specacts.traces.split import training_order
@@ -51,6 +59,8 @@ def verifier_lesson(config: Config, renderer: "Renderer") -> Lesson:
         judged = synthetic(episodes, level, config.seed)
     else:  # episodes without proposals teach their actions
         judged = on_policy(load_proposals(DATA / "proposals.jsonl"), level)
+    if cold and recipe.objective == "verdict":
+        episodes = training_order([*episodes, *load_episodes(DATA / "split" / "train.jsonl")], config.seed)
     if recipe.objective == "reward":
         rows, verdicts = reward_rows(renderer, episodes, judged)
     else:
@@ -66,7 +76,7 @@ def warm_start(config: Config) -> Path | None:
         return None
     theirs, ours = config.scale.role(source), config.scale.verifier
     if (theirs.base, theirs.layers) != (ours.base, ours.layers):
-        print(f"note: the verifier's base or layers are not those of {source}; it starts without an adapter")
+        print(f"note: the verifier's base or layers are not those of {source}; it learns to act by itself")
         return None
     return MODELS / source
 
