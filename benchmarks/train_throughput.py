@@ -53,7 +53,9 @@ def main() -> None:
         lora=Lora(r=16, alpha=32, dropout=0.0, target_modules="all-linear"),
         train=Train(
             batch_size=1,
+            seed=None,
             warmup_steps=2,
+            average=0.1,
             final_lr_ratio=0.1,
             weight_decay=0.0,
             max_grad_norm=1.0,

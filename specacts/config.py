@@ -104,11 +104,13 @@ class Lora(_Strict):
 class Train(_Strict):
     """Optimisation shared by the three trainings; learning rates and epochs are each role's own (scale file)."""
 
+    seed: int | None = Field(ge=0, lt=2**32, description="of the trainings alone; null: the seed of everything else")
     batch_size: int = Field(ge=1)
     warmup_steps: int = Field(ge=0)
     final_lr_ratio: float = Field(ge=0, le=1, description="the linear decay ends at this share of the peak")
     weight_decay: float = Field(ge=0)
     max_grad_norm: float = Field(gt=0)
+    average: float = Field(ge=0, lt=1, description="share of the last steps whose weights are averaged; 0: the last's")
     type_weight: float = Field(gt=0, description="loss weight of the token that says an action's type; 1 is plain SFT")
     words_weight: float = Field(ge=0, description="loss weight of a token of what the agent says; 0: not learnt")
 

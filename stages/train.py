@@ -66,8 +66,13 @@ def proposer_lesson(config: Config, renderer: "Renderer") -> Lesson:
     from specacts.traces.split import training_order
     from specacts.training.rows import proposer_rows
 
-    episodes = training_order(load_episodes(DATA / "split" / "train.jsonl"), config.seed)
+    episodes = training_order(load_episodes(DATA / "split" / "train.jsonl"), training_seed(config))
     return Lesson(proposer_rows(renderer, episodes, weights(config)), len(episodes))
+
+
+def training_seed(config: Config) -> int:
+    """Decides a training's order and first weights. With one of its own the same data can be learnt once more."""
+    return config.seed if config.train.seed is None else config.train.seed
 
 
 def weights(config: Config) -> "Weights":
@@ -91,7 +96,7 @@ def fit(role: Role, config: Config, rows: "list[Row]", warm_start: Path | None =
 
     scale = config.scale.role(role)
     settings = Settings(
-        seed=config.seed,
+        seed=training_seed(config),
         lora=config.lora,
         train=config.train,
         learning_rate=scale.learning_rate,

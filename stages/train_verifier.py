@@ -18,7 +18,7 @@ from specacts.core.files import published_dir, write_text
 from specacts.core.process import SCRATCH, stage
 from specacts.recipe import has_verifier, shows_confidence
 from specacts.training.results import FROZEN, VerdictCounts
-from stages.train import DATA, MODELS, Lesson, fit, measured, record, renderer_of, weights
+from stages.train import DATA, MODELS, Lesson, fit, measured, record, renderer_of, training_seed, weights
 
 if TYPE_CHECKING:
     from specacts.transcripts.render import Renderer
@@ -54,13 +54,13 @@ def verifier_lesson(config: Config, renderer: "Renderer", cold: bool) -> Lesson:
     from specacts.training.rows import reward_rows, verifier_rows
 
     recipe, level = config.recipe.verifier, config.acceptance.level
-    episodes = training_order(load_episodes(DATA / "split" / "verify.jsonl"), config.seed)
+    episodes = training_order(load_episodes(DATA / "split" / "verify.jsonl"), training_seed(config))
     if recipe.negatives == "synthetic":
         judged = synthetic(episodes, level, config.seed)
     else:  # episodes without proposals teach their actions
         judged = on_policy(load_proposals(DATA / "proposals.jsonl"), level)
     if cold and recipe.objective == "verdict":
-        episodes = training_order([*episodes, *load_episodes(DATA / "split" / "train.jsonl")], config.seed)
+        episodes = training_order([*episodes, *load_episodes(DATA / "split" / "train.jsonl")], training_seed(config))
     if recipe.objective == "reward":
         rows, verdicts = reward_rows(renderer, episodes, judged)
     else:

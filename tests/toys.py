@@ -168,9 +168,8 @@ def save_base(folder: Path, tokenizer: PreTrainedTokenizerFast, model: PreTraine
 def settings(**changed: Any) -> Settings:
     """Training settings for toys: float32 on the CPU, r 4, a handful of steps."""
     train = {"batch_size": 1, "warmup_steps": 2, "final_lr_ratio": 0.1, "weight_decay": 0.0, "max_grad_norm": 1.0}
-    train |= {"type_weight": 1.0, "words_weight": 1.0} | {
-        name: changed.pop(name) for name in list(changed) if name in Train.model_fields
-    }
+    train |= {"type_weight": 1.0, "words_weight": 1.0, "average": 0.5, "seed": None}
+    train |= {name: changed.pop(name) for name in list(changed) if name in train and name != "seed"}
     values = {"seed": 0, "learning_rate": 1e-2, "epochs": 1.0, "device": "cpu", "dtype": "float32"}
     values |= {"gradient_checkpointing": False, **changed}
     return Settings(lora=Lora(r=4, alpha=8, dropout=0.0, target_modules="all-linear"), train=Train(**train), **values)

@@ -41,6 +41,7 @@ from specacts.config import Lora, Train
 from specacts.core.errors import UserError
 from specacts.core.files import published_dir
 from specacts.models.load import TASKS, device_of, load_base
+from specacts.training.average import Averaging
 from specacts.training.checkpoints import Sealing, newest, steps
 from specacts.training.rows import Row
 
@@ -236,19 +237,22 @@ def train(
         theirs = load_peft_weights(str(adapter), device=str(model.device))
         set_peft_model_state_dict(model, get_peft_model_state_dict(model) | theirs)  # a reward model's head stays new
     count = steps_for([len(row.ids) for row in rows], settings)
+    checkpoint = newest(folder)
+    averaging = Averaging(settings.train.average, checkpoint)
     trainer = (PairTrainer if rewards else ActionTrainer)(
         model=model,
         args=trainer_config(folder, count, settings, rewards),
         train_dataset=Dataset.from_list([row._asdict() for row in rows]),
         data_collator=collate,
         processing_class=AutoTokenizer.from_pretrained(base, trust_remote_code=False),
-        callbacks=[_Losses(), Sealing()],
+        callbacks=[_Losses(), averaging, Sealing()],
     )
     trainer.row_weight = per_row(rows)
     started = time.perf_counter()
     with flushed_denormals():
-        go_on(trainer, newest(folder), count)
+        go_on(trainer, checkpoint, count)
     seconds = time.perf_counter() - started
+    averaging.put_into(trainer.model)
     publish(trainer.model, out)
     return _result(trainer, rows, seconds, settings)
 
