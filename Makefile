@@ -25,7 +25,7 @@ NEW ?= v3
 # What `make check` does, two at a time; those that take longest come first.
 CHECKS := types quotes contracts lint dependencies
 
-.PHONY: help setup repro verify compare experiments test slow smoke ablation docs check clean $(CHECKS)
+.PHONY: help setup repro verify compare experiments test slow smoke ablation seeds docs check clean $(CHECKS)
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ slow: setup ## the tests that drive the real commands on the smoke scale
 smoke: setup ## the whole pipeline on the smoke scale, in a throw-away copy
 	@scripts/copy_workspace.sh .work/smoke
 	@cd .work/smoke && "$(PY)" -m dvc exp run -S scale=smoke && "$(PY)" scripts/show.py
+
+seeds: setup ## train again with two other seeds; how far the results lie apart (about twice a run)
+	@"$(PY)" -m scripts.seeds
 
 ablation: setup ## undo each change of recipe v3 alone: nine experiments, docs/ablation.md (about an hour)
 	@"$(PY)" -m scripts.ablation

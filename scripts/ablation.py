@@ -11,15 +11,11 @@ The workspace stays as it is, but for the page, which says of which commit, day 
 
 import argparse
 import json
-import os
-import platform
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scripts.running import made, require_up_to_date, run
 from specacts.config import Config, load_config
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import rounded, write_text
@@ -76,7 +72,9 @@ def main() -> None:
     names = options.names or list(EXPERIMENTS)
     with ThreadPoolExecutor(options.jobs) as pool:
         failed = [
-            name for name, done in zip(names, pool.map(lambda n: run(n, options.jobs), names), strict=True) if not done
+            name
+            for name, done in zip(names, pool.map(lambda n: undone(n, options.jobs), names), strict=True)
+            if not done
         ]
     done = [name for name in names if name not in failed]
     if done:
@@ -93,40 +91,14 @@ def check_workspace(config: Config) -> None:
     """The experiments are compared with the workspace's own run: it has to be v3's, and whole."""
     if config.recipe_name != "v3":
         raise UserError(f"params.yaml: recipe: {config.recipe_name!r}: the ablation starts from v3; set recipe: v3")
-    changed = json.loads(run_dvc("status", "--json", capture=True))
-    if changed:
-        raise UserError(f"ablation: {', '.join(changed)} are not up to date; run `make repro` first")
+    require_up_to_date("ablation")
 
 
-def run(name: str, jobs: int) -> bool:
-    """One experiment in a temporary folder, its output in a log of its own; whether it succeeded."""
+def undone(name: str, jobs: int) -> bool:
+    """One of the experiments; whether it succeeded."""
     experiment = EXPERIMENTS[name]
-    LOGS.mkdir(parents=True, exist_ok=True)
-    changes = [argument for setting in experiment.settings for argument in ("-S", setting)]
-    # An earlier one of the name makes way; `exp run --force` would also run what did not change.
-    subprocess.run([sys.executable, "-m", "dvc", "exp", "remove", "-q", experiment.name], stderr=subprocess.DEVNULL)
-    target = [] if name == WHOLE else ["evaluate"]
-    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "-n", experiment.name, *changes, *target]
-    print(f"{name}: {' '.join(command[2:])}", flush=True)
-    threads = {"OMP_NUM_THREADS": "1"} if jobs > 1 else {}
-    with (LOGS / f"{name}.log").open("w") as log:
-        done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | threads)
-    print(f"{name}: {'done' if done.returncode == 0 else 'FAILED'} ({LOGS / name}.log)", flush=True)
-    return done.returncode == 0
-
-
-def made() -> Made:
-    """Of which commit, day and processor this run is."""
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
-    return Made(commit=done.stdout.strip(), date=date.today().isoformat(), machine=machine())
-
-
-def machine() -> str:
-    """The processor's model, and how many cores there are."""
-    known = Path("/proc/cpuinfo")  # Linux alone has it, and there `platform` knows no model
-    lines = known.read_text(encoding="utf-8").splitlines() if known.is_file() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{models[0] if models else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+    targets = [] if name == WHOLE else ["evaluate"]
+    return run(experiment.name, experiment.settings, targets, LOGS / f"{name}.log", 1 if jobs > 1 else None)
 
 
 def collected(config: Config, names: list[str], made: Made) -> Ablation:
@@ -175,15 +147,6 @@ def aurocs(evaluation: Evaluation) -> dict[str, float]:
     quality = evaluation.verifier
     found = {"C": quality.strong_auroc, "D": quality.auroc} if quality else {}
     return {letter: auroc.value for letter, auroc in found.items() if auroc}
-
-
-def run_dvc(*arguments: str, capture: bool = False) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments], stdout=subprocess.PIPE if capture else None, text=True
-    )
-    if done.returncode:
-        raise UserError(f"dvc {' '.join(arguments)} failed")
-    return done.stdout or ""
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from specacts.core.files import published_dir, write_text
 from specacts.core.process import stage
 from specacts.core.words import Role
 from specacts.evaluation.results import Evaluation
+from specacts.evaluation.seeds import Seeds
 from specacts.live.results import LiveMetrics
 from specacts.models.results import Assets
 from specacts.policies.results import OnCalibrate, Promise, Thresholds
@@ -53,8 +54,9 @@ def main() -> None:
 def gather(config: Config) -> Facts:
     """Everything the report says, read from the metrics."""
     roles = local_roles(config.recipe)
+    evaluation = Evaluation.load(METRICS / "eval.json")
     return Facts(
-        evaluation=Evaluation.load(METRICS / "eval.json"),
+        evaluation=evaluation,
         calibration=OnCalibrate.load(METRICS / "calibrate.json"),
         thresholds=Thresholds.load(DATA / "thresholds.json"),
         promise=Promise.load(DATA / "promise.json"),
@@ -74,7 +76,18 @@ def gather(config: Config) -> Facts:
         max_relative_cost=config.acceptance.max_relative_cost,
         prices=config.cost.prices,
         currency=config.prices.currency,
+        seeds=seeds_of(evaluation, config),
     )
+
+
+def seeds_of(evaluation: Evaluation, config: Config) -> Seeds | None:
+    """What `make seeds` found, where it was of this run; it lies there from another run just as well."""
+    path = METRICS / "seeds.json"
+    if not path.is_file():
+        return None
+    found = Seeds.load(path)
+    here = (config.scale_name, config.recipe_name, config.acceptance.level)
+    return found if found.belongs_to(evaluation, *here) else None
 
 
 def training(role: Role) -> Trained:

@@ -6,6 +6,7 @@ from specacts.answering.records import AnswerMetrics
 from specacts.config import Recipe
 from specacts.core.words import JudgeScore, Level, Role
 from specacts.evaluation.results import Evaluation
+from specacts.evaluation.seeds import Seeds
 from specacts.live.results import LiveMetrics
 from specacts.models.results import Assets
 from specacts.policies.results import OnCalibrate, Promise, Thresholds
@@ -33,7 +34,8 @@ class Trained(NamedTuple):
 class Facts(NamedTuple):
     """Everything that the report tells.
 
-    training: of the roles whose training was recorded. currency: of the price table `prices`.
+    training: of the roles whose training was recorded. currency: of the price table `prices`. seeds: what other seeds
+    gave, where that is of this run.
     """
 
     evaluation: Evaluation
@@ -56,6 +58,7 @@ class Facts(NamedTuple):
     max_relative_cost: float
     prices: str
     currency: str
+    seeds: Seeds | None = None
 
     @property
     def recorded(self) -> bool:

@@ -34,6 +34,7 @@ from specacts.report.sections import (
     promises_text,
     rules_text,
     scores_text,
+    seeds_text,
     speech_text,
     thresholds_text,
     training_text,
@@ -61,6 +62,7 @@ def first_page(facts: Facts, rest: str = "[appendix.md](appendix.md)") -> str:
         verifier=facts.evaluation.verifier is not None,
         serving=serving(facts),
         cost_model=facts.cost_model,
+        seeds=facts.seeds,
         rest=rest,
     )
     return page + "\n"
@@ -73,6 +75,7 @@ def appendix(facts: Facts) -> str:
         recorded=facts.recorded,
         evaluation=facts.evaluation,
         results=result_table(facts),
+        seeds=seeds_text(facts),
         policies=policies_text(facts),
         thresholds=thresholds_text(facts),
         frontier=frontier_text(facts),

@@ -13,6 +13,7 @@ from specacts.report.facts import Facts, Trained
 from specacts.report.fair import has_room
 from specacts.report.offers import acting, better_without_promise, contradicted, offer_at, without_promise
 from specacts.report.prose import render
+from specacts.report.seeds import seeds_table
 from specacts.report.wording import (
     AVERAGES,
     LEVELS,
@@ -32,6 +33,11 @@ from specacts.report.wording import (
 )
 
 Rows = list[list[str]]
+
+
+def seeds_text(facts: Facts) -> str:
+    """How far results with other seeds lie apart; empty where nobody has looked."""
+    return render("seeds", seeds=facts.seeds, table=seeds_table(facts.seeds)) if facts.seeds else ""
 
 
 # -- what to do, and what can be promised -----------------------------------------------------------------------

@@ -96,6 +96,21 @@ def test_the_ablation_compares_experiments_in_temporary_folders(smoke, v2):
     smoke.run("git", "checkout", "--quiet", "HEAD", "--", "docs")
 
 
+def test_other_seeds_train_other_models_on_the_same_data(smoke, v2):
+    before = smoke.hashes()
+    done = smoke.python("-m", "scripts.seeds", "1", "--jobs", "2")
+    assert done.returncode == 0, done.stdout[-5000:]
+    found, here = smoke.json("metrics/seeds.json"), smoke.json("metrics/overview.json")
+    assert found["seeds"] == [0, 1] and found["decisions"] == here["size"]["test_decisions"]
+    for policy, accuracy in here["accuracy"].items():
+        assert found["policies"][policy]["accuracy"][0] == pytest.approx(accuracy, abs=1e-4)
+    other = smoke.dvc("metrics", "diff", "smoke", "seed-1", "--json")
+    assert other.returncode == 0 and "metrics/overview.json" in other.stdout  # not the same models
+    assert "over tasks and seeds" in done.stdout
+    smoke.run("git", "checkout", "--quiet", "HEAD", "--", "metrics/seeds.json")
+    assert smoke.hashes() == before
+
+
 def test_a_queued_experiment_ends_like_any_other(smoke, v2):
     before = smoke.hashes()
     for arguments in (("--queue", "-n", "queued", "-S", "configs/recipe/v3.yaml:threshold=fixed"), ("--run-all",)):

@@ -29,7 +29,9 @@ from scripts import show
 from specacts.core.errors import UserError
 from specacts.core.files import write_text
 from specacts.core.results import Estimate
+from specacts.evaluation.ablation import Made
 from specacts.evaluation.results import Evaluation, Speech
+from specacts.evaluation.seeds import AcrossSeeds, Seeds
 from specacts.live.results import LiveMetrics
 from specacts.policies.decide import NEVER
 from specacts.policies.results import Asked, OnCalibrate, Promise, Thresholds
@@ -444,3 +446,35 @@ def test_a_promise_that_cannot_be_made_leaves_everything_as_it_was(tmp_path: Pat
     with pytest.raises(UserError, match="takes .* calibration groups, and there are 3"):
         calibrate_stage.main()
     assert before == {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file() and p.name != "params.yaml"}
+
+
+def test_what_other_seeds_gave_stands_in_the_report_of_their_run_alone(facts: Facts):
+    evaluation = facts.evaluation
+    accuracy = {name: entry.accuracy(facts.level).value for name, entry in evaluation.policies.items()}
+    policies = {
+        name: AcrossSeeds(accuracy=(value, value - 0.02), over_seeds=Estimate(value, 0.1, 0.9), cost=(1.0, 1.0))
+        for name, value in accuracy.items()
+    }
+    seeds = Seeds(
+        made=Made(commit="c", date="2026-11-26", machine="m"),
+        scale=facts.scale,
+        recipe=facts.recipe_name,
+        level=facts.level,
+        cost_model=facts.cost_model,
+        decisions=evaluation.decisions,
+        groups=evaluation.groups,
+        seeds=(0, 1),
+        policies=policies,
+    )
+    here = (facts.scale, facts.recipe_name, facts.level)
+    assert seeds.belongs_to(evaluation, *here)
+    assert not seeds.belongs_to(evaluation, "qwen3", *here[1:])
+    assert not seeds.model_copy(update={"seeds": (0,)}).belongs_to(evaluation, *here)
+    moved = policies | {"B": policies["B"].model_copy(update={"accuracy": (accuracy["B"] + 0.01, 0.5)})}
+    assert not seeds.model_copy(update={"policies": moved}).belongs_to(evaluation, *here)
+
+    told = facts._replace(seeds=seeds)
+    low, high = (accuracy["A"] - 0.02) * 100, accuracy["A"] * 100
+    assert f"Trained with 2 seeds, A is right in {low:.1f} to {high:.1f} %, B in " in first_page(told)
+    assert "## With other seeds" in appendix(told) and "over tasks and seeds" in appendix(told)
+    assert "seeds" not in first_page(facts) and "With other seeds" not in appendix(facts)

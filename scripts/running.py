@@ -1,0 +1,61 @@
+"""Experiments in temporary folders, and of which run their figures are.
+
+run("ablation-picks", ["acceptance.score=verdict"], ["evaluate"], Path(".work/ablation/picks.log"), threads=None)
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from specacts.core.errors import UserError
+from specacts.evaluation.ablation import Made
+
+
+def require_up_to_date(what: str) -> None:
+    """Experiments are compared with the workspace's own run: it has to be whole."""
+    changed = json.loads(run_dvc("status", "--json", capture=True))
+    if changed:
+        raise UserError(f"{what}: {', '.join(changed)} are not up to date; run `make repro` first")
+
+
+def run(name: str, settings: Sequence[str], targets: Sequence[str], log: Path, threads: int | None) -> bool:
+    """`dvc exp run --temp -n NAME -S SETTING … TARGET …`, its output in a log of its own; whether it succeeded."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    changes = [argument for setting in settings for argument in ("-S", setting)]
+    # An earlier one of the name makes way; `exp run --force` would also run what did not change.
+    subprocess.run([sys.executable, "-m", "dvc", "exp", "remove", "-q", name], stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "-n", name, *changes, *targets]
+    print(f"{name}: {' '.join(command[2:])}", flush=True)
+    limited = {"OMP_NUM_THREADS": str(threads)} if threads else {}
+    with log.open("w") as file:
+        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=os.environ | limited)
+    print(f"{name}: {'done' if done.returncode == 0 else 'FAILED'} ({log})", flush=True)
+    return done.returncode == 0
+
+
+def made() -> Made:
+    """Of which commit, day and processor this run is."""
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+    return Made(commit=done.stdout.strip(), date=date.today().isoformat(), machine=machine())
+
+
+def machine() -> str:
+    """The processor's model, and how many cores there are."""
+    known = Path("/proc/cpuinfo")  # Linux alone has it, and there `platform` knows no model
+    lines = known.read_text(encoding="utf-8").splitlines() if known.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{models[0] if models else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def run_dvc(*arguments: str, capture: bool = False) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], stdout=subprocess.PIPE if capture else None, text=True
+    )
+    if done.returncode:
+        raise UserError(f"dvc {' '.join(arguments)} failed")
+    return done.stdout or ""

@@ -1,0 +1,76 @@
+"""Train the models again with other seeds, and say how far the results lie apart.
+
+    python -m scripts.seeds                # with seeds 1 and 2 beside the workspace's own run
+    python -m scripts.seeds 1 2 3 4        # with these
+    python -m scripts.seeds --jobs 2       # two at a time, one thread each: faster on two cores
+
+Needs an up-to-date workspace (`make repro`). Each is an ordinary experiment in a temporary folder, `dvc exp run --temp
+-n seed-<n> -S train.seed=<n> evaluate`: the data, the split and the test decisions stay, the trainings differ. Writes
+`metrics/seeds.json`; the report tells it as long as it is of the same run (`dvc repro report`).
+"""
+
+import argparse
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from scripts.running import made, require_up_to_date, run
+from specacts.config import Config, load_config
+from specacts.core.errors import UserError, one_line_errors
+from specacts.core.words import Level
+from specacts.evaluation.ablation import read_outcomes
+from specacts.evaluation.seeds import Seeds, across
+from specacts.report.seeds import seeds_table
+
+RESULT, LOGS, OUTCOMES = Path("metrics/seeds.json"), Path(".work/seeds"), "data/outcomes.csv"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("seeds", nargs="*", type=int, default=[1, 2], metavar="SEED", help="which (default: 1 2)")
+    parser.add_argument("--jobs", type=int, default=1, help="experiments at a time (default: 1)")
+    options = parser.parse_args()
+    config = load_config(Path("."))
+    own = config.seed if config.train.seed is None else config.train.seed
+    others = [seed for seed in dict.fromkeys(options.seeds) if seed != own]
+    if not others or min(others) < 0:
+        raise UserError(f"seeds: give one or more from 0 on, other than the run's own, which is {own}")
+    require_up_to_date("seeds")
+    threads = 1 if options.jobs > 1 else None
+
+    def trained(seed: int) -> bool:
+        return run(f"seed-{seed}", [f"train.seed={seed}"], ["evaluate"], LOGS / f"{seed}.log", threads)
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        failed = [seed for seed, done in zip(others, pool.map(trained, others), strict=True) if not done]
+    if failed:
+        raise UserError(f"seeds: {', '.join(map(str, failed))} failed; see {LOGS}/<seed>.log")
+    found = collected(config, own, others)
+    found.save(RESULT)
+    print(f"\n{seeds_table(found)}\n\n`dvc repro report` puts them into the report")
+
+
+def collected(config: Config, own: int, others: Sequence[int]) -> Seeds:
+    """The workspace's run and the experiments, compared."""
+    import dvc.api
+
+    names = [f"seed-{seed}" for seed in others]
+    runs = [read_outcomes(Path(OUTCOMES).read_text(encoding="utf-8"), "this run")]
+    runs += [read_outcomes(dvc.api.read(OUTCOMES, rev=name), name) for name in names]
+    level: Level = config.acceptance.level
+    return Seeds(
+        made=made(),
+        scale=config.scale_name,
+        recipe=config.recipe_name,
+        level=level,
+        cost_model=config.cost.model,
+        decisions=len(runs[0].places),
+        groups=len(set(runs[0].groups)),
+        seeds=(own, *others),
+        policies=across(runs, level, config.cost.model, config.scale.bootstrap, config.seed),
+    )
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()
