@@ -317,3 +317,14 @@ def test_telemetry_is_off_once_the_configuration_is_read(root, monkeypatch):
     monkeypatch.delenv("HF_HUB_DISABLE_TELEMETRY", raising=False)
     load_config(root)
     assert os.environ["HF_HUB_DISABLE_TELEMETRY"] == "1"
+
+
+def test_idle_threads_sleep_once_the_configuration_is_read_unless_somebody_says_otherwise(root, monkeypatch):
+    import os
+
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    load_config(root)
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    load_config(root)
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
