@@ -7,7 +7,8 @@ A `Track` is what one policy or baseline did at every decision; everything else 
 interval is a 95 % bootstrap that resamples groups; all come from the same resamples, so differences are paired.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from math import isnan
 from typing import Any, Literal, NamedTuple
 
@@ -204,13 +205,17 @@ def track(judged: Judged, outcomes: list[Outcome], tariff: Tariff, proposed_righ
     return Track(
         right={level: judged.right(outcomes, level) for level in LEVELS},
         kept=np.array([outcome.actor == "cheap" for outcome in outcomes], dtype=float),
-        malformed=np.array([outcome.action is None for outcome in outcomes], dtype=float),
+        malformed=malformed(outcomes),
         charges=charges(judged.rows, outcomes, tariff),
         proposed_right=proposed_right,
         unpaid=np.array([without_fallback(outcome, tariff.upstream) for outcome in outcomes]),
         hopped=np.array(hopped(judged.rows, outcomes, [act("A", case) for case in judged.cases]), dtype=float),
         middle=np.array([outcome.actor == "verifier" for outcome in outcomes], dtype=float),
     )
+
+
+def malformed(outcomes: list[Outcome]) -> np.ndarray:
+    return np.array([outcome.action is None for outcome in outcomes], dtype=float)
 
 
 def constant(cases: list[Case], chances: dict[str, float]) -> Track:
@@ -236,14 +241,17 @@ def random_accept(judged: Judged, sides: list[Side], rate: float, level: Level, 
     It is charged like the policy, which still asks its judge. Each decision has a toss of its own, also where the
     policy sticks: then its coin proposes at every decision, and the policy does not.
     """
-    accept = track(judged, [side.accept for side in sides], tariff)
-    reject = track(judged, [side.reject for side in sides], tariff)
+    accepted, rejected = [side.accept for side in sides], [side.reject for side in sides]
+
+    def expected(measured: Callable[[list[Outcome]], np.ndarray]) -> np.ndarray:
+        return rate * measured(accepted) + (1 - rate) * measured(rejected)
+
     return Track(
-        right={lv: rate * accept.right[lv] + (1 - rate) * reject.right[lv] for lv in LEVELS},
+        right={lv: expected(partial(judged.right, level=lv)) for lv in LEVELS},
         kept=np.full(len(sides), rate),
-        malformed=rate * accept.malformed + (1 - rate) * reject.malformed,
+        malformed=expected(malformed),
         charges=expected_charges(judged.rows, sides, rate, tariff),
-        proposed_right=accept.right[level],
+        proposed_right=judged.right(accepted, level),
     )
 
 
