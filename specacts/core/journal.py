@@ -33,13 +33,14 @@ import yaml
 from specacts.core.files import compact_json, sha256
 from specacts.core.fingerprints import fingerprints
 from specacts.core.process import SCRATCH
+from specacts.core.stored import LOADER
 
 JOURNALS = SCRATCH / "journal"
 OTHERS = 3
 """Of a stage so many interrupted runs of other configurations are kept, the latest ones."""
 LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "numpy")
 """Whose numbers reach the bytes."""
-GRAPH = Path(__file__).parents[2] / "dvc.yaml"
+GRAPH, PARAMS = Path(__file__).parents[2] / "dvc.yaml", Path("params.yaml")
 
 
 class Journal:
@@ -124,7 +125,7 @@ def journal(stage: str, machine: str) -> Iterator[Journal]:
 
 def fingerprint(stage: str, machine: str) -> str:
     """SHA-256 of everything that decides the bytes of a stage; machine: what says where its numbers come from."""
-    declared = filled(yaml.safe_load(GRAPH.read_text(encoding="utf-8"))["stages"][stage], params())
+    declared = filled(values_in(GRAPH)["stages"][stage], values_in(PARAMS))
     about = {
         "code": code(stage),
         "dependencies": {path: content(Path(path)) for path in declared["deps"]},
@@ -142,15 +143,15 @@ def code(stage: str) -> dict[str, str]:
     return fingerprints([module], Path("."))[module]
 
 
-def params() -> Any:
-    return yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+def values_in(path: Path) -> Any:
+    return yaml.load(path.read_text(encoding="utf-8"), LOADER)
 
 
 def settings(declared: list[Any]) -> Iterator[tuple[str, Any]]:
     """Name and value of every parameter that a stage of dvc.yaml declares, of whichever file."""
     for entry in declared:
-        for path, names in entry.items() if isinstance(entry, dict) else [("params.yaml", [entry])]:
-            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        for path, names in entry.items() if isinstance(entry, dict) else [(str(PARAMS), [entry])]:
+            values = values_in(Path(path))
             for name in names:
                 yield f"{path}:{name}", looked_up(values, name)
 

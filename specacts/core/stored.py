@@ -29,6 +29,8 @@ from specacts.core.errors import UserError
 LOCK, PIPELINE = "dvc.lock", "dvc.yaml"
 IGNORED = ("__pycache__",)
 """Of a folder, what .dvcignore leaves out."""
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Of YAML: libyaml's, where PyYAML is built with it, which is ten times as fast."""
 
 
 class Output(NamedTuple):
@@ -207,7 +209,7 @@ def parse_lock(text: bytes) -> dict[str, Any] | None:
     if not text.endswith(b"\n"):
         return None
     try:
-        found = yaml.load(text, _loader())
+        found = yaml.load(text, LOADER)
     except (yaml.YAMLError, UnicodeDecodeError):
         return None
     stages = found.get("stages") if isinstance(found, dict) else None
@@ -218,7 +220,7 @@ def parse_lock(text: bytes) -> dict[str, Any] | None:
 def read_stages(root: Path) -> dict[str, Stage]:
     """The stages of dvc.yaml by the names DVC gives them. What is named by a parameter keeps its `${...}`."""
     try:
-        found = yaml.load((root / PIPELINE).read_text(encoding="utf-8"), _loader())
+        found = yaml.load((root / PIPELINE).read_text(encoding="utf-8"), LOADER)
     except FileNotFoundError as error:
         raise UserError(f"{root / PIPELINE}: no such file; run this in the repository's root folder") from error
     result = {}
@@ -235,10 +237,6 @@ def _stage(body: dict[str, Any], key: str) -> Stage:
             path, about = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
             outs[path.replace("${key}", key)] = (about or {}).get("cache", True)
     return Stage(tuple(dep.replace("${key}", key) for dep in body.get("deps", ())), outs)
-
-
-def _loader() -> Any:
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML has it
 
 
 def usual_cache(root: Path) -> Path:
