@@ -4,6 +4,7 @@ import json
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from toys import TOOLS, compact_tokenizer, episode, renderer
 
@@ -109,14 +110,17 @@ def test_without_tools_one_speaks():
     assert grammar.after(grammar.start, b"call") is None and grammar.after(grammar.start, b"done") is not None
 
 
+# As elsewhere; without a deadline, which a busy machine misses.
+quick = hypothesis_settings(max_examples=60, deadline=None, derandomize=True, database=None)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.floats(1e-90, 1e90) | st.floats(-9, -1e-9),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=6,
 )
 
 
-@given(arguments=st.dictionaries(st.text(), VALUES))
+@quick
+@given(arguments=st.dictionaries(st.text(), VALUES, max_size=3))
 def test_any_arguments_may_be_written_where_nothing_is_known_of_them(arguments):
     try:
         text = f"call free\\u0020form {dump_arguments(arguments)}"
@@ -126,6 +130,7 @@ def test_any_arguments_may_be_written_where_nothing_is_known_of_them(arguments):
     assert is_whole(text)
 
 
+@quick
 @given(cut=st.integers(0, 200), number=st.integers(0, 3))
 def test_whatever_was_begun_can_be_ended_and_is_an_action_then(cut, number):
     texts = (
