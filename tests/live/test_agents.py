@@ -495,7 +495,7 @@ def random_models(form: str, folder: Path, score: str, config) -> Models:
     else:
         limits = CHAT.model_copy(update={"max_tokens": 900, "action_tokens": 50})
         render, make = Renderer.load(qwen3_tokenizer(folder), limits, form), qwen3
-    models = {role: make(render.tokenizer, seed=n) for n, role in enumerate(ROLES)}
+    models = {role: brief(make(render.tokenizer, seed=n), render.stop_id) for n, role in enumerate(ROLES)}
     recipe = config.recipe
     if form == "natural":
         recipe = recipe.model_copy(update={"format": "mismatched", "strong": "frozen"})
@@ -506,6 +506,14 @@ def random_models(form: str, folder: Path, score: str, config) -> Models:
     how = asking(recipe, config.acceptance.model_copy(update={"score": score}), answer)
     assert how.score("verifier") == score and how.candidates == 2
     return Models({role: Voice(role, model, render) for role, model in models.items()}, how, config.seed)
+
+
+def brief(model, stop: int):
+    """The model, made to stop sooner or later: random ones hardly ever do."""
+    bias = torch.zeros(model.config.vocab_size)
+    bias[stop] = 6.0
+    model.lm_head.bias = torch.nn.Parameter(bias)
+    return model
 
 
 def answers_recorded(ask: Models, episodes: list[Episode]) -> dict[tuple[str, int], dict]:
