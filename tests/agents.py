@@ -1,7 +1,7 @@
 """A conversation of an agent with a shop, a cheap model that knows it by heart, and a gateway in front of both.
 
     folder = save_shop(tmp_path)                     # the bundle's own folder
-    bundle = shop_bundle(folder, config.recipe)
+    bundle = shop_bundle(folder, config)
     request(2)                                       # the body that asks for the third action
     ACTIONS[2]                                       # which that is
 
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bundles import LIMITS, make_bundle
-from toys import compact_tokenizer, llama, renderer, save_base
+from bundles import make_bundle, teach
+from toys import compact_tokenizer, llama, save_base
 
-from specacts.config import Recipe
+from specacts.config import Config
 from specacts.core.episodes import Act, Action, Episode
 from specacts.serving.bundle import Bundle
 from specacts.serving.conversations import Conversations
@@ -80,24 +80,14 @@ def save_shop(root: Path) -> Path:
     return root / "policy"
 
 
-def shop_bundle(folder: Path, recipe: Recipe, **changed: Any) -> Bundle:
-    return make_bundle(folder, recipe, **{"never_cheap": (), "files": {}, **changed})
+def shop_bundle(folder: Path, config: Config, **changed: Any) -> Bundle:
+    return make_bundle(folder, config, **{"files": {}, **changed})
 
 
 @cache
 def knowing(steps: int = 60) -> torch.nn.Module:
     """A model that knows the conversation's first three actions by heart."""
-    model, asks = llama(compact_tokenizer(), seed=0), renderer(compact_tokenizer(), max_tokens=LIMITS.max_tokens)
-    (window,) = asks.windows(known())
-    wanted = torch.tensor([n - 1 for point in window.points for n in range(point.start, point.end)])
-    ids = torch.tensor([window.ids])
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-2)
-    for _ in range(steps):
-        loss = torch.nn.functional.cross_entropy(model(input_ids=ids).logits[0, wanted], ids[0, wanted + 1])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return model
+    return teach(llama(compact_tokenizer(), seed=0), known(), steps)
 
 
 def known() -> Episode:

@@ -1,7 +1,7 @@
 """A bundle of toys: two models that write actions and are not sure of them, and the decisions they are asked about.
 
 folder = save_models(tmp_path)                     # models/, the bundle's own folder is inside
-bundle = make_bundle(folder, config.recipe)
+bundle = make_bundle(folder, config)
 one = offer("F", 0.5)
 due()                                              # a conversation at each of its decisions
 """
@@ -10,25 +10,27 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import bundle_files
 import torch
-from factories import PRICES, SIZES, UPSTREAM
+from bundle_files import bundle_of
+from factories import SIZES
 from toys import COMPACT, compact_tokenizer, episode, llama, renderer, save_base
 
-from specacts.config import Recipe
+from specacts.config import Config
 from specacts.core.episodes import Episode, decisions
-from specacts.core.words import Role
 from specacts.policies.combine import VERIFIER_ALONE
 from specacts.policies.router import Router
-from specacts.serving.bundle import Bundle, Offer, Part, Proof
+from specacts.serving.bundle import Bundle, Offer, Part
 
 LIMITS = COMPACT.model_copy(update={"max_tokens": 1024})
+WHOLE = episode(turns=2)
+"""The conversation that all of these models have learnt something of."""
 
 
 @cache
 def due() -> list[Episode]:
     """A conversation at each of its decisions."""
-    whole = episode()
-    return [whole.model_copy(update={"steps": whole.steps[: one.step]}) for one in decisions(whole)]
+    return [WHOLE.model_copy(update={"steps": WHOLE.steps[: one.step]}) for one in decisions(WHOLE)]
 
 
 def save_models(root: Path) -> Path:
@@ -44,8 +46,12 @@ def save_models(root: Path) -> Path:
 @cache
 def taught(seed: int, steps: int) -> torch.nn.Module:
     """A toy that has learnt a little of the toy conversation: enough to write actions, not to be sure of them."""
-    model, asks = llama(compact_tokenizer(), seed=seed), renderer(compact_tokenizer(), max_tokens=LIMITS.max_tokens)
-    (window,) = asks.windows(episode())
+    return teach(llama(compact_tokenizer(), seed=seed), WHOLE, steps)
+
+
+def teach(model: torch.nn.Module, whole: Episode, steps: int) -> torch.nn.Module:
+    """The model, after so many steps on the actions of a conversation."""
+    (window,) = renderer(compact_tokenizer(), max_tokens=LIMITS.max_tokens).windows(whole)
     wanted = torch.tensor([n - 1 for point in window.points for n in range(point.start, point.end)])
     ids = torch.tensor([window.ids])
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-2)
@@ -57,40 +63,14 @@ def taught(seed: int, steps: int) -> torch.nn.Module:
     return model
 
 
-def make_bundle(folder: Path, recipe: Recipe, **changed: Any) -> Bundle:
+def make_bundle(folder: Path, config: Config, **changed: Any) -> Bundle:
     """The bundle of `save_models`."""
-
-    def part(role: Role) -> Part:
-        base = f"../base/{role}"
-        return Part(base=base, base_files={}, adapter=None, adapter_files={}, hub=None, size=SIZES[role])
-
-    counted = {"average_over": "decisions", "most_counted": 8, "groups": 80, "decisions": 400, "cost_model": "flops"}
-    values: dict[str, Any] = {
-        "made_by": "test",
-        "source": "own",
-        "tools": {},
-        "characters": None,
-        "redacts": False,
-        "never_cheap": (),
-        "offers": (offer("F", 0.5),),
-        "default": 0,
-        "proof": Proof(confidence=0.9, level="type", **counted),
-        "seed": 0,
-        "device": "cpu",
-        "dtype": "float32",
-        "render": dict.fromkeys(("cheap", "verifier"), LIMITS),
-        "recipe": recipe,
-        "score": "likelihood",
-        "proposals": 3,
-        "temperature": 0.8,
-        "well_formed": False,
-        "prices": PRICES,
-        "upstream": UPSTREAM,
-        "files": {"router.json": "", "combination.json": ""},
-        "models": {role: part(role) for role in ("cheap", "verifier")},
-    }
-    return Bundle(**{**values, **changed}).at(folder)
+    files = {"base_files": {}, "adapter": None, "adapter_files": {}, "hub": None}
+    parts = {role: Part(base=f"../base/{role}", size=SIZES[role], **files) for role in ("cheap", "verifier")}
+    fields = {"offers": (offer("F", 0.5),), "render": dict.fromkeys(parts, LIMITS), "models": parts}
+    fields |= {"files": {"router.json": "", "combination.json": ""}}
+    return bundle_of(config, **(fields | changed)).at(folder)
 
 
 def offer(policy: str, threshold: float | dict[str, float] | None) -> Offer:
-    return Offer(policy=policy, threshold=threshold, risk=None, watched=None, taken=0.5, cost=0.5)
+    return bundle_files.offer(policy=policy, threshold=threshold, risk=None)

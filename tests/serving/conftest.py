@@ -23,7 +23,7 @@ from specacts.serving.web import Settings
 @pytest.fixture(scope="session")
 def shop(config, tmp_path_factory):
     torch.set_num_threads(1)
-    return shop_bundle(save_shop(tmp_path_factory.mktemp("shop")), config.recipe, offers=(offer("F", 0.7),))
+    return shop_bundle(save_shop(tmp_path_factory.mktemp("shop")), config, offers=(offer("F", 0.7),))
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ from functools import cache
 
 import pytest
 import torch
-from bundles import LIMITS, due, make_bundle, offer, save_models
-from toys import TOOLS, call, compact_tokenizer, episode, llama
+from bundles import LIMITS, WHOLE, due, make_bundle, offer, save_models
+from toys import TOOLS, call, compact_tokenizer, llama
 
 from specacts.answering.ask import propose, read
 from specacts.answering.records import Candidate
@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def bundle(config, folder) -> Bundle:
-    return make_bundle(folder, config.recipe)
+    return make_bundle(folder, config)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def greedy(folder) -> list[Candidate]:
     """What the cheap model proposes at each decision of `due`, asked in the way that answers are recorded."""
     base = folder.parent / "base/cheap"
     model, asks = load_model(base, None, "cpu", "float32"), load_renderer(base, LIMITS)
-    windows = asks.windows(episode())
+    windows = asks.windows(WHOLE)
     return [c for (c,) in propose(read(model, windows), asks, 1, 1.0, [0] * len(due()))]
 
 

@@ -29,7 +29,7 @@ def loaded_once():
 @pytest.fixture(scope="module")
 def bundle(config, tmp_path_factory) -> Bundle:
     torch.set_num_threads(1)
-    return make_bundle(save_models(tmp_path_factory.mktemp("models")), config.recipe)
+    return make_bundle(save_models(tmp_path_factory.mktemp("models")), config)
 
 
 @pytest.fixture(scope="module")
