@@ -243,7 +243,8 @@ def test_using_other_traces_drafts_their_types_and_says_everything(here, run):
 
 
 def test_use_says_how_experiments_get_to_know_traces_that_git_does_not(here, run):
-    shutil.copy(EXAMPLE, here / "my logs.jsonl")
+    few = EXAMPLE.read_text(encoding="utf-8").splitlines(keepends=True)[:5]
+    (here / "my logs.jsonl").write_text("".join(few), encoding="utf-8")
     assert "git add" not in run("use", "my logs.jsonl")[1]  # no Git here
     subprocess.run(["git", "init", "--quiet"], check=True)
     told = "git add 'my logs.jsonl' 'configs/action_types/my logs.yaml'\n"

@@ -83,10 +83,11 @@ def hash_of(source: str) -> str:
 def essence(source: str) -> str:
     """The source without what cannot matter; no longer Python, but the same for every version of Python."""
     lines = [f"{line}\n".encode() for line in source.split("\n")]  # `splitlines` ends lines where Python does not
-    for token in _tokens(source):
+    tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    for token in tokens:
         for number in range(token.start[0], token.end[0]):  # a string over several lines: of it, nothing is stripped
             lines[number - 1] = lines[number - 1].replace(b"\n", b"\0")  # which no source holds
-    for start, end in _outermost([*_comments(source), *_words(ast.parse(source))]):
+    for start, end in _outermost([*_comments(source, tokens), *_words(ast.parse(source))]):
         first, last = lines[start.line - 1][: start.column], lines[end.line - 1][end.column :]
         lines[start.line - 1 : end.line] = [first + last]
     kept = (line.rstrip(" \t\f") for line in b"".join(lines).decode().split("\n"))
@@ -102,17 +103,13 @@ def _outermost(spans: list[Span]) -> Iterator[Span]:
     yield from reversed(kept)
 
 
-def _comments(source: str) -> Iterator[Span]:
+def _comments(source: str, tokens: Iterable[tokenize.TokenInfo]) -> Iterator[Span]:
     lines = source.split("\n")
-    for token in _tokens(source):
+    for token in tokens:
         if token.type == tokenize.COMMENT:
             (line, column), length = token.start, len(token.string.encode())
             before = len(lines[line - 1][:column].encode())  # tokenize counts characters, ast bytes
             yield Position(line, before), Position(line, before + length)
-
-
-def _tokens(source: str) -> Iterator[tokenize.TokenInfo]:
-    return tokenize.generate_tokens(io.StringIO(source).readline)
 
 
 def _words(tree: ast.AST) -> Iterator[Span]:

@@ -75,12 +75,12 @@ def test_draws_are_those_of_a_distribution_in_which_all_else_is_masked():
     row = (torch.randn(len(SPELLED.texts)) * 2).log_softmax(-1)
     generator = torch.Generator().manual_seed(0)
     counts = torch.zeros(len(row))
-    for _ in range(2_000):
+    for _ in range(1_000):
         counts[Guide(SPELLED, GRAMMAR, LIMIT).take(Preferred(row, 0.8, generator))] += 1
     masked = torch.full_like(row, -torch.inf)
     allowed = [n for n in SPELLED.first if GRAMMAR.after(GRAMMAR.start, SPELLED.texts[n]) is not None]
     masked[allowed] = row[allowed]
-    assert (counts / counts.sum() - (masked / 0.8).softmax(-1)).abs().max() < 0.04
+    assert (counts / counts.sum() - (masked / 0.8).softmax(-1)).abs().max() < 0.05
 
 
 def test_a_random_models_proposals_are_all_well_formed_and_their_log_probabilities_its_own():

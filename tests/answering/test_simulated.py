@@ -17,7 +17,7 @@ def episodes(bfcl, config):
     single = config.scale.data.single_turn.model_copy(
         update=dict.fromkeys(("simple_python", "multiple", "live_multiple", "irrelevance", "live_irrelevance"), 1)
     )
-    data = config.scale.data.model_copy(update={"tasks": 8, "single_turn": single, "fault_rate": 0.3})
+    data = config.scale.data.model_copy(update={"tasks": 5, "single_turn": single, "fault_rate": 0.3})
     return collect(bfcl, data, 0, ROOT / "configs/action_types/bfcl.yaml").episodes
 
 

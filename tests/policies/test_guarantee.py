@@ -40,9 +40,9 @@ def most(request) -> int:
 
 @pytest.fixture(scope="module")
 def safe(most: int) -> dict[float, bool]:
-    """Whether each threshold is safe in truth, averaged over groups or decisions: from 40,000 groups."""
+    """Whether each threshold is safe in truth, averaged over groups or decisions: from 20,000 groups."""
     exact = 1 if most == 1 else 15  # no group is larger
-    parts = [excess(drawn(np.random.default_rng(10_000 + n), 1_000), RISK, exact).mean(axis=1) for n in range(40)]
+    parts = [excess(drawn(np.random.default_rng(10_000 + n), 1_000), RISK, exact).mean(axis=1) for n in range(20)]
     return dict(zip(GRID, np.mean(parts, axis=0) <= 0, strict=True))
 
 

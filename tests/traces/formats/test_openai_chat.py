@@ -339,7 +339,7 @@ def conversations(draw) -> dict[str, Any]:
     return {"id": draw(TEXT), "messages": messages, "tools": tools}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(conversations())
 def test_parsing_rendering_and_parsing_again_is_parsing_once(value):
     try:
