@@ -38,7 +38,9 @@ $(STAMP): requirements.lock pyproject.toml
 		rm -rf .venv && mkdir .venv && touch .venv/.unfinished && "$(PYTHON)" -m venv .venv; fi
 	@touch .venv/.unfinished
 	@echo "installing requirements.lock into .venv (once; minutes)"
-	@"$(PY)" -m pip install -q -r requirements.lock
+	@"$(PY)" -m pip install -q --no-compile -r requirements.lock
+	@# pip would compile on one core, tests too. Some packages hold files for other Pythons, which do not compile.
+	@"$(PY)" -m compileall -qq -j 0 -x /tests/ "$(CURDIR)/.venv/lib" || true
 	@"$(PY)" -m pip install -q --no-deps --no-build-isolation -e .
 	@rm .venv/.unfinished && touch $@
 
@@ -59,7 +61,7 @@ test: setup ## the unit tests
 	@"$(PY)" -m pytest -q -n auto --maxprocesses 4 --dist worksteal
 
 slow: setup ## the tests that drive the real commands on the smoke scale
-	@"$(PY)" -m pytest -q -m slow -n auto --maxprocesses 2 --dist loadfile
+	@"$(PY)" -m pytest -q -m slow -n auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder
 
 smoke: setup ## the whole pipeline on the smoke scale, in a throw-away copy
 	@scripts/copy_workspace.sh .work/smoke

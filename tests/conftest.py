@@ -27,6 +27,24 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side would fight for th
 
 gc.disable()  # while torch and the tests are imported: there is no garbage yet
 
+LONG = (
+    "pipeline/test_pipeline.py",
+    "pipeline/test_own_traces.py",
+    "pipeline/test_experiments.py",
+    "pipeline/test_circle.py",
+    "benchmarks/test_benchmarks.py",
+    "pipeline/test_chaos.py",
+)
+"""Modules of slow tests that take minutes. Two processes begin with the first two: one makes the finished run that the
+others look at, while the other one does not need it. The last ones are short, so that neither waits long at the end."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.option.markexpr == "slow":
+        places = {ROOT / "tests" / name: number for number, name in enumerate(LONG)}
+        assert all(path.is_file() for path in places)
+        items.sort(key=lambda item: places.get(item.path, len(LONG)))
+
 
 def pytest_collection_finish() -> None:
     gc.enable()
