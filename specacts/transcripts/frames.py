@@ -31,13 +31,16 @@ QUESTION = "Was that the right action? Reply ACCEPT or REJECT."
 class Frames(NamedTuple):
     """Literal text (special tokens allowed) around content: (before, after).
 
-    `action` has no after: an action ends with `stop`. `verdict` stands around the proposer's confidence and
-    ends where the verdict begins; `question` is the same without a confidence. `call` stands before, between and
-    after a call's name and arguments. signatures: whether tools are listed as signatures or as JSON definitions.
-    plain_calls: whether a call is one natural piece of text, without special tokens inside.
+    `system` stands before, between and after standing instructions and the list of tools, `alone` around instructions
+    where there are no tools. `action` has no after: an action ends with `stop`. `verdict` stands around the proposer's
+    confidence and ends where the verdict begins; `question` is the same without a confidence. `call` stands before,
+    between and after a call's name and arguments. served: whether this is the model's own template for conversations
+    with tools; then tools are listed as JSON definitions and not as signatures, and frames and content are encoded
+    together, as a server does. plain_calls: whether a call is one natural piece of text, without special tokens inside.
     """
 
-    system: tuple[str, str]
+    system: tuple[str, str, str]
+    alone: tuple[str, str]
     user: tuple[str, str]
     action: str
     observation: tuple[str, str]
@@ -45,7 +48,7 @@ class Frames(NamedTuple):
     question: str
     call: tuple[str, str, str]
     stop: str
-    signatures: bool
+    served: bool
     plain_calls: bool
 
 
@@ -70,7 +73,8 @@ def compact_frames(tokenizer: PreTrainedTokenizerFast, texts: FrameTexts) -> Fra
     if len(set(named.values())) < len(named):
         raise UserError(f"{name}: render.frames: each has to differ from the others: {named}")
     return Frames(
-        system=(texts.system, ""),
+        system=(texts.system, "", ""),
+        alone=(texts.system, ""),
         user=(texts.user, ""),
         action=texts.action,
         observation=(texts.observation, ""),
@@ -78,7 +82,7 @@ def compact_frames(tokenizer: PreTrainedTokenizerFast, texts: FrameTexts) -> Fra
         question=texts.verdict,
         call=(" ", " ", ""),
         stop=texts.stop,
-        signatures=True,
+        served=False,
         plain_calls=True,
     )
 
@@ -88,13 +92,15 @@ def chat_frames(tokenizer: PreTrainedTokenizerFast, instructions: str) -> Frames
 
     A conversation of marks is rendered once and taken apart again. The final user message keeps templates
     that treat the latest assistant message differently (Qwen3 adds an empty thinking block there) from doing
-    so: transcripts stay linear. A template that knows no tools gets them in its system message, and calls in its
-    assistant messages as JSON. Raises `UserError` where the template cannot be taken apart.
+    so: transcripts stay linear, without thinking (docs/decisions/0013-chat-template.md). A template that knows no tools
+    gets them in its system message, and calls in its assistant messages as JSON. Raises `UserError` where the template
+    cannot be taken apart.
     """
     call = {"type": "function", "function": {"name": "MARKNAME", "arguments": {"MARKARGUMENTS": 0}}}
-    frames = _cut_frames(tokenizer, instructions, {"content": "MARKVERB", "tool_calls": [call]}, [{"MARKTOOL": 0}])
+    system = f"{instructions}MARKSYSTEM"
+    frames = _cut_frames(tokenizer, system, {"content": "MARKVERB", "tool_calls": [call]}, [{"MARKTOOL": 0}])
     if frames in (TOOL_MARK, "MARKNAME", ARGUMENTS_MARK):
-        listing = f"{instructions}\n\nTools:\n{TOOL_MARK}"
+        listing = f"{system}\n\nTools:\n{TOOL_MARK}"
         spelled = f'MARKVERB {{"name": "MARKNAME", "arguments": {ARGUMENTS_MARK}}}'
         frames = _cut_frames(tokenizer, listing, {"content": spelled}, None)
     if isinstance(frames, str):
@@ -119,9 +125,10 @@ def _cut_frames(
     ]
     try:
         text = tokenizer.apply_chat_template(messages, tools=tools, tokenize=False)
+        toolless = tokenizer.apply_chat_template(messages[:2], tools=None, tokenize=False)
     except Exception as error:  # templates raise whatever they like
         raise UserError(f"{name}: its chat template does not render a tool-calling conversation ({error})") from error
-    marks = [TOOL_MARK, "MARKUSER", "MARKVERB", "MARKNAME", ARGUMENTS_MARK]
+    marks = ["MARKSYSTEM", TOOL_MARK, "MARKUSER", "MARKVERB", "MARKNAME", ARGUMENTS_MARK]
     marks += ["MARKOBSERVATION", "MARKDONE", "MARKCONFIDENCE", "MARKVERDICT", "MARKEND"]
     pieces: list[str] = []
     rest = text
@@ -139,20 +146,23 @@ def _cut_frames(
             raise UserError(f"{name}: its chat template does not end a message with {stop} before {marks[number]}")
         return before, after
 
-    system_after, user_before = around_stop(1)
-    user_after, action_before = around_stop(2)
-    call_after, observation_before = around_stop(5)
-    observation_after, _ = around_stop(6)
-    _, question_before = around_stop(7)
+    system_after, user_before = around_stop(2)
+    user_after, action_before = around_stop(3)
+    call_after, observation_before = around_stop(6)
+    observation_after, _ = around_stop(7)
+    _, question_before = around_stop(8)
+    listed = (pieces[0], pieces[1], system_after + stop)
+    before, _, after = toolless.partition("MARKSYSTEM")
     return Frames(
-        system=(pieces[0], system_after + stop),
+        system=listed,
+        alone=(before, after.partition(stop)[0] + stop) if tools else (listed[0], listed[1] + listed[2]),
         user=(user_before, user_after + stop),
         action=action_before,
         observation=(observation_before, observation_after + stop),
-        verdict=(question_before, pieces[8]),
-        question=question_before.removesuffix("Confidence ") + pieces[8].removeprefix(". "),
-        call=(pieces[3], pieces[4], call_after),
+        verdict=(question_before, pieces[9]),
+        question=question_before.removesuffix("Confidence ") + pieces[9].removeprefix(". "),
+        call=(pieces[4], pieces[5], call_after),
         stop=stop,
-        signatures=tools is None,
+        served=tools is not None,
         plain_calls=False,
     )

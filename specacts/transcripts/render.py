@@ -18,6 +18,10 @@ Two templates, one code path. A template is a set of `Frames`: the literal text 
 `compact` has those that the scale names for a base, one token a frame; `chat` takes them from the model's own chat
 template. Frames may hold special tokens; content is encoded by a tokenizer that knows none, so no text can become one.
 
+Where a chat template knows tools, a transcript is token for token what a server with that template reads when it is
+sent the conversation as messages (`served.py`), and an action is what a model would write there: between two special
+tokens frames and content are one text, and encoded as one.
+
 Three forms say how actions are spelled (recipe v2 trains in one and asks in another; v3 knows the first alone):
 
     form      what was executed                         a proposal, a label
@@ -30,7 +34,10 @@ Three forms say how actions are spelled (recipe v2 trains in one and asks in ano
 """
 
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,13 +45,27 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from specacts.config import Render
-from specacts.core.episodes import Act, Action, Episode, Tool, User
+from specacts.core.episodes import Act, Action, Episode, Step, Tool, User
 from specacts.core.errors import UserError
 from specacts.core.words import ACTION_TYPES, OWN, ActionType, Form
 from specacts.transcripts.frames import INSTRUCTIONS, LINE_INSTRUCTIONS, Frames, chat_frames, compact_frames
 from specacts.transcripts.parse import SPOKEN, VERBS, dump_arguments, read_line, read_reply, read_words
+from specacts.transcripts.served import require_served
 
 VERDICTS = {True: "ACCEPT", False: "REJECT"}
+KEPT_LISTINGS = 64
+"""So many lists of tools are remembered: the same one stands in thousands of conversations."""
+
+
+class Listing(NamedTuple):
+    """Tools as text. described: a line for each of those that are described. named: names alone, in one line."""
+
+    described: str
+    named: str
+
+    @property
+    def text(self) -> str:
+        return "\n".join(part for part in self if part)
 
 
 class Point(NamedTuple):
@@ -98,6 +119,7 @@ class Renderer:
     limits: Render
     form: Form = "words"
     encoded: dict[str, list[int]] = field(default_factory=dict, compare=False, repr=False)
+    listings: dict[tuple[str, bool], Listing] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def load(cls, tokenizer: PreTrainedTokenizerFast, limits: Render, form: Form = "words") -> "Renderer":
@@ -114,6 +136,8 @@ class Renderer:
             raise UserError(f"{tokenizer.name_or_path}: two action words begin with the same token: {first}")
         if renderer.verdict_ids(True)[0] == renderer.verdict_ids(False)[0]:
             raise UserError(f"{tokenizer.name_or_path}: ACCEPT and REJECT begin with the same token")
+        if frames.served and form == "words":
+            require_served(renderer)
         return renderer
 
     # -- tokens ---------------------------------------------------------------------------------------------
@@ -132,6 +156,41 @@ class Renderer:
 
     def framed(self, frame: tuple[str, str], content: list[int]) -> list[int]:
         return self.frame(frame[0]) + content + self.frame(frame[1])
+
+    def woven(self, *texts: str) -> list[int]:
+        """Encode frames and content in turn, a frame first: each by itself, or where they are served as one text.
+
+        As one text: its special tokens, which only frames hold, divide it, and what stands between is plain text.
+        """
+        if not self.frames.served:
+            return [i for n, text in enumerate(texts) for i in (self.content if n % 2 else self.frame)(text)]
+        ids, waiting = [], ""
+        for n, text in enumerate(texts):
+            for k, part in enumerate([text] if n % 2 else self._special.split(text)):
+                if k % 2:
+                    ids += [*self.content(waiting), self.tokenizer.get_added_vocab()[part]]
+                waiting = "" if k % 2 else waiting + part
+        return ids + self.content(waiting)
+
+    @cached_property
+    def _special(self) -> re.Pattern[str]:
+        """Any special or added token; splitting by it puts the tokens at odd places."""
+        longest_first = sorted(self.tokenizer.get_added_vocab(), key=len, reverse=True)
+        return re.compile(f"({'|'.join(map(re.escape, longest_first))})")
+
+    def shortened(self, text: str, limit: int, tail: bool = True) -> str:
+        """A text of at most `limit` tokens: like `cut_middle`, but whole characters; without a tail its beginning."""
+        text = text.encode("utf-8", "replace").decode("utf-8")
+        encoded = self.plain.encode(text, add_special_tokens=False)
+        offsets, most = encoded.offsets, limit
+        while len(encoded.ids) > limit:  # what is joined in the middle may be encoded in more tokens than before
+            last = most // 4 if tail else 0
+            head = text[: offsets[most - last - 1][1]] if most > last else ""
+            kept = head + (text[offsets[len(offsets) - last][0] :] if last else "")
+            encoded, most = self.plain.encode(kept, add_special_tokens=False), most - 1
+            if len(encoded.ids) <= limit:
+                return kept
+        return text
 
     @property
     def stop_id(self) -> int:
@@ -159,31 +218,65 @@ class Renderer:
 
     def system_ids(self, episode: Episode) -> list[int]:
         """The episode's standing instructions, cut to `system_tokens`, and the tools on offer."""
-        offered = [tool for tool in episode.tools if tool.name not in episode.withheld]
-        standing = self.content(f"{episode.system}\n") if episode.system else []
+        if self.frames.served:
+            told, tools = self.system_texts(episode)
+            if not tools:
+                return self.woven(self.frames.alone[0], told, self.frames.alone[1])
+            return self.woven(self.frames.system[0], told, self.frames.system[1], tools, self.frames.system[2])
+        before, between, after = self.frames.system
+        listing = self.content(self._offered(episode).text)
+        if self.frames.plain_calls:
+            standing = self.content(f"{episode.system}\n") if episode.system else []
+            return self.frame(before) + cut_middle(standing, self.limits.system_tokens) + listing + self.frame(after)
+        standing = self.content(f"\n\n{episode.system}") if episode.system else []
         standing = cut_middle(standing, self.limits.system_tokens)
-        listing = self.listing(offered, one_level=episode.source != OWN)
-        return self.framed(self.frames.system, standing + self.content(listing))
+        return self.frame(before) + standing + self.frame(between) + listing + self.frame(after)
 
-    def listing(self, tools: list[Tool], one_level: bool = True) -> str:
+    def system_texts(self, episode: Episode) -> tuple[str, str]:
+        """Where they are served: what follows the models' own instructions, and the definitions of tools, one a line.
+
+        Tools of which only the name has room stand in the instructions: a definition of a name takes thrice as much.
+        """
+        listing = self._offered(episode)
+        told = self.shortened(episode.system, self.limits.system_tokens)
+        parts = [told, f"More tools: {listing.named}" if listing.named else ""]
+        return "".join(f"\n\n{part}" for part in parts if part), listing.described
+
+    def _offered(self, episode: Episode) -> Listing:
+        """The listing of the tools that an episode begins with."""
+        withheld = set(episode.withheld)
+        return self.listing([tool for tool in episode.tools if tool.name not in withheld], episode.source != OWN)
+
+    def listing(self, tools: list[Tool], one_level: bool = True) -> Listing:
         """The richest listing of the tools that fits `tools_tokens`.
 
-        one_level: the same of all tools, even where the poorest is too long, as BFCL's listings always were. Else,
-        where not all fit with all that is known of them, each says as much as there is room for, the first the most:
-        those that agents call most stand there (stages/split.py). What does not fit by name is left out.
+        one_level: the same of all tools, even where the poorest is too long, as BFCL's listings between named frames
+        always were. Else, where not all fit with all that is known of them, each says as much as there is room for, the
+        first the most: those that agents call most stand there (stages/split.py). What does not fit by name is left
+        out.
         """
-        levels = (_signature_listings if self.frames.signatures else _json_listings)(tools)
-        together = len(levels) - 1 if self.frames.signatures else None  # the level that has all names in one line
-        texts = [" ".join(lines) if level == together else "\n".join(lines) for level, lines in enumerate(levels)]
+        level = _definitions if self.frames.served else _signatures
+        first = level(tools)
+        key = ("\n".join(first), one_level and not self.frames.served)
+        if key not in self.listings:
+            if len(self.listings) == KEPT_LISTINGS:
+                del self.listings[next(iter(self.listings))]
+            self.listings[key] = self._listing(first, tools, key[1])
+        return self.listings[key]
+
+    def _listing(self, first: list[str], tools: list[Tool], one_level: bool) -> Listing:
+        whole, names = Listing("\n".join(first), ""), [tool.name for tool in tools]
+        if self._fits(whole):
+            return whole
         if one_level:
-            return next((text for text in texts if self._fits(text)), texts[-1])
-        return texts[0] if self._fits(texts[0]) else self._by_tool(levels, together)
+            return Listing("", " ".join(names))
+        return self._by_tool([first, *([_definitions(tools, bare=True)] if self.frames.served else []), names])
 
-    def _fits(self, listing: str) -> bool:
-        return len(self.content(listing)) <= self.limits.tools_tokens
+    def _fits(self, listing: Listing) -> bool:
+        return len(self.content(listing.text)) <= self.limits.tools_tokens
 
-    def _by_tool(self, levels: list[list[str]], together: int | None) -> str:
-        """A listing that fits, each tool at a level of its own; those of the level `together` in the last line.
+    def _by_tool(self, levels: list[list[str]]) -> Listing:
+        """A listing that fits, each tool at a level of its own; the last level is its name.
 
         Half of the room is for parameters, then come names, then whatever else there is room for.
         """
@@ -199,25 +292,50 @@ class Renderer:
                     if used + more <= most and level < chosen.get(n, len(levels)):
                         chosen[n] = level
                         used += more
-            lines = [levels[level][n] for n, level in sorted(chosen.items()) if level != together]
-            names = [levels[level][n] for n, level in sorted(chosen.items()) if level == together]
-            text = "\n".join([*lines, *([" ".join(names)] if names else [])])
-            over = len(self.content(text)) - self.limits.tools_tokens  # lines cost other than one by one
+            described = "\n".join(levels[level][n] for n, level in sorted(chosen.items()) if level != name)
+            listing = Listing(described, " ".join(levels[name][n] for n in sorted(chosen) if chosen[n] == name))
+            over = len(self.content(listing.text)) - self.limits.tools_tokens  # lines cost other than one by one
             if over <= 0:
-                return text
+                return listing
             room -= over
 
-    def user_ids(self, step: User) -> list[int]:
+    def user_ids(self, step: User, tools: Iterable[Tool] = ()) -> list[int]:
+        """tools: the episode's, of which some may become available with the message."""
+        if self.frames.served:
+            return self.woven(self.frames.user[0], self.user_text(step, tools), self.frames.user[1])
         text = step.content + (f"\nnew tools: {' '.join(step.new_tools)}" if step.new_tools else "")
         return self.framed(self.frames.user, cut_middle(self.content(text), self.limits.user_tokens))
 
+    def user_text(self, step: User, tools: Iterable[Tool] = ()) -> str:
+        """Where it is served: a message cut to its limit, and the definitions of new tools as of those from the start.
+
+        A template lists tools at the very beginning. Put there, a later one would change all that was read before.
+        """
+        said = self.shortened(step.content, self.limits.user_tokens)
+        if not step.new_tools:
+            return said
+        known = {tool.name: tool for tool in tools}
+        new = self.listing([known.get(name, Tool(name=name)) for name in step.new_tools]).text
+        return f"{said}\n\nNew tools:\n{new}" if said else f"New tools:\n{new}"
+
     def observation_ids(self, text: str) -> list[int]:
-        return self.framed(self.frames.observation, cut_middle(self.content(text), self.limits.observation_tokens))
+        before, after = self.frames.observation
+        if self.frames.served:
+            return self.woven(before, self.shortened(text, self.limits.observation_tokens), after)
+        return self.framed((before, after), cut_middle(self.content(text), self.limits.observation_tokens))
+
+    def notice_ids(self, text: str) -> list[int]:
+        """What is observed without a call, such as that a reply was malformed: where served, no tool's response."""
+        if not self.frames.served:
+            return self.observation_ids(text)
+        return self.woven(
+            self.frames.user[0], self.shortened(text, self.limits.observation_tokens), self.frames.user[1]
+        )
 
     def action_ids(self, action: Action) -> list[int]:
         """A label's tokens as a model has to produce them, the stop token included; words cut to `action_tokens`."""
         if action.tool is None:
-            return self.type_ids(action.type) + self._spoken(action)[: self._room(action)] + [self.stop_id]
+            return self.type_ids(action.type) + self._said(action)[0] + [self.stop_id]
         if self.form == "words":
             return self._called(action) + [self.stop_id]
         rest = f"{escaped(action.tool)} {dump_arguments(action.arguments)}"
@@ -227,7 +345,7 @@ class Renderer:
         """A proposal's tokens as a judge reads it: in the form `words` without words, which follow if it is taken."""
         if action.tool is not None:
             return self.action_ids(action)
-        said = [] if self.form == "words" else self._spoken(action)
+        said = [] if self.form == "words" else self.content(self._words(action))
         return self.type_ids(action.type) + said + [self.stop_id]
 
     def executed_ids(self, action: Action) -> list[int]:
@@ -235,21 +353,34 @@ class Renderer:
         if self.form != "natural":
             return self.action_ids(action)
         if action.tool is None:
-            return self._spoken(action)[: self._room(action)] + [self.stop_id]
+            return self._said(action)[0] + [self.stop_id]
         before, between, after = self.frames.call
-        parts = [self.frame(before.lstrip()), self.content(escaped(action.tool)), self.frame(between)]
-        return sum([*parts, self.content(dump_arguments(action.arguments)), self.frame(after)], []) + [self.stop_id]
+        return [*self.woven(before.lstrip(), self._name(action), between, self._arguments(action), after), self.stop_id]
 
     def opening_ids(self, action: Action) -> list[int]:
         """The tokens an action begins with that say its type; of a word the first, which no other word begins with."""
         said = self.type_ids(action.type)
         return said[:1] if self.form == "words" else said
 
-    def _spoken(self, action: Action) -> list[int]:
+    def _words(self, action: Action) -> str:
         """All that a speaking action says behind its type."""
         if self.form == "words":
-            return self.content(f" {action.content}" if action.content else "")
-        return self.content(action.content or SPOKEN[action.type])
+            return f" {action.content}" if action.content else ""
+        return action.content or SPOKEN[action.type]
+
+    def _said(self, action: Action) -> tuple[list[int], bool]:
+        """The words of a speaking action as far as there is room for them, and whether that is all of them."""
+        text, room = self._words(action), self._room(action)
+        said = self.content(text)
+        if self.frames.served and len(said) > room:
+            return self.content(self.shortened(text, room, tail=False)), False
+        return said[:room], len(said) <= room
+
+    def spoken_text(self, action: Action) -> str:
+        """Where it is served: what the agent is shown to have written, of a call what stands before it."""
+        if action.tool is not None:
+            return VERBS[action.type]
+        return VERBS[action.type] + self.shortened(self._words(action), self._room(action), tail=False)
 
     def _room(self, action: Action) -> int:
         """So many tokens of words a model may generate; a free reply may be cut before its stop token."""
@@ -258,13 +389,22 @@ class Renderer:
         return self.limits.action_tokens - len(self.type_ids(action.type)) - 1
 
     def _called(self, action: Action) -> list[int]:
-        assert action.tool is not None
-        verb, name, arguments = VERBS[action.type], escaped(action.tool), dump_arguments(action.arguments)
+        verb, name, arguments = VERBS[action.type], self._name(action), self._arguments(action)
         before, between, after = self.frames.call
         if self.frames.plain_calls:
             return self.content(f"{verb}{before}{name}{between}{arguments}{after}")
-        parts = [self.content(verb), self.frame(before), self.content(name), self.frame(between)]
-        return sum([*parts, self.content(arguments), self.frame(after)], [])
+        return self.content(verb) + self.woven(before, name, between, arguments, after)
+
+    def _name(self, action: Action) -> str:
+        """A tool's name as JSON spells it, without quotes; where a space ends it, spaces are escaped."""
+        assert action.tool is not None
+        return json.dumps(action.tool, ensure_ascii=False)[1:-1] if self.frames.served else escaped(action.tool)
+
+    def _arguments(self, action: Action) -> str:
+        """Arguments in their own order: without spaces to spare, or where they are served as templates' `tojson`."""
+        return (
+            json.dumps(action.arguments, ensure_ascii=False) if self.frames.served else dump_arguments(action.arguments)
+        )
 
     def verdict_query_ids(self, confidence: float | None) -> list[int]:
         """What follows a proposal: the proposer's confidence (0 to 1) as a digit, and the question."""
@@ -321,8 +461,12 @@ class Renderer:
         return [w for w in [*windows, _window(episode.id, system, kept)] if w.points]
 
     def _reopened(self, system: list[int], turn: list[_Block], block: _Block) -> list[_Block]:
-        """Of the current turn its first step, and of the others the latest, as many as fit before `block`."""
-        room = self.limits.max_tokens - self._length(system, turn[:1], block)
+        """Of the current turn its first step, and of the others the latest that fit half of the room before `block`.
+
+        The other half is for what follows. A window that began full would end with its first action, and a long turn
+        would be read again at every step.
+        """
+        room = (self.limits.max_tokens - self._length(system, turn[:1], block)) // 2
         start = len(turn)
         while start > 1 and len(turn[start - 1].ids) <= room:
             start -= 1
@@ -337,28 +481,30 @@ class Renderer:
     def _blocks(self, episode: Episode) -> list[_Block]:
         blocks, decision = [], 0
         before = self.frame(self.frames.action)
-        for step in episode.steps:
+        earlier: list[Step | None] = [None, *episode.steps]
+        for before_it, step in zip(earlier, episode.steps, strict=False):
             if isinstance(step, User):
-                blocks.append(_Block(self.user_ids(step), opens_turn=True))
+                blocks.append(_Block(self.user_ids(step, episode.tools), opens_turn=True))
             elif isinstance(step, Act):
                 label = self.executed_ids(step.action)
                 if step.supervised:
                     start, opening = len(before), len(self.opening_ids(step.action))
                     block = _Block(before + label, False, decision, start, start + len(label), opening)
-                    blocks.append(block._replace(**self._words(step.action)))
+                    blocks.append(block._replace(**self._taught(step.action)))
                     decision += 1
                 else:
                     blocks.append(_Block(before + label))
             else:
-                blocks.append(_Block(self.observation_ids(step.content)))
+                called = isinstance(before_it, Act) and before_it.action.tool is not None
+                blocks.append(_Block((self.observation_ids if called else self.notice_ids)(step.content)))
         return blocks
 
-    def _words(self, action: Action) -> dict[str, Any]:
+    def _taught(self, action: Action) -> dict[str, Any]:
         """Fields of a label's block that tell of its words."""
         if action.tool is not None or not action.content:
             return {}
-        spoken, room = len(self._spoken(action)), self._room(action)
-        return {"spoken": min(spoken, room) + 1, "whole": spoken <= room}
+        said, whole = self._said(action)
+        return {"spoken": len(said) + 1, "whole": whole}
 
 
 def _window(episode: str, system: list[int], blocks: list[_Block]) -> Window:
@@ -392,25 +538,22 @@ def without_added_tokens(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(state))
 
 
-def _signature_listings(tools: list[Tool]) -> list[list[str]]:
-    """Every tool's signature, then its name alone."""
-    return [
-        [f"{tool.name}({', '.join(tool.parameters.get('properties', {}))})" for tool in tools],
-        [tool.name for tool in tools],
-    ]
+def _signatures(tools: list[Tool]) -> list[str]:
+    return [f"{tool.name}({', '.join(tool.parameters.get('properties', {}))})" for tool in tools]
 
 
-def _json_listings(tools: list[Tool]) -> list[list[str]]:
-    """Every tool's full definition, then without descriptions, then without parameters; one a line, as templates do."""
+def _definitions(tools: list[Tool], bare: bool = False) -> list[str]:
+    """Definitions as templates write them, one a line. bare: without descriptions.
 
-    def definition(tool: Tool, **kept: object) -> str:
-        return json.dumps({"type": "function", "function": {"name": tool.name, **kept}}, ensure_ascii=False)
+    Each has a description, if an empty one, and parameters: vLLM puts null for those that are not there.
+    """
+    return [json.dumps(definition(tool, bare), ensure_ascii=False) for tool in tools]
 
-    return [
-        [definition(t, description=t.description, parameters=t.parameters) for t in tools],
-        [definition(t, parameters=_bare(t.parameters)) for t in tools],
-        [definition(t) for t in tools],
-    ]
+
+def definition(tool: Tool, bare: bool = False) -> dict[str, Any]:
+    """A tool as the API of chat completions has it."""
+    description, parameters = ("", _bare(tool.parameters)) if bare else (tool.description, tool.parameters)
+    return {"type": "function", "function": {"name": tool.name, "description": description, "parameters": parameters}}
 
 
 def _bare(schema: dict[str, Any]) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def test_the_chat_frames_are_what_the_models_own_template_writes(tmp_path):
     tokenizer = qwen3_tokenizer(tmp_path)
     renderer = Renderer.load(tokenizer, CHAT.model_copy(update={"tools_tokens": 2_000, "max_tokens": 4_000}))
     function = {"name": TOOLS[0].name, "description": TOOLS[0].description, "parameters": TOOLS[0].parameters}
-    made = {"name": "move", "arguments": '{"source":"a","target":"b"}'}
+    made = {"name": "move", "arguments": {"source": "a", "target": "b"}}
     messages = [
         {"role": "system", "content": INSTRUCTIONS},
         {"role": "user", "content": "please"},

@@ -143,14 +143,15 @@ def test_a_later_window_begins_with_the_user_message_of_its_turn(renderer):
 def test_standing_instructions_come_first_and_are_cut_to_their_limit(renderer):
     plain, told = EPISODES[1], EPISODES[1].model_copy(update={"system": "be brief " * 50})
     before, after = renderer.system_ids(plain), renderer.system_ids(told)
-    assert len(after) == len(before) + renderer.limits.system_tokens
+    breaks = 2 if renderer.frames.served else 0  # stand before them, and are not counted there
+    assert len(after) == len(before) + renderer.limits.system_tokens + breaks
     wide = again(renderer, system_tokens=10_000)
     assert "be brief be brief" in renderer.tokenizer.decode(wide.system_ids(told))
     assert wide.system_ids(plain) == before
 
 
 def test_a_turn_of_thousands_of_steps_is_cut_like_a_short_one(renderer):
-    """Windows hold what fits, however much there was before it."""
+    """Windows begin half full, however much there was before, so that a long turn is not read again at every step."""
     calls = [s for n in range(750) for s in (call("look", "file_read", n=n % 10), Observation(content="{}"))]
     long = Episode(id="x", group="x", source="toy", tools=TOOLS, steps=(User(content="go"), *calls[:-2], say()))
     only = [
@@ -159,9 +160,12 @@ def test_a_turn_of_thousands_of_steps_is_cut_like_a_short_one(renderer):
     last = long.model_copy(update={"steps": (*only, long.steps[-1])})
     (window,) = renderer.windows(last)
     one_more = len(renderer.observation_ids("{}")) + len(renderer.executed_ids(calls[0].action))
-    fits = window.points[0].start + renderer.limits.action_tokens
-    assert renderer.limits.max_tokens - one_more - 8 < fits <= renderer.limits.max_tokens
-    assert len(renderer.windows(long)) > 25
+    first = len(renderer.system_ids(last)) + len(renderer.user_ids(long.steps[0]))
+    room = renderer.limits.max_tokens - renderer.limits.action_tokens - first
+    assert room // 2 - one_more - 16 < window.points[0].start - first <= room // 2 + 8
+    windows = renderer.windows(long)
+    assert len(windows) > 25
+    assert all(len(w.points) > 1 for w in windows[:-1])
 
 
 def test_a_turn_too_long_for_a_window_loses_its_oldest_steps_and_keeps_its_user_message(renderer):
@@ -197,15 +201,16 @@ def contains(ids: list[int], part: list[int]) -> bool:
 def test_the_tool_listing_fits_its_budget(renderer, count):
     tools = [tool(f"tool{n}", *(f"parameter{k}" for k in range(6))) for n in range(count)]
     budget = renderer.limits.tools_tokens
-    listing = renderer.listing(tools)
+    listing = renderer.listing(tools).text
     assert len(renderer.content(listing)) <= budget
     assert all(f"tool{n}" in listing for n in range(count))
 
 
 def test_a_roomy_budget_lists_more_about_each_tool(renderer):
     roomy, poor = again(renderer, tools_tokens=10_000), again(renderer, tools_tokens=0)
-    assert len(roomy.listing(list(TOOLS))) > len(poor.listing(list(TOOLS)))
-    assert "source" in roomy.listing(list(TOOLS)) and "source" not in poor.listing(list(TOOLS))
+    rich, bare = (one.listing(list(TOOLS)).text for one in (roomy, poor))
+    assert len(rich) > len(bare)
+    assert "source" in rich and "source" not in bare
 
 
 def test_of_too_many_tools_the_first_keep_their_parameters_and_the_limit_is_kept(renderer):
@@ -214,11 +219,13 @@ def test_of_too_many_tools_the_first_keep_their_parameters_and_the_limit_is_kept
     own = Episode(id="o", group="o", source=OWN, tools=tools, steps=steps)
     whole = again(renderer, tools_tokens=10**6, max_tokens=10**6)
     assert whole.system_ids(own) == whole.system_ids(own.model_copy(update={"source": "toy"}))  # where all fit
-    listing = renderer.listing(list(tools), one_level=False)
-    assert 0 < len(renderer.content(listing)) <= renderer.limits.tools_tokens
-    assert "parameter0" in listing and "parameter99" not in listing and "tool99" not in listing
-    assert listing in renderer.tokenizer.decode(renderer.system_ids(own))
-    assert [p.decision for w in renderer.windows(own) for p in w.points] == [0, 1]
+    cut = again(renderer, tools_tokens=600, max_tokens=2_500) if renderer.frames.served else renderer
+    listing = cut.listing(list(tools), one_level=False)
+    assert 0 < len(cut.content(listing.text)) <= cut.limits.tools_tokens
+    assert "parameter0" in listing.described and "parameter99" not in listing.text and "tool99" not in listing.text
+    text = cut.tokenizer.decode(cut.system_ids(own))
+    assert listing.described in text and f" {listing.named}" in text.replace("\n", " ")
+    assert [p.decision for w in cut.windows(own) for p in w.points] == [0, 1]
 
 
 def test_what_a_listing_shows_of_its_tools_does_not_depend_on_what_the_agent_will_call(renderer):
@@ -232,9 +239,9 @@ def test_what_a_listing_shows_of_its_tools_does_not_depend_on_what_the_agent_wil
 
 def test_tools_are_cut_one_by_one_and_not_all_at_once(renderer):
     tools = [tool(f"tool{n}", f"parameter{n}") for n in range(6)]
-    whole = again(renderer, tools_tokens=10**6).listing(tools)
+    whole = again(renderer, tools_tokens=10**6).listing(tools).text
     some = again(renderer, tools_tokens=len(renderer.content(whole)) - 1)
-    listing = some.listing(tools, one_level=False)
+    listing = some.listing(tools, one_level=False).text
     assert all(f"tool{n}" in listing for n in range(6))
     assert [f"parameter{n}" in listing for n in range(6)] in ([True] * k + [False] * (6 - k) for k in range(2, 7))
 
@@ -243,13 +250,18 @@ def test_tools_are_cut_one_by_one_and_not_all_at_once(renderer):
 def test_however_small_the_budget_it_is_kept(renderer, budget):
     tools = [tool(f"a tool (number {n})", "a", "b") for n in range(5)]
     small = again(renderer, tools_tokens=budget)
-    assert len(small.content(small.listing(tools, one_level=False))) <= budget
+    assert len(small.content(small.listing(tools, one_level=False).text)) <= budget
 
 
 def test_a_withheld_tool_is_not_offered_until_its_message(renderer):
     text = renderer.tokenizer.decode(renderer.system_ids(EPISODES[1]))
     assert "move" in text and "send" not in text
-    assert "new tools: send" in renderer.tokenizer.decode(renderer.windows(EPISODES[0])[0].ids)
+    said = renderer.tokenizer.decode(again(renderer, max_tokens=10**5).windows(EPISODES[0])[0].ids)
+    if not renderer.frames.served:
+        assert "new tools: send" in said
+    else:  # as the template would have listed it
+        assert f"New tools:\n{renderer.listing([TOOLS[2]]).described}<|im_end|>" in said
+        assert '"parameters": {"type": "object", "properties": {"to"' in said
 
 
 def test_long_text_is_cut_in_the_middle():
@@ -363,8 +375,8 @@ def test_natural_context_is_what_the_chat_template_writes(natural):
     )
     (window,) = natural.windows(small)
     text = natural.tokenizer.decode(window.ids)
-    called = '{"name": "move", "arguments": {"source":"a"}}'
-    called = f"<tool_call>\n{called}\n</tool_call>" if not natural.frames.signatures else called
+    called = f'{{"name": "move", "arguments": {{"source":{" " if natural.frames.served else ""}"a"}}}}'
+    called = f"<tool_call>\n{called}\n</tool_call>" if natural.frames.served else called
     assert f"<|im_start|>assistant\n{called}<|im_end|>" in text
     assert text.endswith("<|im_start|>assistant\nDone.<|im_end|>")
 
