@@ -23,6 +23,7 @@ from specacts.recipe import shows_confidence
 from specacts.serving.bundle import Bundle
 from specacts.transcripts.parse import VERBS
 from specacts.transcripts.render import VERDICTS, Renderer
+from specacts.transcripts.served import messages, tools
 
 CONFIDENCE = 0.72
 """Of the golden example's proposer; shown as the digit 7."""
@@ -78,6 +79,10 @@ def prompt_format(bundle: Bundle, renderers: Mapping[Role, Renderer]) -> str:
         role: golden(renderer, bundle.source, role == "verifier", confident) for role, renderer in renderers.items()
     }
     renderer = renderers["cheap"]
+    episode, own = example(bundle.source), bundle.source == OWN
+    told, described = renderer.system_texts(episode)
+    served = renderer.frames.served
+    asked = episode.model_copy(update={"steps": episode.steps[:-1]})
     values = {
         "bundle": bundle,
         "bases": {role: bundle.models[role].base for role in renderers},
@@ -87,12 +92,15 @@ def prompt_format(bundle: Bundle, renderers: Mapping[Role, Renderer]) -> str:
         "frames": renderer.frames._asdict(),
         "verbs": VERBS,
         "speaking": [kind for kind in ACTION_TYPES if kind in SPEAKING],
-        "own": bundle.source == OWN,
+        "own": own,
         "judges": "verifier" in renderers,
         "confident": confident,
         "confidence": CONFIDENCE,
-        "episode": example(bundle.source),
-        "listing": renderer.listing(list(example(bundle.source).tools), one_level=bundle.source != OWN),
+        "episode": episode,
+        "told": told,
+        "listing": described if served else renderer.listing(list(episode.tools), one_level=not own).text,
+        "messages": messages(renderer, asked) if served and renderer.form == "words" else [],
+        "tools": tools(renderer, asked) if served else None,
         "proposals": [renderer.text(ids) for ids in shown["cheap"]["proposals"]],
         "golden": shown,
     }

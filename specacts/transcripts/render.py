@@ -439,7 +439,7 @@ class Renderer:
         """The episode as one sequence, or as several where it is longer than `max_tokens`.
 
         Where the next action might not fit, a new window begins at the current turn's user message (and where
-        that turn alone is too long, without its oldest steps). The rule looks only at what came before, so an
+        that turn alone is too long, without its older steps). The rule looks only at what came before, so an
         agent at work and a trainer cut at the same places. Every decision is supervised in exactly one window
         and no label is ever cut. Raises `UserError` where not even one step fits.
         """
@@ -461,12 +461,14 @@ class Renderer:
         return [w for w in [*windows, _window(episode.id, system, kept)] if w.points]
 
     def _reopened(self, system: list[int], turn: list[_Block], block: _Block) -> list[_Block]:
-        """Of the current turn its first step, and of the others the latest that fit half of the room before `block`.
+        """The current turn; where it does not fit before `block`, its first step and the latest, for half of the room.
 
         The other half is for what follows. A window that began full would end with its first action, and a long turn
         would be read again at every step.
         """
-        room = (self.limits.max_tokens - self._length(system, turn[:1], block)) // 2
+        room = self.limits.max_tokens - self._length(system, turn[:1], block)
+        if sum(len(step.ids) for step in turn[1:]) > room:
+            room //= 2
         start = len(turn)
         while start > 1 and len(turn[start - 1].ids) <= room:
             start -= 1

@@ -116,7 +116,7 @@ def test_it_answers_and_judges(base, renderer, rows, tmp_path, dtype):
 
 def test_a_tool_call_is_written_in_the_models_own_convention(renderer):
     ids = renderer.action_ids(call("move", "file_write", source="a", target="ü").action)
-    text = 'write\n<tool_call>\n{"name": "move", "arguments": {"source":"a","target":"ü"}}\n</tool_call>'
+    text = 'write\n<tool_call>\n{"name": "move", "arguments": {"source": "a", "target": "ü"}}\n</tool_call>'
     assert renderer.text(ids) == text
     marks = [renderer.tokenizer.convert_tokens_to_ids(t) for t in ("<tool_call>", "</tool_call>", "<|im_end|>")]
     assert [token for token in ids if token in marks] == marks

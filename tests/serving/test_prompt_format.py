@@ -1,5 +1,7 @@
 """The page on the prompts' format tells a stranger how to make exactly what the renderer makes."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,20 @@ def test_the_pages_own_program_makes_the_golden_example_from_the_tokenizers_file
     exec(program(text), made)
     found = examples(text)["cheap"]
     assert found["context"] == made["context"] and found["proposals"] == made["proposals"]
+
+
+def test_the_pages_messages_are_read_by_a_server_as_the_golden_example(bundle, renderer):
+    text = prompt_format(bundle, {"cheap": renderer})
+    if not renderer.frames.served:
+        assert "As messages" not in text
+        return
+    sent = json.loads(re.search(r"## As messages.*?```json\n(.*?)\n```", text, re.DOTALL)[1])
+    rendered = renderer.tokenizer.apply_chat_template(**_named(sent), tokenize=False, add_generation_prompt=True)
+    assert renderer.tokenizer.encode(rendered, add_special_tokens=False) == examples(text)["cheap"]["context"]
+
+
+def _named(sent: dict[str, Any]) -> dict[str, Any]:
+    return {"conversation": sent["messages"], "tools": sent["tools"]}
 
 
 def test_the_golden_example_is_what_the_renderer_makes_of_it(bundle, renderer):
