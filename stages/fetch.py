@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from specacts.config import Folder, Hub, Render, Scale, Source, Wheel, Wheels, load_config
-from specacts.core.errors import one_line_errors
+from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import NEW, published_dir, sweep, write_text
 from specacts.core.manifest import flaw, seal
 from specacts.core.process import stage
@@ -163,25 +163,31 @@ def make_roles(scale: Scale, roles: Sequence[Role], folders: dict[str, Path], wh
     made: dict[tuple[str, tuple[int, ...] | None], Role] = {}
     for role in roles:
         wanted = scale.role(role)
+        link = isinstance(scale.bases[wanted.base], Hub)  # large; damaged, they are fetched again (docs/decisions/0013)
         twin = made.setdefault((wanted.base, wanted.layers), role)
         if twin == role:
-            kept = publish_base(folders[wanted.base], wanted.layers, BASES / role, f"{where}: {role}.layers")
+            kept = publish_base(folders[wanted.base], wanted.layers, BASES / role, f"{where}: {role}.layers", link)
             records[role] = role_record(wanted.base, kept, BASES / role)
         else:
-            publish_base(BASES / twin, None, BASES / role, f"{where}: {role}.layers")
+            publish_base(BASES / twin, None, BASES / role, f"{where}: {role}.layers", link)
             records[role] = records[twin]
         check_frames(scale.rendering(role), BASES / role, f"{where}: {role}.base")
         print(f"{role}: {records[role].parameters / 1e6:.1f}M parameters in {BASES / role}", flush=True)
     return records
 
 
-def publish_base(source: Path, layers: tuple[int, ...] | None, out: Path, where: str) -> tuple[int, ...]:
-    """Publish the model folder, cut to `layers` where given; returns the numbers of the layers kept."""
+def publish_base(
+    source: Path, layers: tuple[int, ...] | None, out: Path, where: str, link: bool = False
+) -> tuple[int, ...]:
+    """Publish the model folder, cut to `layers` where given; returns the numbers of the layers kept.
+
+    link: whole weights become hard links where the disk can have them.
+    """
     from specacts.models.convert import copy_model, prune
 
     with published_dir(out) as work:
-        require_space(work, folder_bytes(source), f"writing {out}")
-        return copy_model(source, work) if layers is None else prune(source, layers, work, where)
+        require_space(work, 0 if link else folder_bytes(source), f"writing {out}")
+        return copy_model(source, work, link) if layers is None else prune(source, layers, work, where)
 
 
 def check_frames(render: Render, folder: Path, where: str) -> None:
@@ -190,7 +196,13 @@ def check_frames(render: Render, folder: Path, where: str) -> None:
     from specacts.transcripts.render import load_renderer
 
     renderer = load_renderer(folder, render)
-    require_told_apart(folder, renderer.produced, renderer.tokenizer.get_added_vocab(), where)
+    reserved, stop = renderer.tokenizer.get_added_vocab(), renderer.tokenizer.eos_token
+    require_told_apart(folder, renderer.produced, reserved, where)
+    if stop in reserved and stop not in renderer.produced:  # it ends actions in the other forms, whose calls are text
+        try:
+            require_told_apart(folder, {stop: reserved[stop]}, reserved, where)
+        except UserError as error:
+            print(f"note: this base cannot be used with recipe v2, which trains in the chat template ({error})")
 
 
 def role_record(base: str, kept: tuple[int, ...], folder: Path) -> RoleBase:

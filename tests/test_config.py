@@ -15,7 +15,7 @@ from specacts.config import LOADER, load_config
 from specacts.core.errors import UserError
 from specacts.core.words import ROLES
 
-SCALES, RECIPES = ("smoke", "cpu", "laptop", "qwen3"), ("v2", "v3", "recorded", "recorded-small")
+SCALES, RECIPES = ("smoke", "cpu", "laptop", "qwen3", "gpu-smoke"), ("v2", "v3", "recorded", "recorded-small")
 SCALE, RECIPE = Path("configs/scale/cpu.yaml"), Path("configs/recipe/v3.yaml")
 PARAMS, PRICES = Path("params.yaml"), Path("configs/prices/example.yaml")
 

@@ -25,6 +25,7 @@ IGNORED = {
     "specacts.core.journal": "gives back what was made before, as it was",
     "specacts.core.manifest": "says whether a folder is whole",
     "specacts.core.process": "locks and signals",
+    "specacts.core.rooms": "says whether there is room",
     "specacts.core.stored": "says whether outputs are whole, and saves them as they are",
     "specacts.core.terminal": "how texts are shown to people",
     "specacts.core.upkeep": "what is around a stage's work",

@@ -79,13 +79,19 @@ def prune(model_folder: Path, layers: Sequence[int], out: Path, where: str = "la
     return kept
 
 
-def copy_model(model_folder: Path, out: Path) -> tuple[int, ...]:
-    """Copy weights, configuration, tokenizer and licence, nothing else. Returns the layer numbers it has."""
+def copy_model(model_folder: Path, out: Path, link: bool = False) -> tuple[int, ...]:
+    """Copy weights, configuration, tokenizer and licence, nothing else. Returns the layer numbers it has.
+
+    link: the weights become hard links where the disk can have them, so that many GB are not there twice.
+    """
     config = load_model_config(model_folder)
     with tensor_files(model_folder):  # they are what they say, wherever a link leads
         weights = [path.name for path in _weight_files(model_folder)]
     out.mkdir(parents=True, exist_ok=True)
-    _copy_files(model_folder, out, (*COMPANIONS, *weights))
+    _copy_files(model_folder, out, COMPANIONS)
+    for name in weights:
+        if not (link and _linked(model_folder / name, out / name)):
+            _copy_files(model_folder, out, (name,))
     return tuple(range(config.num_hidden_layers))
 
 
@@ -234,6 +240,15 @@ def _copy_files(source: Path, out: Path, patterns: Sequence[str], skip: Sequence
             if path.is_file() and path.name not in skip:
                 _require_inside(path)
                 shutil.copyfile(path, out / path.name)
+
+
+def _linked(source: Path, target: Path) -> bool:
+    """Make a second name of the file, not of a link to it; False where the disk, or another one, cannot."""
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        return False
+    return True
 
 
 def _require_inside(path: Path) -> None:

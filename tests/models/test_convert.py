@@ -20,6 +20,7 @@ from transformers import (
     Qwen3Config,
 )
 
+from specacts.config import Folder
 from specacts.core.errors import UserError
 from specacts.core.words import ROLES
 from specacts.models.convert import convert_gguf, copy_model, count_parameters, kept_layers, prune
@@ -423,14 +424,34 @@ def test_each_role_gets_its_base_and_roles_alike_share_one_making(tmp_path, monk
     cut, full = SimpleNamespace(base="toy", layers=(0, -1)), SimpleNamespace(base="toy", layers=None)
     roles = {"cheap": cut, "verifier": cut, "strong": full}
     monkeypatch.setattr(fetch, "check_frames", lambda *_: None)  # this toy's tokenizer has no special tokens
-    records = fetch.make_roles(
-        SimpleNamespace(role=roles.get, rendering=roles.get), ROLES, {"toy": Path("toy")}, "toy.yaml"
-    )
+    scale = SimpleNamespace(role=roles.get, rendering=roles.get, bases={"toy": Folder(kind="folder", path=Path("toy"))})
+    records = fetch.make_roles(scale, ROLES, {"toy": Path("toy")}, "toy.yaml")
     assert records["cheap"] == records["verifier"] and records["cheap"].layers == (0, 5)
     assert records["strong"].parameters > records["cheap"].parameters
     for role, layers in (("cheap", 2), ("verifier", 2), ("strong", 6)):
         assert load(fetch.BASES / role).config.num_hidden_layers == layers
         assert records[role].bytes == fetch.folder_bytes(fetch.BASES / role)
+
+
+def test_linked_weights_are_the_same_bytes_once_and_are_copied_where_no_link_can_be(tmp_path, monkeypatch):
+    """As models of a hub are: its client's cache has links to files that are named by their hashes."""
+    snapshot, blobs = tmp_path / "model/snapshots/c", tmp_path / "model/blobs"
+    make_model(CONFIGS["llama, tied"], snapshot)
+    blobs.mkdir()
+    (snapshot / "model.safetensors").rename(blobs / "hash")
+    (snapshot / "model.safetensors").symlink_to("../../blobs/hash")
+    copy_model(snapshot, tmp_path / "linked", link=True)
+    assert (tmp_path / "linked/model.safetensors").samefile(blobs / "hash")
+    assert not (tmp_path / "linked/model.safetensors").is_symlink()
+    assert not (tmp_path / "linked/config.json").samefile(snapshot / "config.json")  # small ones are their own
+    monkeypatch.setattr("os.link", refused)
+    copy_model(snapshot, tmp_path / "copied", link=True)
+    assert not (tmp_path / "copied/model.safetensors").samefile(blobs / "hash")
+    assert (tmp_path / "copied/model.safetensors").read_bytes() == (blobs / "hash").read_bytes()
+
+
+def refused(*_):
+    raise OSError("another disk")
 
 
 def test_a_refused_layer_list_leaves_the_published_base(tmp_path, monkeypatch):

@@ -272,6 +272,22 @@ def test_what_is_damaged_in_the_hub_clients_cache_is_fetched_again(tmp_path):
     assert not list(blobs.iterdir()) and not list(snapshot.iterdir())
 
 
+def test_hub_models_are_kept_where_models_can_have_links_to_them(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "not/there/yet"))
+    assert assets.hub_folder(tmp_path) == tmp_path / "not/there/yet"
+    monkeypatch.setattr(assets, "same_disk", lambda *_: False)
+    assert assets.hub_folder(tmp_path) == tmp_path / ".work/hub"
+
+
+def test_what_is_downloaded_of_hub_models_is_counted_whole_or_in_part(tmp_path):
+    blobs = tmp_path / "models--some--model/blobs"
+    blobs.mkdir(parents=True)
+    for name, size in (("a", 3), ("b.incomplete", 4)):
+        with (blobs / name).open("wb") as file:
+            file.truncate(size * 1_000_000)
+    assert assets.hub_mb(["some/model", "some/other"], tmp_path) == 7
+
+
 GIT_SHA1_OF_BRACES = "0967ef424bce6791893e9a57bb952f80fd536e93"  # of "{}" and a line's end, by `git hash-object`
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from toys import CHAT, COMPACT, FRAMES, compact_tokenizer, llama, qwen3, qwen3_tokenizer, save_base
+from toys import CHAT, COMPACT, FRAMES, call, compact_tokenizer, llama, qwen3, qwen3_tokenizer, save_base, say
 
 from specacts.core.errors import UserError
 from specacts.models.heads import output_rows
@@ -37,6 +37,23 @@ def test_of_named_frames_only_the_stop_token_has_to_be_written(tmp_path):
     untrained(model, tokenizer, FRAMES.user, FRAMES.stop)
     with pytest.raises(UserError, match=r"write <.im_end.> but cannot"):
         check_frames(COMPACT, save_base(tmp_path / "stop", tokenizer, model), "toy.yaml: cheap.base")
+
+
+def test_in_the_other_forms_an_action_ends_with_the_chat_templates_stop_and_calls_are_text(tmp_path, capsys):
+    """Recipe v2 trains and asks in the chat template, whatever frames the scale names."""
+    tokenizer = qwen3_tokenizer(tmp_path)
+    added = set(tokenizer.get_added_vocab().values())
+    lines = Renderer.load(tokenizer, CHAT, "lines")
+    labels = [lines.action_ids(act.action) for act in (call("cat", file="a"), say("final_answer", "done"))]
+    assert {token for ids in labels for token in ids if token in added} == {tokenizer.eos_token_id}
+    named = COMPACT.model_copy(update={"frames": FRAMES.model_copy(update={"stop": "<|endoftext|>"})})
+    other = compact_tokenizer()
+    model = llama(other)
+    check_frames(named, save_base(tmp_path / "trained", other, model), "toy.yaml: cheap.base")
+    assert not capsys.readouterr().out
+    untrained(model, other, other.eos_token, FRAMES.user)
+    check_frames(named, save_base(tmp_path / "untrained", other, model), "toy.yaml: cheap.base")
+    assert "note: this base cannot be used with recipe v2" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("tied", [True, False])

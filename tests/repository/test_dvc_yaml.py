@@ -16,7 +16,7 @@ from specacts.core.words import ROLES
 
 FILE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 PARAMS = yaml.safe_load((CONFIGURATION / "params.yaml").read_text())
-SCALES, RECIPES = ("smoke", "cpu", "laptop", "qwen3"), ("v2", "v3", "recorded", "recorded-small")
+SCALES, RECIPES = ("smoke", "cpu", "laptop", "qwen3", "gpu-smoke"), ("v2", "v3", "recorded", "recorded-small")
 SCALE, RECIPE = "configs/scale/cpu.yaml", "configs/recipe/v3.yaml"
 
 
@@ -164,6 +164,7 @@ def test_only_modules_that_decide_no_output_are_ignored():
         "specacts.core.journal",
         "specacts.core.manifest",
         "specacts.core.process",
+        "specacts.core.rooms",
         "specacts.core.stored",
         "specacts.core.terminal",
         "specacts.core.upkeep",

@@ -8,6 +8,8 @@ import pytest
 from places import ROOT, copy_configuration
 
 from specacts.core.errors import UserError
+from specacts.models.device import Gpu, ram_gib
+from specacts.plan.memory import Range
 from stages import check
 
 RUN = f"import runpy, sys; sys.path.insert(0, {str(ROOT)!r}); runpy.run_module('stages.check', run_name='__main__')"
@@ -58,3 +60,39 @@ def test_a_pipe_at_the_traces_place_or_among_them_is_refused_before_dvc_reads_it
         os.rename("pipe", "examples/pipe")
         with pytest.raises(UserError, match="examples/pipe: a pipe, not a file"):
             check.main()
+
+
+@pytest.fixture
+def on_a_gpu(config):
+    """The configuration with a scale for a GPU."""
+    return config.model_copy(update={"scale": config.scale.model_copy(update={"device": "cuda", "dtype": "bfloat16"})})
+
+
+def test_a_scale_for_a_gpu_is_refused_where_there_is_none(on_a_gpu, monkeypatch):
+    monkeypatch.setattr("specacts.models.device.gpu", lambda: "the installed torch was built without CUDA")
+    with pytest.raises(UserError, match="scale/cpu.yaml: device: cuda needs a GPU, but the installed torch was built"):
+        check.require_device(on_a_gpu)
+
+
+def test_what_gpu_was_found_is_said(on_a_gpu, monkeypatch, capsys):
+    monkeypatch.setattr("specacts.models.device.gpu", lambda: Gpu("L4", 1, 22, True, "8.9", "550", "2.13.0", "12.8"))
+    check.require_device(on_a_gpu)
+    assert capsys.readouterr().out.startswith("GPU: L4, 22.0 GiB")
+
+
+def test_too_little_memory_for_the_largest_model_is_refused(config, monkeypatch):
+    check.require_device(config)
+    needs = {"cheap": Range(1, 2), "strong": Range(2 * ram_gib(), 3 * ram_gib())}
+    monkeypatch.setattr("specacts.plan.memory.memory", lambda *_, **__: needs)
+    with pytest.raises(UserError, match="scale/cpu.yaml: its models need at least .* GiB of memory"):
+        check.require_device(config)
+
+
+def test_a_scale_for_the_cpu_does_not_wait_for_torch(config, on_a_gpu, monkeypatch):
+    """It takes seconds to import. Nor does one with `auto` on a machine without a GPU."""
+    monkeypatch.setitem(sys.modules, "torch", None)  # an import raises
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    check.require_device(config)
+    check.require_device(config.model_copy(update={"scale": config.scale.model_copy(update={"device": "auto"})}))
+    with pytest.raises(ImportError):
+        check.require_device(on_a_gpu)

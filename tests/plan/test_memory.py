@@ -1,0 +1,39 @@
+"""The memory that is foretold holds what was measured."""
+
+import json
+
+from places import ROOT
+
+from specacts.config import load_config
+from specacts.plan.memory import Range, memory
+
+MEASURED = {"cheap": 1.546, "verifier": 2.097, "strong": 3.373}
+"""GiB at the peak of the default run's trainings, on two CPU cores."""
+
+
+def test_a_range_on_a_cpu_holds_the_peak_that_trainings_had_there(config):
+    found = memory(config)
+    for role, peak in MEASURED.items():
+        assert found[role].low <= peak <= found[role].high, role
+
+
+def test_the_latest_runs_peaks_are_within_it_too():
+    """Of whichever scale the committed metrics are; a recipe that trains nothing has none."""
+    found = memory(load_config(ROOT))
+    for role, needed in found.items():
+        peak = json.loads((ROOT / f"metrics/train/{role}.json").read_text())["peak_memory_gib"]
+        assert not peak or peak <= needed.high, role
+
+
+def test_checkpointing_and_bfloat16_take_less(config):
+    def strong(**changes) -> Range:
+        changed = config.model_copy(update={"scale": config.scale.model_copy(update=changes)})
+        return memory(changed, on_gpu=True)["strong"]
+
+    plain = strong()
+    assert strong(gradient_checkpointing=True).high < plain.high and strong(dtype="bfloat16").high < plain.high
+
+
+def test_ranges_add_up_and_the_larger_wins_at_either_end():
+    assert Range(1, 2) + Range(3, 5) == Range(4, 7)
+    assert Range(1, 9).over(Range(2, 3)) == Range(2, 9) and Range(1, 2).times(2) == Range(2, 4)
