@@ -4,6 +4,7 @@
     specacts inspect traces.jsonl
     specacts types suggest traces.jsonl -o types.yaml
     specacts use traces.jsonl --types types.yaml
+    specacts plan --scale qwen3
     specacts verify
     specacts export models/policy -o FOLDER
     specacts serve models/policy --upstream https://api.openai.com/v1
@@ -394,6 +395,67 @@ def use(
         print(one_line(f"`dvc exp run` sees only files that Git tracks; before experiments on these traces: {command}"))
     for line in said:
         print(line)
+
+
+@app.command(epilog=f"Example: specacts plan --scale qwen3 --gpu a100{EXITS}")
+def plan(
+    traces: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TRACES]", help="Your own traces. Default: those of params.yaml.", show_default=False),
+    ] = None,
+    scale: Annotated[
+        str | None, typer.Option("--scale", help="A file in configs/scale. Default: params.yaml's.")
+    ] = None,
+    types: TypesFile = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option("--gpu", help="h100, h200, b200, a100, a100-40, l40s, a10, l4, rtx-4090 or rtx-3090."),
+    ] = None,
+    shapes: Annotated[
+        list[str] | None,
+        typer.Option("--config", metavar="BASE=FILE", help="The config.json of a base that is not known here."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Print what a run will take: tokens, hours, memory and disk, before any model is downloaded.
+
+    Figures are ranges. Hours on a GPU come from published throughput (default: one H100), on a CPU from what the latest
+    run measured. BFCL's tasks, the default traces, are made first if they are not here (2 MB, a minute).
+    """
+    import json
+
+    from specacts.plan import plan as planning  # takes seconds
+    from specacts.plan.hours import gpu_named
+
+    config = load_config(Path("."), scale)
+    if traces:
+        config = _with_traces(config, locate(traces), types)
+    kind = gpu_named(gpu, config.scale.device)
+    made = planning.plan(config, Path("."), kind, _given(shapes or [], config))
+    if as_json:
+        print(json.dumps(planning.as_json(made), indent=2))
+        return
+    for line in planning.told(made):
+        print(printable(line))
+
+
+def _with_traces(config: Config, place: Place, types: Path | None) -> Config:
+    """The configuration as `use` would set it for these traces, the rest as it is."""
+    named = {"bfcl": False, "own": True, "path": place.path, "files": place.files, "invalid": "skip"}
+    named |= {"types": str(types)} if types else {}
+    return config.model_copy(update={"sources": config.sources.model_copy(update=named)})
+
+
+def _given(shapes: list[str], config: Config) -> dict[str, Path]:
+    """What --config names; UserError for a base that the scale does not have."""
+    found = {}
+    for one in shapes:
+        base, _, path = one.partition("=")
+        if base not in config.scale.bases or not path:
+            known = ", ".join(config.scale.bases)
+            raise UserError(f"--config {one}: write BASE=FILE, with one of this scale's bases: {known}")
+        found[base] = Path(path)
+    return found
 
 
 @app.command(epilog=f"Example: specacts verify --repair{EXITS}")

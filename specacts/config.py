@@ -431,19 +431,20 @@ class _Params(_Strict):
     cost: Cost
 
 
-def load_config(root: Path) -> Config:
-    """Read `params.yaml` under `root` and the scale, recipe and price files it names."""
+def load_config(root: Path, scale: str | None = None) -> Config:
+    """Read `params.yaml` under `root` and the scale, recipe and price files it names; scale: another than it names."""
     # Before any library that would phone home is imported: every stage reads its configuration first.
     os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1", TOKENIZERS_PARALLELISM="false")
     # And before torch: idle threads that spin made a training beside one other busy process five times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     params = _validated(root / "params.yaml", _Params)
-    scale = _validated(_named(root, "scale", params.scale, "scale"), Scale)
+    params = params.model_copy(update={"scale": scale}) if scale else params
+    scales = _validated(_named(root, "scale", params.scale, "scale"), Scale)
     recipe = _validated(_named(root, "recipe", params.recipe, "recipe"), Recipe)
     prices = _validated(_named(root, "prices", params.cost.prices, "cost.prices"), Prices)
     values = {name: getattr(params, name) for name in ("seed", "sources", "lora", "train", "acceptance", "cost")}
     names = {"scale_name": params.scale, "recipe_name": params.recipe}
-    config = Config(**values, **names, scale=scale, recipe=recipe, prices=prices)
+    config = Config(**values, **names, scale=scales, recipe=recipe, prices=prices)
     if recipe.strong == "recorded":
         _counts_without_the_strong_model(config)
     if recipe.verifier.negatives == "none":

@@ -22,7 +22,7 @@ from specacts.core.errors import UserError, one_line_errors
 if TYPE_CHECKING:
     from specacts.config import Config
     from specacts.core.words import Role
-    from specacts.plan.memory import Range
+    from specacts.plan.ranges import Range
 
 
 def main() -> None:

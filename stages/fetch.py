@@ -163,7 +163,7 @@ def make_roles(scale: Scale, roles: Sequence[Role], folders: dict[str, Path], wh
     made: dict[tuple[str, tuple[int, ...] | None], Role] = {}
     for role in roles:
         wanted = scale.role(role)
-        link = isinstance(scale.bases[wanted.base], Hub)  # large; damaged, they are fetched again (docs/decisions/0013)
+        link = isinstance(scale.bases[wanted.base], Hub)  # large; damaged, they are fetched again (docs/decisions/0014)
         twin = made.setdefault((wanted.base, wanted.layers), role)
         if twin == role:
             kept = publish_base(folders[wanted.base], wanted.layers, BASES / role, f"{where}: {role}.layers", link)

@@ -285,3 +285,27 @@ def test_the_example_is_what_its_script_makes(tmp_path):
     made = subprocess.run(script, capture_output=True, check=True).stdout
     assert made == EXAMPLE.read_bytes()
     assert json.loads(made.splitlines()[0])["id"] == "conv-0001"
+
+
+# -- plan -------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_fits_on_a_screen_before_anything_is_downloaded(here, run):
+    code, out, err = run("plan", str(EXAMPLE), "--types", "configs/action_types/helpdesk.yaml", "--gpu", "a100")
+    assert code == 0, err
+    assert len(out.splitlines()) <= 32 and max(map(len, out.splitlines())) <= 120
+    assert "Counted by a stand-in" in out and "on one A100 SXM 80 GB, from published throughput" in out
+    assert not (here / "models").exists()
+
+
+def test_a_plan_is_json_too_and_says_what_is_not_known(here, run):
+    code, out, _ = run("plan", str(EXAMPLE), "--types", "configs/action_types/helpdesk.yaml", "--json")
+    found = json.loads(out)
+    assert code == 0 and found["roles"]["cheap"]["training"]["rows"] > 0 and found["gpu"] is None
+    assert found["hours"] == {"together": [0, 0]}  # nothing was measured in this place
+
+
+def test_a_plan_for_what_is_not_there_is_refused(here, run):
+    assert "choose from h100" in run("plan", "--gpu", "tpu")[2]
+    assert "write BASE=FILE, with one of this scale's bases: smollm2" in run("plan", "--config", "other=a.json")[2]
+    assert "'big' has no file configs/scale/big.yaml" in run("plan", "--scale", "big")[2]

@@ -9,11 +9,10 @@ of supervised tokens. The range is for what is not: the libraries' own memory, a
 it with what the default run measured on a CPU; on a GPU nothing was measured.
 """
 
-from typing import NamedTuple
-
 from specacts.config import Config, Scale
 from specacts.core.words import Role
 from specacts.models.shapes import Given, Shape, shape_of
+from specacts.plan.ranges import Range
 from specacts.recipe import freezes, local_roles
 
 GIB = 2**30
@@ -31,23 +30,6 @@ TOGETHER = 8
 """So many windows are read together (specacts/answering/ask.py: batches)."""
 SLACK = (0.8, 1.5)
 """Activations are at least and at most so many times what is counted: kernels keep more or less than the formula."""
-
-
-class Range(NamedTuple):
-    """From `low` to `high`, in whatever it is said to count."""
-
-    low: float
-    high: float
-
-    def __add__(self, other: "Range") -> "Range":  # type: ignore[override]  # ranges add up, they are no sequences
-        return Range(self.low + other.low, self.high + other.high)
-
-    def times(self, factor: float) -> "Range":
-        return Range(self.low * factor, self.high * factor)
-
-    def over(self, other: "Range") -> "Range":
-        """The larger of both, at either end."""
-        return Range(max(self.low, other.low), max(self.high, other.high))
 
 
 def memory(config: Config, given: Given = None, on_gpu: bool | None = None) -> dict[Role, Range]:

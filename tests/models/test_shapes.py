@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from places import ROOT
 
-from specacts.config import load_config
+from specacts.config import Hub
 from specacts.core.errors import UserError
+from specacts.core.words import ROLES
 from specacts.models.shapes import KNOWN, base_shape, hub_weights, read_shape, shape_of
 
 PUBLISHED = {  # by their makers, in billions
@@ -51,13 +51,12 @@ def test_a_config_json_tells_of_any_other_model(tmp_path, config):
         read_shape(tmp_path / "gone")
 
 
-def test_what_a_hub_has_of_a_scales_bases_is_counted_once_a_base(tmp_path):
-    (tmp_path / "configs").symlink_to(ROOT / "configs")
-    text = (ROOT / "params.yaml").read_text()
-    sizes = {}
-    for scale in ("cpu", "qwen3", "gpu-smoke"):
-        (tmp_path / "params.yaml").write_text(text.replace("scale: cpu ", f"scale: {scale} "))
-        sizes[scale] = hub_weights(load_config(tmp_path).scale, ("cheap", "verifier", "strong"))
-    assert sizes["cpu"] == {}
-    assert 27e9 < sum(sizes["qwen3"].values()) < 30e9  # 28.5 GB of safetensors
-    assert list(sizes["gpu-smoke"]) == ["Qwen/Qwen3-0.6B"] and 1.4e9 < sizes["gpu-smoke"]["Qwen/Qwen3-0.6B"] < 1.6e9
+def test_what_a_hub_has_of_a_scales_bases_is_counted_once_a_base(config):
+    assert hub_weights(config.scale, ROLES) == {}
+    hub = {f"qwen-{size}": Hub(kind="hub", repo=f"Qwen/Qwen3-{size}", revision="main") for size in ("1.7B", "8B")}
+    cheap, strong = (config.scale.cheap.model_copy(update={"base": base, "layers": None}) for base in hub)
+    scale = config.scale.model_copy(update={"bases": hub, "cheap": cheap, "verifier": cheap, "strong": strong})
+    found = hub_weights(scale, ROLES)
+    assert list(found) == ["Qwen/Qwen3-1.7B", "Qwen/Qwen3-8B"]
+    assert found["Qwen/Qwen3-1.7B"] / 1e9 == pytest.approx(4.06, abs=0.05)  # both of its tied matrices
+    assert found["Qwen/Qwen3-8B"] / 1e9 == pytest.approx(16.4, abs=0.1)

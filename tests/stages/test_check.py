@@ -9,7 +9,7 @@ from places import ROOT, copy_configuration
 
 from specacts.core.errors import UserError
 from specacts.models.device import Gpu, ram_gib
-from specacts.plan.memory import Range
+from specacts.plan.ranges import Range
 from stages import check
 
 RUN = f"import runpy, sys; sys.path.insert(0, {str(ROOT)!r}); runpy.run_module('stages.check', run_name='__main__')"
