@@ -425,13 +425,11 @@ def plan(
     import json
 
     from specacts.plan import plan as planning  # takes seconds
-    from specacts.plan.hours import gpu_named
 
     config = load_config(Path("."), scale)
     if traces:
         config = _with_traces(config, locate(traces), types)
-    kind = gpu_named(gpu, config.scale.device)
-    made = planning.plan(config, Path("."), kind, _given(shapes or [], config))
+    made = planning.plan(config, Path("."), gpu, _given(shapes or [], config))
     if as_json:
         print(json.dumps(planning.as_json(made), indent=2))
         return

@@ -1,7 +1,7 @@
 """The plan of a run: tokens, hours, memory and disk, before anything is downloaded.
 
-    made = plan(config, Path("."), GPUS["h100"])
-    print("\n".join(made.told())); made.model_dump()
+    made = plan(config, Path("."), "h100")
+    print("\n".join(told(made))); as_json(made)
 
 `specacts plan` prints it, and docs/gpu.md quotes it.
 """
@@ -15,7 +15,7 @@ from specacts.config import Config
 from specacts.core.rooms import MB, keeps_once
 from specacts.core.words import Role
 from specacts.models.shapes import Given, Shape, hub_weights, shape_of
-from specacts.plan.hours import GPUS, PUBLISHED, Gpu, Measured, measured, on_cpu, on_gpu, total
+from specacts.plan.hours import GPUS, PUBLISHED, Gpu, Measured, gpu_named, measured, on_cpu, on_gpu, total
 from specacts.plan.memory import memory
 from specacts.plan.ranges import Range
 from specacts.plan.tokens import SAMPLE, Counted, counted
@@ -53,11 +53,12 @@ class Plan(NamedTuple):
     unknown: tuple[str, ...]
 
 
-def plan(config: Config, root: Path, gpu: Gpu | None, given: Given = None) -> Plan:
-    """gpu: None for a scale on the CPU. given: a config.json by a base's name, of those that are not known.
+def plan(config: Config, root: Path, kind: str | None, given: Given = None) -> Plan:
+    """kind: of GPU; None: an H100, or none where the scale runs on the CPU. given: config.json of bases not known here.
 
-    Raises UserError for traces that cannot be read or shared out.
+    Raises UserError for a kind that is not known, and for traces that cannot be read or shared out.
     """
+    gpu = gpu_named(kind, config.scale.device)
     roles = local_roles(config.recipe)
     shapes = {role: shape for role in roles if (shape := shape_of(config.scale, role, given))}
     with tempfile.TemporaryDirectory() as folder:
