@@ -191,14 +191,15 @@ def likelihood(
 
     branches = _branches(reading, candidates, ids)
     row = {prefix: n for n, prefix in enumerate(reading.prefixes)}
-    first = {branch: reading.first[row[branch.prefix], branch.ids[0]].item() for branch in branches}
+    opening = _at(reading.first, [row[branch.prefix] for branch in branches], [branch.ids[0] for branch in branches])
+    first = dict(zip(branches, opening, strict=True))
     if all(len(branch.ids) == 1 for branch in branches):  # what stands behind the context answers for all candidates
         found = {branch: _Found(math.exp(value), 0, 1) for branch, value in first.items()}
         return _verdicts(reading, candidates, ids, found, 0.0, together=True)
     scores, share = _asked(reading, branches, lambda session, own: session.score(own))
     found = {}
     for branch, s in zip(branches, scores, strict=True):
-        rest = sum(s[n, token].item() for n, token in enumerate(branch.ids[1:]))
+        rest = sum(_at(s, range(len(branch.ids) - 1), branch.ids[1:]))
         found[branch] = _Found(math.exp(first[branch] + rest), len(branch.ids), len(branch.ids))
     return _verdicts(reading, candidates, ids, found, share)
 
@@ -216,8 +217,13 @@ def _heard(session: Session, window: Window, point: Point) -> Heard | None:
         return None
     # One decision at a time: the log-probabilities behind every token of all would be gigabytes.
     (scores,) = session.score([(point.start, window.ids[point.start : end - 1])])  # [tokens, V]
-    found = [scores[n - point.start - 1, window.ids[n]].item() for n in places]
+    found = _at(scores, [n - point.start - 1 for n in places], [window.ids[n] for n in places])
     return Heard(tokens=len(found), nll=max(0.0, -sum(found)))
+
+
+def _at(scores: torch.Tensor, rows: Sequence[int], tokens: Sequence[int]) -> list[float]:
+    """What scores [N, V] say of a token in each of these rows, fetched from the device at once."""
+    return scores[list(rows), list(tokens)].tolist()
 
 
 class _Branch(NamedTuple):
