@@ -20,15 +20,18 @@ import time
 from pathlib import Path
 
 import torch
-from peft import get_peft_model
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from specacts.config import Lora, Train
 from specacts.core.errors import one_line_errors
 from specacts.models.load import DTYPES, device_of, load_base
 from specacts.models.measure import model_size
+from specacts.training.batches import collate
+from specacts.training.job import Settings
+from specacts.training.losses import weighted_loss
 from specacts.training.rows import Row
-from specacts.training.train import Settings, collate, lora_config, peak_memory_gib, per_row, train, weighted_loss
+from specacts.training.stored import weight_of
+from specacts.training.train import peak_memory_gib, train, with_lora
 
 SHAPES = {
     "tiny": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 16},
@@ -67,6 +70,7 @@ def main() -> None:
         device=device_of(arguments.device).type,
         dtype=arguments.dtype,
         gradient_checkpointing=False,
+        most_tokens=arguments.tokens,
     )
     with tempfile.TemporaryDirectory() as scratch:
         base = random_base(arguments.shape, arguments.dtype, Path(scratch)) if arguments.shape else arguments.base
@@ -102,13 +106,15 @@ def make_rows(count: int, tokens: int) -> list[Row]:
 def bare_seconds(base: Path, rows: list[Row], settings: Settings) -> float:
     """Seconds of the plainest loop that does the same arithmetic."""
     model = load_base(base, settings.device, settings.dtype)
-    model = get_peft_model(model, lora_config(settings, model.config.num_hidden_layers)).train()
+    model = with_lora(model, settings).train()
     chosen = [p for p in model.parameters() if p.requires_grad]
+    row_weight = sum(map(weight_of, rows)) / len(rows)
     optimizer = torch.optim.AdamW(chosen, lr=settings.learning_rate, weight_decay=0.0)
     started = time.perf_counter()
     for row in rows:
-        batch = {key: value.to(model.device) for key, value in collate([row._asdict()]).items()}
-        loss = weighted_loss(model, batch, per_row(rows))
+        batch = collate([row._asdict()])
+        batch = {key: value.to(model.device) if key != "rows" else value for key, value in batch.items()}
+        loss = weighted_loss(model, batch, row_weight)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(chosen, settings.train.max_grad_norm)
         optimizer.step()

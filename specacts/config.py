@@ -12,11 +12,12 @@ No field has a default: DVC tracks keys that are written down, and this module i
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from specacts.core.errors import UserError
 from specacts.core.words import ROLES, ActionType, Level, Role
@@ -98,7 +99,16 @@ class Lora(_Strict):
     r: int = Field(ge=1)
     alpha: int = Field(ge=1)
     dropout: float = Field(ge=0, lt=1)
-    target_modules: str | tuple[str, ...]
+    target_modules: str | tuple[str, ...] = Field(description="all-linear, a list of names, or a regular expression")
+
+    @field_validator("target_modules")
+    @classmethod
+    def _is_a_pattern(cls, named: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        try:
+            re.compile(named if isinstance(named, str) else "")
+        except re.error as error:
+            raise ValueError(f"is no regular expression ({error})") from error
+        return named
 
 
 class Train(_Strict):

@@ -9,6 +9,7 @@ start again: it goes on from its latest checkpoint. The verifier has a stage of 
 """
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +19,7 @@ from specacts.core.files import published_dir, write_text
 from specacts.core.process import SCRATCH, stage
 from specacts.core.words import Role
 from specacts.recipe import freezes, is_recorded, training_form
+from specacts.training.launch import refuse_launcher
 from specacts.training.results import FROZEN, TrainMetrics, VerdictCounts
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ RECORDED = "The strong model is the agent that wrote the traces: nothing is trai
 class Lesson(NamedTuple):
     """What a training learns from: its rows, how many episodes they came from, and of a verifier its verdicts."""
 
-    rows: "list[Row]"
+    rows: "Iterable[Row]"
     episodes: int
     verdicts: VerdictCounts | None = None
 
@@ -90,11 +92,17 @@ def renderer_of(role: Role, config: Config) -> "Renderer":
     return load_renderer(MODELS / "base" / role, config.scale.rendering(role), training_form(config.recipe))
 
 
-def fit(role: Role, config: Config, rows: "list[Row]", warm_start: Path | None = None) -> "TrainResult":
-    """Train on the rows, from scratch or from an adapter, and publish `models/<role>/`."""
-    from specacts.training.train import Settings, train
+def fit(role: Role, config: Config, rows: "Iterable[Row]", warm_start: Path | None = None) -> "TrainResult":
+    """Train on the rows, from scratch or from an adapter, and publish `models/<role>/`; on all GPUs that can share."""
+    from specacts.models.load import devices
+    from specacts.training.job import Settings
+    from specacts.training.launch import processes
+    from specacts.training.train import train
 
-    scale = config.scale.role(role)
+    scale, found = config.scale.role(role), devices(config.scale.device)
+    count = processes(found, config.train.batch_size)
+    if count < found:
+        print(f"note: {count} of {found} GPUs: so many share out train.batch_size = {config.train.batch_size} evenly")
     settings = Settings(
         seed=training_seed(config),
         lora=config.lora,
@@ -104,8 +112,10 @@ def fit(role: Role, config: Config, rows: "list[Row]", warm_start: Path | None =
         device=config.scale.device,
         dtype=config.scale.dtype,
         gradient_checkpointing=config.scale.gradient_checkpointing,
+        most_tokens=config.scale.render.max_tokens,
         train_layers=scale.train_layers,
         least_tokens=scale.least_tokens,
+        processes=count,
     )
     return train(MODELS / "base" / role, rows, MODELS / role, SCRATCH / "train" / role, settings, warm_start)
 
@@ -138,5 +148,6 @@ if __name__ == "__main__":
         asked = next((role for role in PROPOSERS if sys.argv[1:] == [role]), None)
         if asked is None:
             raise UserError(f"usage: python -m stages.train {'|'.join(PROPOSERS)}")
+        refuse_launcher()
         with stage(f"train@{asked}", SCRATCH / "train" / asked):
             main(asked)

@@ -17,6 +17,7 @@ from specacts.core.errors import one_line_errors
 from specacts.core.files import published_dir, write_text
 from specacts.core.process import SCRATCH, stage
 from specacts.recipe import has_verifier, shows_confidence
+from specacts.training.launch import refuse_launcher
 from specacts.training.results import FROZEN, VerdictCounts
 from stages.train import DATA, MODELS, Lesson, fit, measured, record, renderer_of, training_seed, weights
 
@@ -82,5 +83,7 @@ def warm_start(config: Config) -> Path | None:
 
 
 if __name__ == "__main__":
-    with one_line_errors(), stage("train-verifier", SCRATCH / "train" / "verifier"):
-        main()
+    with one_line_errors():
+        refuse_launcher()
+        with stage("train-verifier", SCRATCH / "train" / "verifier"):
+            main()

@@ -25,7 +25,7 @@ from transformers import (
 from specacts.answering.session import Session
 from specacts.config import FrameTexts, Lora, Render, Train
 from specacts.core.episodes import Act, Action, Episode, Observation, Tool, User
-from specacts.training.train import Settings
+from specacts.training.job import Settings
 from specacts.transcripts.parse import VERBS
 from specacts.transcripts.render import Renderer
 
@@ -171,8 +171,10 @@ def settings(**changed: Any) -> Settings:
     train |= {"type_weight": 1.0, "words_weight": 1.0, "average": 0.5, "seed": None}
     train |= {name: changed.pop(name) for name in list(changed) if name in train and name != "seed"}
     values = {"seed": 0, "learning_rate": 1e-2, "epochs": 1.0, "device": "cpu", "dtype": "float32"}
-    values |= {"gradient_checkpointing": False, **changed}
-    return Settings(lora=Lora(r=4, alpha=8, dropout=0.0, target_modules="all-linear"), train=Train(**train), **values)
+    values |= {"gradient_checkpointing": False, "most_tokens": 256, **changed}
+    lora = {"r": 4, "alpha": 8, "dropout": 0.0, "target_modules": "all-linear"}
+    lora |= {name: values.pop(name) for name in list(values) if name in Lora.model_fields}
+    return Settings(lora=Lora(**lora), train=Train(**train), **values)
 
 
 def call(tool: str, action_type: str = "tool_call", **arguments: Any) -> Act:

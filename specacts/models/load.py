@@ -27,6 +27,11 @@ def device_of(name: str) -> torch.device:
     return torch.device(name)
 
 
+def devices(name: str) -> int:
+    """How many of them there are: GPUs, or the one CPU."""
+    return torch.cuda.device_count() if device_of(name).type == "cuda" else 1
+
+
 def load_base(base: Path, device: str, dtype: str, rewards: bool = False) -> torch.nn.Module:
     """A base model on its device, with a new scalar head where it `rewards`; safetensors only, no remote code."""
     kind, own = AutoModelForCausalLM, {}

@@ -35,11 +35,11 @@ class Averaging(TrainerCallback):
             return
         self.steps += 1
         for name, weight in _trained(model).items():
-            mean = self.mean.setdefault(name, torch.zeros_like(weight, dtype=torch.float32))
-            mean += (weight.float() - mean.to(weight.device)) / self.steps
+            mean = self.mean.get(name, torch.zeros_like(weight, dtype=torch.float32)).to(weight.device)
+            self.mean[name] = mean + (weight.float() - mean) / self.steps
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.mean:
+        if self.mean and state.is_world_process_zero:  # of several GPUs all have the same
             path = Path(args.output_dir) / f"checkpoint-{state.global_step}" / NAME
             save_file(self.mean, path, metadata={"steps": str(self.steps)})
 

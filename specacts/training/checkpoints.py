@@ -11,16 +11,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import TrainerCallback
 
 from specacts.core.manifest import flaw, seal
 
 
 class Sealing(TrainerCallback):
-    """Seals a checkpoint when everything of it is there."""
+    """Seals a checkpoint when everything of it is there: each of several processes writes something."""
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        if args.world_size > 1:
+            torch.distributed.barrier()
+        if state.is_world_process_zero:
+            seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
 
 def newest(folder: Path) -> Path | None:

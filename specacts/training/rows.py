@@ -1,10 +1,13 @@
-"""Training rows: which tokens of a transcript are labels, and how much each weighs."""
+"""Training rows: which tokens of a transcript are labels, and how much each weighs.
+
+Rows are made one at a time, as they are asked for: of many traces they would not fit into memory.
+"""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from specacts.core.episodes import Episode, decisions
+from specacts.core.episodes import Action, Episode, decisions
 from specacts.training.judged import DecisionKey, Judged
 from specacts.transcripts.render import Renderer, Window
 
@@ -37,10 +40,10 @@ class Weights(NamedTuple):
     words: float
 
 
-def proposer_rows(renderer: Renderer, episodes: list[Episode], weigh: Weights) -> list[Row]:
+def proposer_rows(renderer: Renderer, episodes: list[Episode], weigh: Weights) -> Iterator[Row]:
     """One row a window: loss on the actions alone."""
     windows = (window for episode in episodes for window in renderer.windows(episode))
-    return [Row(window.ids, action_weights(window, weigh), []) for window in windows]
+    return (Row(window.ids, action_weights(window, weigh), []) for window in windows)
 
 
 def action_weights(window: Window, weigh: Weights) -> list[float]:
@@ -58,6 +61,14 @@ def action_weights(window: Window, weigh: Weights) -> list[float]:
     return weights
 
 
+class Branch(NamedTuple):
+    """Tokens behind the first `prefix` of a trunk, with their weights as labels."""
+
+    prefix: int
+    ids: list[int]
+    weights: list[float]
+
+
 def verifier_rows(
     renderer: Renderer,
     episodes: list[Episode],
@@ -65,7 +76,7 @@ def verifier_rows(
     verdict_weight: float,
     weigh: Weights,
     shows_confidence: bool,
-) -> tuple[list[Row], Verdicts]:
+) -> tuple[Iterator[Row], Verdicts]:
     """Trunk rows with a branch for every judged action: loss on the trunk's actions and on the verdicts.
 
     Classes are balanced: each gets half of the verdicts' total weight.
@@ -73,43 +84,80 @@ def verifier_rows(
     counts = Counter(one.right for found in judged.values() for one in found)
     half = counts.total() / 2
     weight = {right: verdict_weight * half / count for right, count in counts.items()}
-    rows = []
-    for episode in episodes:
-        for window in renderer.windows(episode):
-            ids, weights, branches = list(window.ids), action_weights(window, weigh), []
-            for point in window.points:
-                for one in judged.get((episode.id, point.decision), []):
-                    confidence = one.confidence if shows_confidence else None
-                    question = renderer.proposal_ids(one.action) + renderer.verdict_query_ids(confidence)
-                    verdict = renderer.verdict_ids(one.right)[:1]  # the first token decides; the rest is spelling
-                    branches.append((len(ids), len(ids) + len(question) + 1, point.start))
-                    ids += question + verdict
-                    weights += [0.0] * len(question) + [weight[one.right]]
-            rows.append(Row(ids, weights, branches))
-    return rows, Verdicts(counts[True], counts[False])
+
+    if not verdict_weight:
+        judged = {}  # verdicts without a weight would be read for nothing
+
+    def branch(prefix: int, one: Judged) -> Branch:
+        confidence = one.confidence if shows_confidence else None
+        question = renderer.proposal_ids(one.action) + renderer.verdict_query_ids(confidence)
+        verdict = renderer.verdict_ids(one.right)[:1]  # the first token decides; the rest is spelling
+        return Branch(prefix, question + verdict, [0.0] * len(question) + [weight[one.right]])
+
+    def rows() -> Iterator[Row]:
+        for episode in episodes:
+            for window in renderer.windows(episode):
+                found = ((p.start, one) for p in window.points for one in judged.get((episode.id, p.decision), []))
+                branches = [[branch(start, one)] for start, one in found]
+                trunk = Row(window.ids, action_weights(window, weigh), [])
+                yield from branched(trunk, branches, renderer.limits.max_tokens)
+
+    return rows(), Verdicts(counts[True], counts[False])
+
+
+def branched(trunk: Row, groups: list[list[Branch]], most: int) -> Iterator[Row]:
+    """The trunk with branches behind it: at most so many tokens of them, or one group's, in a row.
+
+    Rows after the first read the trunk again, as far as they need it, and learn nothing from it.
+    """
+    while True:
+        taken, size = 0, 0
+        for group in groups:
+            size += sum(len(branch.ids) for branch in group)
+            if taken and size > most:
+                break
+            taken += 1
+        ids, weights, branches = list(trunk.ids), list(trunk.weights), []
+        for branch in (branch for group in groups[:taken] for branch in group):
+            branches.append((len(ids), len(ids) + len(branch.ids), branch.prefix))
+            ids += branch.ids
+            weights += branch.weights
+        yield Row(ids, weights, branches)
+        groups = groups[taken:]
+        if not groups:
+            return
+        last = max(branch.prefix for group in groups for branch in group)
+        trunk = Row(trunk.ids[:last], [0.0] * last, [])
 
 
 def reward_rows(
     renderer: Renderer, episodes: list[Episode], judged: dict[DecisionKey, list[Judged]]
-) -> tuple[list[Row], Verdicts]:
+) -> tuple[Iterator[Row], Verdicts]:
     """Trunk rows with a branch for the gold action and for each wrong one, and the pairs of their last tokens.
 
     Windows without a wrong action teach nothing and are left out.
     """
-    rows, chosen, rejected = [], 0, 0
-    for episode in episodes:
-        gold = [decision.gold for decision in decisions(episode)]
-        for window in renderer.windows(episode):
-            ids, branches, pairs = list(window.ids), [], []
-            for point in window.points:
-                found = [one.action for one in judged.get((episode.id, point.decision), []) if not one.right]
-                ends = []
-                for action in [gold[point.decision], *found] if found else []:
-                    branches.append((len(ids), len(ids) + len(renderer.proposal_ids(action)), point.start))
-                    ids += renderer.proposal_ids(action)
-                    ends.append(len(ids) - 1)
-                pairs += [(ends[0], end) for end in ends[1:]]
-                chosen, rejected = chosen + bool(found), rejected + len(found)
-            if pairs:
-                rows.append(Row(ids, [0.0] * len(ids), branches, pairs))
-    return rows, Verdicts(chosen, rejected)
+    wrong = {key: [one.action for one in found if not one.right] for key, found in judged.items()}
+    wrong = {key: actions for key, actions in wrong.items() if actions}
+
+    def group(prefix: int, actions: list[Action]) -> list[Branch]:
+        asked = [renderer.proposal_ids(action) for action in actions]
+        return [Branch(prefix, ids, [0.0] * len(ids)) for ids in asked]
+
+    def rows() -> Iterator[Row]:
+        for episode in episodes:
+            gold = [decision.gold for decision in decisions(episode)]
+            for window in renderer.windows(episode):
+                places = [(point, wrong.get((episode.id, point.decision), [])) for point in window.points]
+                groups = [group(point.start, [gold[point.decision], *found]) for point, found in places if found]
+                trunk = Row(window.ids, [0.0] * len(window.ids), [])
+                for row in branched(trunk, groups, renderer.limits.max_tokens) if groups else ():
+                    yield row._replace(pairs=pairs_of(row.branches))
+
+    return rows(), Verdicts(len(wrong), sum(map(len, wrong.values())))
+
+
+def pairs_of(branches: list[tuple[int, int, int]]) -> list[tuple[int, int]]:
+    """The last token of each prefix's first branch, which is gold, with that of every other one behind it."""
+    first: dict[int, int] = {}
+    return [(first[prefix], end - 1) for _, end, prefix in branches if first.setdefault(prefix, end - 1) != end - 1]

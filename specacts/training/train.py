@@ -11,12 +11,14 @@ matters), refuses NaN, and publishes the adapter in one step as safetensors.
 import hashlib
 import json
 import math
+import re
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from itertools import accumulate, takewhile
 from pathlib import Path
@@ -33,40 +35,28 @@ from peft import (
     set_peft_model_state_dict,
 )
 from safetensors.torch import load_file
-from torch.nn.functional import cross_entropy, logsigmoid
-from transformers import AutoTokenizer, TrainerCallback, TrainerState, set_seed
+from transformers import AutoTokenizer, Trainer, TrainerCallback, TrainerState, set_seed
 from trl import RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
 
-from specacts.config import Lora, Train
 from specacts.core.errors import UserError
 from specacts.core.files import published_dir
 from specacts.models.load import TASKS, device_of, load_base
+from specacts.training.attention import BY_PARTS
 from specacts.training.average import Averaging
+from specacts.training.batches import Batch, packs
 from specacts.training.checkpoints import Sealing, newest, steps
+from specacts.training.job import Done, Job, Settings
+from specacts.training.launch import launch
+from specacts.training.losses import learn_by, pair_loss, weighted_loss
 from specacts.training.rows import Row
-
-Batch = dict[str, torch.Tensor]
-"""What `collate` makes of rows."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything beside model and data that decides the weights; part of the checkpoints' key."""
-
-    seed: int
-    lora: Lora
-    train: Train
-    learning_rate: float
-    epochs: float
-    device: str
-    dtype: str
-    gradient_checkpointing: bool
-    train_layers: int | None = None
-    least_tokens: int = 0
+from specacts.training.stored import Stored, store
 
 
 class TrainResult(NamedTuple):
-    """What a training run measured; `seconds` is this process's share where a run was resumed."""
+    """What a training run measured; `seconds` is this process's share where a run was resumed.
+
+    Of several GPUs, memory is the first one's.
+    """
 
     steps: int
     rows: int
@@ -82,116 +72,38 @@ class TrainResult(NamedTuple):
     losses: list[tuple[int, float, float]]  # (step, loss, learning rate)
 
 
-def collate(rows: list[dict[str, Any]]) -> Batch:
-    """Pad rows to one batch: input_ids, labels, weights, position_ids [B, T]; attention_mask and pairs where needed.
+class _InPacks(Trainer):
+    """What both trainers do: a step's rows come in several batches, and the model's forward is their loss."""
 
-    pairs: [P, 3] of row, chosen and rejected position. A single row without branches needs no mask: plain causal
-    attention, the fastest kernel.
-    """
-    longest = max(len(row["ids"]) for row in rows)
-
-    def padded(values: list[list[Any]], fill: float) -> torch.Tensor:
-        return torch.tensor([value + [fill] * (longest - len(value)) for value in values])
-
-    weights = padded([row["weights"] for row in rows], 0.0)
-    ids = padded([row["ids"] for row in rows], 0)
-    batch = {"input_ids": ids, "labels": ids.masked_fill(weights == 0, -100), "weights": weights}
-    batch["position_ids"] = padded([positions(len(row["ids"]), row["branches"]) for row in rows], 0)
-    if len(rows) > 1 or rows[0]["branches"]:
-        batch["attention_mask"] = torch.stack([branch_mask(longest, row["branches"]) for row in rows])
-    pairs = [(number, *pair) for number, row in enumerate(rows) for pair in row["pairs"]]
-    return batch | ({"pairs": torch.tensor(pairs)} if pairs else {})
-
-
-def positions(length: int, branches: list[tuple[int, int, int]]) -> list[int]:
-    """Position ids: a branch counts on from the prefix it leaves."""
-    result = list(range(length))
-    for start, end, prefix in branches:
-        result[start:end] = range(prefix, prefix + end - start)
-    return result
-
-
-def branch_mask(length: int, branches: list[tuple[int, int, int]]) -> torch.Tensor:
-    """Boolean attention mask [length, length]; True may attend. Branch (start, end, prefix) sees prefix and itself."""
-    mask = torch.ones(length, length, dtype=torch.bool).tril()
-    for start, end, prefix in branches:
-        mask[start:end, prefix:start] = False
-    return mask
-
-
-def per_row(rows: Sequence[Row]) -> float:
-    """What a row supervises on average: its weights' sum or, of a reward model's rows, its pairs.
-
-    Losses are divided by this and not by what their own row holds, so that every decision weighs the same: a mean
-    within each row lets a row of one decision weigh as much as one of ten.
-    """
-    return sum(len(row.pairs) or sum(row.weights) for row in rows) / len(rows)
-
-
-def weighted_loss(model: torch.nn.Module, batch: Batch, row_weight: float) -> torch.Tensor:
-    """Weighted cross-entropy of the supervised tokens, summed, over `row_weight` a row (`per_row`).
-
-    Over all rows at once it is their weighted mean, and TRL's loss where all weights are 1. The head (49k rows on the
-    smallest model) runs on the positions that predict a label, not on every one.
-    """
-    hidden = _hidden(model, batch)[:, :-1]
-    weights = batch["weights"][:, 1:]
-    chosen = weights > 0
-    logits = _base(model).lm_head(hidden[chosen]).float()
-    losses = cross_entropy(logits, batch["labels"][:, 1:][chosen], reduction="none")
-    return (losses * weights[chosen]).sum() / (row_weight * len(weights))
-
-
-def pair_loss(model: torch.nn.Module, batch: Batch, row_pairs: float) -> torch.Tensor:
-    """-log P(chosen above rejected), summed, over `row_pairs` a row (`per_row`).
-
-    P is the sigmoid of their rewards' difference (Bradley and Terry 1952). Over all rows at once it is RewardTrainer's
-    loss over the same pairs (tests/training/test_train.py), with each trunk read once for all of them.
-    """
-    hidden = _hidden(model, batch)
-    row, chosen, rejected = batch["pairs"].unbind(dim=1)
-    score = _base(model).score
-    better = logsigmoid((score(hidden[row, chosen]) - score(hidden[row, rejected])).float())
-    return -better.sum() / (row_pairs * len(hidden))
-
-
-def _base(model: torch.nn.Module) -> torch.nn.Module:
-    return model.get_base_model() if isinstance(model, PeftModel) else model
-
-
-def _hidden(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-    """Last hidden states [B, T, H], before any head."""
-    inputs = {key: batch[key] for key in ("input_ids", "position_ids", "attention_mask") if key in batch}
-    if "attention_mask" in inputs:  # True = may attend; sdpa takes booleans as they are
-        inputs["attention_mask"] = inputs["attention_mask"].unsqueeze(1)
-    return _base(model).model(**inputs, use_cache=False).last_hidden_state
-
-
-class ActionTrainer(SFTTrainer):
-    """SFTTrainer whose loss is `weighted_loss`."""
-
-    row_weight: float
+    loss_is_scaled_for_ga = True  # by the number of rows in the step
 
     def compute_loss(
         self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        loss = weighted_loss(self.accelerator.unwrap_model(model), inputs, self.row_weight)
+        loss = model(**inputs)
         return (loss, None) if return_outputs else loss
 
+    def training_step(self, model: Any, inputs: list[Batch], num_items_in_batch: Any = None) -> torch.Tensor:
+        """The loss of a step; its gradients are shared with other GPUs behind the last batch."""
+        total = 0.0
+        for number, batch in enumerate(inputs, start=1):
+            with nullcontext() if number == len(inputs) else self.accelerator.no_sync(model):
+                total = super().training_step(model, batch, num_items_in_batch) + total
+        return total
 
-class PairTrainer(RewardTrainer):
-    """RewardTrainer whose loss is `pair_loss`, over rows that are tokenized already."""
+    def floating_point_ops(self, inputs: list[Batch]) -> int:
+        return 0  # nobody reads what the trainer would estimate
 
-    row_weight: float
+
+class ActionTrainer(_InPacks, SFTTrainer):
+    """SFTTrainer over rows that are tokenized already."""
+
+
+class PairTrainer(_InPacks, RewardTrainer):
+    """RewardTrainer over rows that are tokenized already."""
 
     def _prepare_dataset(self, dataset: Dataset, *args: Any, **kwargs: Any) -> Dataset:
         return dataset
-
-    def compute_loss(
-        self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        loss = pair_loss(self.accelerator.unwrap_model(model), inputs, self.row_weight)
-        return (loss, None) if return_outputs else loss
 
 
 class _Losses(TrainerCallback):
@@ -221,40 +133,66 @@ def steps_for(lengths: Sequence[int], settings: Settings) -> int:
 
 
 def train(
-    base: Path, rows: list[Row], out: Path, scratch: Path, settings: Settings, adapter: Path | None = None
+    base: Path, rows: Iterable[Row], out: Path, scratch: Path, settings: Settings, adapter: Path | None = None
 ) -> TrainResult:
     """Train a LoRA adapter on `rows`, in their order, and publish it at `out`; starts from `adapter` if one is given.
 
     Raises `UserError` for empty or label-less data, non-finite loss or weights, and broken checkpoints.
     """
-    check_rows(rows)
-    rewards = bool(rows[0].pairs)
+    stored = store(rows, scratch / "rows.arrow")
+    folder = scratch / checkpoint_key(base, stored, settings, adapter)
+    job = Job(
+        base=base,
+        rows=stored.path,
+        out=out,
+        folder=folder,
+        settings=settings,
+        steps=steps_for(stored.lengths, settings),
+        row_weight=stored.row_weight,
+        rewards=stored.rewards,
+        adapter=adapter,
+        checkpoint=newest(folder),
+    )
+    done = launch(job, settings.processes) if settings.processes > 1 else work(job)
+    return _result(done, stored, settings)
+
+
+def work(job: Job) -> Done:
+    """Train in this process, as one of `settings.processes`; the first of them publishes the adapter."""
+    settings = job.settings
     set_seed(settings.seed)  # also of a reward model's new head
-    folder = scratch / checkpoint_key(base, rows, settings, adapter)
-    model = load_base(base, settings.device, settings.dtype, rewards)
-    model = get_peft_model(model, lora_config(settings, model.config.num_hidden_layers, rewards))
-    if adapter:
-        theirs = load_peft_weights(str(adapter), device=str(model.device))
+    model = with_lora(load_base(job.base, settings.device, settings.dtype, job.rewards), settings, job.rewards)
+    if job.adapter:
+        theirs = load_peft_weights(str(job.adapter), device=str(model.device))
         set_peft_model_state_dict(model, get_peft_model_state_dict(model) | theirs)  # a reward model's head stays new
-    count = steps_for([len(row.ids) for row in rows], settings)
-    checkpoint = newest(folder)
-    averaging = Averaging(settings.train.average, checkpoint)
-    trainer = (PairTrainer if rewards else ActionTrainer)(
+    averaging = Averaging(settings.train.average, job.checkpoint)
+    rows = Dataset.from_file(str(job.rows))
+    # All steps at once, and not epochs: their last steps would have fewer rows, and several GPUs others.
+    order = [number % len(rows) for number in range(job.steps * settings.train.batch_size)]
+    trainer = (PairTrainer if job.rewards else ActionTrainer)(
         model=model,
-        args=trainer_config(folder, count, settings, rewards),
-        train_dataset=Dataset.from_list([row._asdict() for row in rows]),
-        data_collator=collate,
-        processing_class=AutoTokenizer.from_pretrained(base, trust_remote_code=False),
+        args=trainer_config(job.folder, job.steps, settings, job.rewards),
+        train_dataset=rows.select(order),
+        data_collator=partial(packs, most_tokens=settings.most_tokens),
+        processing_class=AutoTokenizer.from_pretrained(job.base, trust_remote_code=False),
         callbacks=[_Losses(), averaging, Sealing()],
     )
-    trainer.row_weight = per_row(rows)
+    learn_by(trainer.model, pair_loss if job.rewards else weighted_loss, job.row_weight)
     started = time.perf_counter()
     with flushed_denormals():
-        go_on(trainer, checkpoint, count)
+        go_on(trainer, job.checkpoint, job.steps)
     seconds = time.perf_counter() - started
     averaging.put_into(trainer.model)
-    publish(trainer.model, out)
-    return _result(trainer, rows, seconds, settings)
+    if trainer.is_world_process_zero():
+        publish(trainer.model, job.out)
+    logs = [log for log in trainer.state.log_history if "loss" in log]
+    return Done(
+        steps=trainer.state.global_step,
+        seconds=seconds,
+        peak_memory_gib=peak_memory_gib(),
+        trainable_parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
+        losses=[(log["step"], float(log["loss"]), float(log["learning_rate"])) for log in logs],
+    )
 
 
 def go_on(trainer: SFTTrainer, checkpoint: Path | None, count: int) -> None:
@@ -279,31 +217,46 @@ def flushed_denormals() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-def check_rows(rows: list[Row]) -> None:
-    """Every row must supervise something, and rows must agree in length with their weights."""
-    if not rows:
-        raise UserError(
-            "training: no rows; the split is empty, or holds no wrong action for a reward model to learn from"
-        )
-    for number, row in enumerate(rows):
-        if len(row.ids) != len(row.weights) or not (any(row.weights) or row.pairs):
-            raise UserError(f"training: row {number} has {len(row.ids)} tokens and no label; this is a renderer bug")
+def with_lora(model: torch.nn.Module, settings: Settings, rewards: bool = False) -> PeftModel:
+    """The model with a new adapter, and attention that keeps a sequence's parts apart (attention.py)."""
+    model.set_attn_implementation(BY_PARTS)
+    try:
+        return get_peft_model(model, lora_config(settings, model, rewards))
+    except ValueError as error:  # names or a pattern that fit none of its modules
+        named = settings.lora.target_modules
+        raise UserError(f"params.yaml: lora.target_modules is {named!r}: {error}") from error
 
 
-def lora_config(settings: Settings, layers: int, rewards: bool = False) -> LoraConfig:
+def lora_config(settings: Settings, model: torch.nn.Module, rewards: bool = False) -> LoraConfig:
     """LoRA on the chosen modules, of the last `train_layers` layers where that is set; a reward model's head whole."""
-    lora, last = settings.lora, settings.train_layers
+    lora, last, layers = settings.lora, settings.train_layers, model.config.num_hidden_layers
     modules = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
-    if modules == "all-linear" and last:  # PEFT takes layers_to_transform only beside a list of names
-        modules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    those = None
+    if last and isinstance(modules, str):  # PEFT takes layers_to_transform only beside a list of names
+        modules = [name for name in linear_modules(model, modules) if layer_of(name) >= layers - last]
+    elif last:
+        those = list(range(max(0, layers - last), layers))
     return LoraConfig(
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=modules,
-        layers_to_transform=list(range(max(0, layers - last), layers)) if last else None,
+        layers_to_transform=those,
         task_type=TASKS[rewards],
     )
+
+
+def linear_modules(model: torch.nn.Module, pattern: str) -> list[str]:
+    """Full names of the linear modules in a model's layers; those that fit a pattern, or `all-linear`."""
+    named = model.named_modules()
+    names = [name for name, module in named if isinstance(module, torch.nn.Linear) and layer_of(name) >= 0]
+    return [name for name in names if pattern == "all-linear" or re.fullmatch(pattern, name)]
+
+
+def layer_of(module: str) -> int:
+    """The layer in a module's name, as in `model.layers.3.mlp.up_proj`; -1 outside of the layers."""
+    found = re.search(r"\.(\d+)\.", module)
+    return int(found[1]) if found else -1
 
 
 def trainer_config(folder: Path, steps: int, settings: Settings, rewards: bool = False) -> SFTConfig | RewardConfig:
@@ -315,10 +268,10 @@ def trainer_config(folder: Path, steps: int, settings: Settings, rewards: bool =
         kind, own = RewardConfig, {"disable_dropout": False}
     else:
         kind, own = SFTConfig, {"dataset_kwargs": {"skip_prepare_dataset": True}, "packing": False}
-    return kind(
+    config = kind(
         output_dir=str(folder),
         max_steps=steps,
-        per_device_train_batch_size=settings.train.batch_size,
+        per_device_train_batch_size=settings.train.batch_size // settings.processes,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="warmup_stable_decay",
         lr_scheduler_kwargs={
@@ -331,7 +284,7 @@ def trainer_config(folder: Path, steps: int, settings: Settings, rewards: bool =
         max_grad_norm=settings.train.max_grad_norm,
         gradient_checkpointing=settings.gradient_checkpointing,
         use_cpu=on_cpu,
-        bf16=not on_cpu and settings.dtype == "bfloat16",
+        bf16=settings.dtype == "bfloat16",
         max_length=None,
         remove_unused_columns=False,
         train_sampling_strategy="sequential",
@@ -346,26 +299,29 @@ def trainer_config(folder: Path, steps: int, settings: Settings, rewards: bool =
         dataloader_num_workers=0,
         dataloader_pin_memory=not on_cpu,
         report_to="none",
+        ddp_find_unused_parameters=False,
+        ddp_broadcast_buffers=False,  # processes with more batches in a step than others would wait for them
         **own,
     )
+    if config.n_gpu > 1:
+        config._n_gpu = 1  # one process uses one GPU: the trainer would split every batch among all that it sees
+    return config
 
 
-def checkpoint_key(base: Path, rows: list[Row], settings: Settings, adapter: Path | None) -> str:
+def checkpoint_key(base: Path, rows: Stored, settings: Settings, adapter: Path | None) -> str:
     """A key under which an interrupted run may be resumed: same base, data, settings and start."""
-    digest = hashlib.sha256()
+    named = {"base": base, "adapter": adapter}
     plain = {k: v.model_dump() if hasattr(v, "model_dump") else v for k, v in asdict(settings).items()}
     plain |= {name: version(name) for name in ("transformers", "trl", "peft", "accelerate")}
-    plain |= {"torch": torch.__version__, "base": _weights_stamp(base), "adapter": adapter and _weights_stamp(adapter)}
-    plain |= {"row_weight": per_row(rows)}
-    digest.update(json.dumps(plain, sort_keys=True, default=str).encode())
-    for row in rows:
-        digest.update(repr(row).encode())
-    return digest.hexdigest()[:16]
+    plain |= {"torch": torch.__version__, "row_weight": rows.row_weight, "rows": stamp([rows.path])}
+    plain |= {name: folder and stamp(folder.glob("*.safetensors")) for name, folder in named.items()}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def _weights_stamp(folder: Path) -> str:
+def stamp(paths: Iterable[Path]) -> str:
+    """A hash of what files hold, in the order of their names."""
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in sorted(paths):
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
@@ -380,7 +336,8 @@ def publish(model: PeftModel, out: Path) -> None:
         model.save_pretrained(folder, safe_serialization=True)
         config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
         # PEFT keeps a set here, whose order changes from process to process, and the machine's own path.
-        config["target_modules"] = sorted(config["target_modules"])
+        if not isinstance(config["target_modules"], str):  # a pattern
+            config["target_modules"] = sorted(config["target_modules"])
         config["modules_to_save"] = sorted(config["modules_to_save"]) if config["modules_to_save"] else None
         config["base_model_name_or_path"] = None
         text = json.dumps(config, indent=2, sort_keys=True)
@@ -399,22 +356,20 @@ def peak_memory_gib() -> float:
     return peak / (2**30 if sys.platform == "darwin" else 2**20)
 
 
-def _result(trainer: SFTTrainer, rows: list[Row], seconds: float, settings: Settings) -> TrainResult:
-    logs = [log for log in trainer.state.log_history if "loss" in log]
-    losses = [(log["step"], float(log["loss"]), float(log["learning_rate"])) for log in logs]
-    tokens = sum(len(row.ids) for row in rows)
-    share = trainer.state.global_step * settings.train.batch_size / len(rows)
+def _result(done: Done, stored: Stored, settings: Settings) -> TrainResult:
+    tokens = sum(stored.lengths)
+    share = done.steps * settings.train.batch_size / len(stored.lengths)
     return TrainResult(
-        steps=trainer.state.global_step,
-        rows=len(rows),
+        steps=done.steps,
+        rows=len(stored.lengths),
         tokens=tokens,
-        supervised_tokens=sum(sum(1 for w in row.weights if w) + 2 * len(row.pairs) for row in rows),
+        supervised_tokens=stored.supervised_tokens,
         seen_tokens=round(tokens * share),
-        first_loss=losses[0][1],
-        final_loss=losses[-1][1],
-        seconds=seconds,
-        tokens_per_second=tokens * share / seconds,
-        peak_memory_gib=peak_memory_gib(),
-        trainable_parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
-        losses=losses,
+        first_loss=done.losses[0][1],
+        final_loss=done.losses[-1][1],
+        seconds=done.seconds,
+        tokens_per_second=tokens * share / done.seconds,
+        peak_memory_gib=done.peak_memory_gib,
+        trainable_parameters=done.trainable_parameters,
+        losses=done.losses,
     )

@@ -5,7 +5,7 @@ import torch
 from toys import TRUNK, fresh, reading, rows_equal
 
 from specacts.answering.session import Session
-from specacts.training.train import branch_mask
+from specacts.training.attention import mask_of, parts_of
 
 BRANCHES = [(3, [10, 11, 12]), (7, [20]), (7, [21, 22, 10, 5]), (12, [30, 31]), (1, [9, 9])]
 
@@ -54,7 +54,7 @@ def test_an_agent_at_work_may_cut_to_the_start(model):
 
 
 def test_the_training_mask_and_the_cache_agree_about_branches(model):
-    """One forward pass with `branch_mask`, as in training, equals the branches scored off the cache."""
+    """One forward pass with `mask_of`, as in training, equals the branches scored off the cache."""
     ids, place, spans = list(TRUNK), list(range(len(TRUNK))), []
     for prefix, branch in BRANCHES:
         spans.append((len(ids), len(ids) + len(branch), prefix))
@@ -63,18 +63,10 @@ def test_the_training_mask_and_the_cache_agree_about_branches(model):
         logits = model(
             input_ids=torch.tensor([ids]),
             position_ids=torch.tensor([place]),
-            attention_mask=branch_mask(len(ids), spans)[None, None],
+            attention_mask=mask_of(torch.tensor(parts_of(len(ids), spans)))[None, None],
             use_cache=False,
         ).logits[0]
     trained = torch.log_softmax(logits, dim=-1)
     for (start, end, _), scores in zip(spans, reading(model).score(BRANCHES), strict=True):
         assert rows_equal(trained[start:end], scores)
     assert rows_equal(trained[: len(TRUNK)], fresh(model, TRUNK))
-
-
-def test_a_branch_sees_its_prefix_and_itself():
-    mask = branch_mask(7, [(4, 6, 2), (6, 7, 4)])
-    assert mask[4].tolist() == [True, True, False, False, True, False, False]
-    assert mask[5].tolist() == [True, True, False, False, True, True, False]
-    assert mask[6].tolist() == [True, True, True, True, False, False, True]
-    assert torch.equal(mask[:4, :4], torch.ones(4, 4, dtype=torch.bool).tril())

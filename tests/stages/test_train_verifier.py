@@ -45,5 +45,6 @@ def test_a_verifier_that_starts_from_no_adapter_learns_the_train_splits_actions_
     lesson = verifier_lesson(made, renderer(compact_tokenizer()), cold)
     acts = cold and objective == "verdict"
     assert lesson.episodes == (3 if acts else 1)
-    judging = [row for row in lesson.rows if row.branches]  # verdicts are learnt on the verify split alone
-    assert len(judging) == 2 and len(lesson.rows) == (6 if acts else 2)
+    rows = list(lesson.rows)
+    judging = [row for row in rows if row.branches]  # verdicts are learnt on the verify split alone
+    assert len(judging) == 2 and len(rows) == (6 if acts else 2)

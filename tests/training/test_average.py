@@ -40,7 +40,9 @@ def test_a_training_that_went_on_from_a_checkpoint_averages_what_came_before_it_
     first = Averaging(0.5)
     passes(model, first, range(1, 9), of=10)
     (tmp_path / "checkpoint-8").mkdir()
-    first.on_save(SimpleNamespace(output_dir=tmp_path), SimpleNamespace(global_step=8), None)
+    first.on_save(
+        SimpleNamespace(output_dir=tmp_path), SimpleNamespace(global_step=8, is_world_process_zero=True), None
+    )
     again = Averaging(0.5, tmp_path / "checkpoint-8")
     passes(model, again, range(9, 11), of=10)
     passes(model, first, range(9, 11), of=10)

@@ -10,7 +10,7 @@ from specacts.answering.proposals import Proposed, on_policy
 from specacts.answering.records import Candidate
 from specacts.core.episodes import Episode, User, decisions
 from specacts.training.judged import Judged
-from specacts.training.rows import Weights, proposer_rows, reward_rows, verifier_rows
+from specacts.training.rows import Branch, Row, Weights, branched, proposer_rows, reward_rows, verifier_rows
 
 RENDERER = renderer(compact_tokenizer())
 EPISODES = [episode("a", 1), episode("b", 3)]
@@ -27,9 +27,9 @@ def proposals(*wrong: Candidate) -> dict:
 
 
 def rows_for(found: dict, level: str = "type", verdict_weight: float = 1.0, shows_confidence: bool = True):
-    return verifier_rows(
-        RENDERER, EPISODES, labelled(found, level), verdict_weight, Weights(3.0, 1.0), shows_confidence
-    )
+    judged = labelled(found, level)
+    rows, counts = verifier_rows(RENDERER, EPISODES, judged, verdict_weight, Weights(3.0, 1.0), shows_confidence)
+    return list(rows), counts
 
 
 def labelled(found: dict, level: str = "type") -> dict:
@@ -39,7 +39,7 @@ def labelled(found: dict, level: str = "type") -> dict:
 
 
 def test_a_proposer_learns_every_action_and_nothing_else():
-    rows = proposer_rows(RENDERER, EPISODES, Weights(3.0, 1.0))
+    rows = list(proposer_rows(RENDERER, EPISODES, Weights(3.0, 1.0)))
     windows = [w for e in EPISODES for w in RENDERER.windows(e)]
     assert [row.ids for row in rows] == [w.ids for w in windows]
     for row, window in zip(rows, windows, strict=True):
@@ -142,7 +142,7 @@ def test_right_and_wrong_verdicts_weigh_the_same_in_all():
 def test_nobody_learns_to_judge_malformed_proposals():
     rows, balance = rows_for({key: [candidate(None, "call {")] for key in proposals()})
     assert (balance.accept, balance.reject) == (0, 0)
-    assert rows == proposer_rows(RENDERER, EPISODES, Weights(3.0, 1.0))
+    assert rows == list(proposer_rows(RENDERER, EPISODES, Weights(3.0, 1.0)))
 
 
 def test_what_is_right_depends_on_the_level():
@@ -155,7 +155,7 @@ def test_what_is_right_depends_on_the_level():
 def test_a_decision_without_proposals_still_teaches_its_action():
     rows, balance = rows_for({})
     assert (balance.accept, balance.reject) == (0, 0)
-    assert rows == proposer_rows(RENDERER, EPISODES, Weights(3.0, 1.0))
+    assert rows == list(proposer_rows(RENDERER, EPISODES, Weights(3.0, 1.0)))
 
 
 def test_the_verifier_reads_the_confidence_as_one_digit():
@@ -166,7 +166,8 @@ def test_the_verifier_reads_the_confidence_as_one_digit():
 
 def test_a_reward_model_learns_from_pairs_of_the_gold_action_and_a_wrong_one_at_the_same_place():
     wrong = candidate(say("BLOCKED", "no").action)
-    rows, counts = reward_rows(RENDERER, EPISODES, labelled(proposals(wrong)))
+    made, counts = reward_rows(RENDERER, EPISODES, labelled(proposals(wrong)))
+    rows = list(made)
     windows = [w for e in EPISODES for w in RENDERER.windows(e)]
     gold = {e.id: [d.gold for d in decisions(e)] for e in EPISODES}
     pairs = 0
@@ -189,4 +190,44 @@ def test_a_reward_model_learns_from_pairs_of_the_gold_action_and_a_wrong_one_at_
 
 def test_where_nothing_was_wrong_a_reward_model_learns_nothing():
     rows, counts = reward_rows(RENDERER, EPISODES, labelled(proposals()))
-    assert rows == [] and counts == (0, 0)
+    assert list(rows) == [] and counts == (0, 0)
+
+
+def few(most: int, *, verdict_weight: float = 1.0, wrong: int = 3) -> list[Row]:
+    """A trunk of ten tokens with two labels and a decision at 3 and at 6, each with so many branches of four tokens."""
+    trunk = Row(list(range(10)), [0.0] * 4 + [1.0] + [0.0] * 4 + [1.0], [])
+    groups = [[Branch(prefix, [prefix] * 4, [0.0] * 3 + [verdict_weight])] for prefix in (3, 6) for _ in range(wrong)]
+    return list(branched(trunk, groups, most))
+
+
+def test_branches_that_are_too_many_for_one_row_follow_in_others_behind_the_same_context():
+    (whole,) = few(24)
+    rows = few(10)
+    assert [len(row.branches) for row in rows] == [2, 2, 2] and len(whole.branches) == 6
+    assert [len(row.ids) for row in rows] == [10 + 8, 6 + 8, 6 + 8]  # the trunk again, as far as it is needed
+
+    def questions(*rows: Row) -> list[tuple[list[int], list[int]]]:
+        return [(row.ids[:prefix], row.ids[start:end]) for row in rows for start, end, prefix in row.branches]
+
+    assert questions(*rows) == questions(whole)
+    assert rows[0].weights[:10] == whole.weights[:10] and not any(sum(row.weights[:6]) for row in rows[1:])
+    assert sum(sum(row.weights) for row in rows) == sum(whole.weights)
+
+
+def test_branches_that_are_compared_stay_in_one_row():
+    groups = [[Branch(3, [n] * 4, [0.0] * 4) for n in range(3)] for _ in range(2)]
+    rows = list(branched(Row(list(range(10)), [0.0] * 10, []), groups, 5))
+    assert [len(row.branches) for row in rows] == [3, 3]  # more than there is room for, rather than apart
+
+
+def test_no_row_of_a_judge_is_longer_than_a_window_and_as_many_branches():
+    found = proposals(*(candidate(say("BLOCKED", f"no {n}").action, f"{n}") for n in range(12)))
+    rows, _ = rows_for(found)
+    assert max(len(row.ids) for row in rows) <= 2 * RENDERER.limits.max_tokens and len(rows) > len(EPISODES)
+    made, counts = reward_rows(RENDERER, EPISODES, labelled(found))
+    assert counts.reject == sum(len(row.pairs) for row in made)
+
+
+def test_verdicts_without_a_weight_are_not_read():
+    rows, counts = rows_for(proposals(), verdict_weight=0.0)
+    assert not any(row.branches for row in rows) and counts.accept > 0
