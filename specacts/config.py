@@ -316,6 +316,22 @@ class Answer(_Strict):
     verify_episodes: int = Field(ge=1, description="most episodes of the verify split that the cheap model proposes on")
 
 
+class ServedModel(_Strict):
+    """Where a role's model is served, and what it is called there."""
+
+    url: str = Field(pattern=r"^https?://", description="what /completions and /models stand behind, mostly /v1")
+    name: str = Field(min_length=1, description="of the model, or of its adapter")
+
+
+class CompletionsEngine(_Strict):
+    """Roles whose models answer on a server; the others run here."""
+
+    kind: Literal["vllm"] = Field(description="what it speaks: completions of token ids, as vLLM gives them")
+    concurrency: int = Field(ge=1, description="most requests that are under way")
+    key_env: str | None = Field(description="the environment variable that holds the server's key; null: none")
+    models: dict[Role, ServedModel] = Field(min_length=1)
+
+
 class Live(_Strict):
     """How much of the test split policies run live on the simulators."""
 
@@ -347,6 +363,7 @@ class Scale(_Strict):
     verifier: RoleScale
     strong: RoleScale
     answer: Answer
+    engine: Literal["local"] | CompletionsEngine
     live: Live
     bootstrap: int = Field(ge=100, description="resamples behind every interval")
     disk: Disk
@@ -457,6 +474,8 @@ def load_config(root: Path, scale: str | None = None) -> Config:
     config = Config(**values, **names, scale=scales, recipe=recipe, prices=prices)
     if recipe.strong == "recorded":
         _counts_without_the_strong_model(config)
+    if scale.engine != "local":
+        _can_be_served(config, scale.engine)
     if recipe.verifier.negatives == "none":
         _promises_without_a_verifier(config)
     return config
@@ -475,6 +494,15 @@ def _counts_without_the_strong_model(config: Config) -> None:
         )
     if "C" in config.acceptance.policies:
         raise UserError(f"params.yaml: acceptance.policies: C lets the strong model judge ({where}); leave C out")
+
+
+def _can_be_served(config: Config, engine: CompletionsEngine) -> None:
+    where = f"configs/scale/{config.scale_name}.yaml"
+    if "verifier" in engine.models and config.recipe.verifier.objective == "reward":
+        raise UserError(
+            f"{where}: engine.models.verifier: recipe {config.recipe_name} trains a reward model, which a completions "
+            "server cannot ask; leave verifier out, and it runs here"
+        )
 
 
 def _promises_without_a_verifier(config: Config) -> None:

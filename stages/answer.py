@@ -4,10 +4,12 @@
 
 Writes `data/answers/{calibrate,test}.jsonl` and `models.json` (what a token costs each model), all or nothing,
 and `metrics/answer.json` (decisions a second, tokens, seconds). Everything after this stage runs without a model.
-Interrupted, it goes on from the last batch of windows that was answered.
+Interrupted, it goes on from the last batch of windows that was answered, or on a server (`engine` of the scale) from
+the last decision.
 """
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,7 @@ from specacts.traces.split import spread
 if TYPE_CHECKING:
     from specacts.answering.ask import Asked, Reading
     from specacts.answering.roles import Asking, Voice
+    from specacts.answering.served import Contexts
     from specacts.transcripts.render import Renderer
 
 MODELS, DATA, METRICS = Path("models"), Path("data"), Path("metrics/answer.json")
@@ -38,7 +41,7 @@ def main() -> None:
     config = load_config(Path("."))
     # Imported here: torch takes seconds, and a wrong configuration should not have to wait for it.
     from specacts.answering.roles import asking, load_voice
-    from specacts.models.measure import machine, model_size
+    from specacts.models.measure import machine
 
     scale, started = config.scale, time.perf_counter()
     how = asking(config.recipe, config.acceptance, scale.answer)
@@ -50,7 +53,7 @@ def main() -> None:
     with journal("answer", machine(scale.device)) as kept:
         for role in local_roles(config.recipe):  # cheap first: the others judge its proposals
             voice = load_voice(MODELS, role, scale, config.recipe)
-            sizes[role] = model_size(voice.model)
+            sizes[role] = voice.size
             for split in SPLITS:
                 ask_all(voice, episodes[split], recorded[split], how, config.seed, f"answer {split}: {role}", kept)
             if role == "cheap" and is_recorded(config.recipe):
@@ -73,13 +76,12 @@ def ask_all(
     """Add one role's answers to `rows`, batch by batch; kept: those that an interrupted run has got already."""
     from tqdm import tqdm
 
-    from specacts.answering.ask import batches
+    from specacts.answering.pieces import answered, heard
+    from specacts.answering.served import Served
 
     role, total = voice.role, sum(len(decisions(episode)) for episode in episodes)
     with tqdm(total=total, desc=doing, unit="decision") as progress:
-        for number, batch in enumerate(batches(voice.renderer, episodes, seed)):
-            asked = [a for window in batch for a in window]
-            said = kept.get(f"{doing} {number}") or kept.add(f"{doing} {number}", ask_batch(voice, batch, rows, how))
+        for asked, said in answered(voice, episodes, seed, partial(ask_batch, voice, rows, how), kept, doing):
             for a, (answer, words, seconds) in zip(asked, said, strict=True):
                 row = rows.setdefault((a.episode.id, a.point.decision), facts(a))
                 row |= answer
@@ -88,19 +90,29 @@ def ask_all(
                 row["window"][role], row["context"][role] = a.window_number, a.point.start
                 row["seconds_per_token"][role] = seconds
             progress.update(len(asked))
+    if isinstance(voice.model, Served) and role != "verifier":
+        for asked, said in heard(voice, episodes, seed, kept, f"{doing}, words"):
+            for a, words in ((a, words) for a, words in zip(asked, said, strict=True) if words):
+                rows[a.episode.id, a.point.decision].setdefault("heard", {})[role] = words
 
 
 def ask_batch(
-    voice: "Voice", batch: "list[list[Asked]]", rows: Rows, how: "Asking"
+    voice: "Voice", rows: Rows, how: "Asking", batch: "list[list[Asked]]"
 ) -> list[tuple[dict[str, Any], dict[str, Any] | None, float]]:
-    """One role's answer to each decision, how likely it finds the agent's words, and its seconds a context token."""
-    from specacts.answering.ask import hear, read
+    """One role's answer to each decision, how likely it finds the agent's words, and its seconds a context token.
 
-    windows = [window[0].window for window in batch]
-    reading = read(voice.model, windows)
-    answers = ask(voice, reading, [a for window in batch for a in window], rows, how)
+    A server is asked about the words later, a window at a time.
+    """
+    from specacts.answering.ask import Reading, hear
+    from specacts.answering.pieces import flat
+    from specacts.answering.roles import read_batch
+
+    reading, asked = read_batch(voice, batch), flat(batch)
+    answers = ask(voice, reading, asked, rows, how)
+    if not isinstance(reading, Reading):
+        return [(answer, None, one.seconds_per_token) for answer, one in zip(answers, reading.each, strict=True)]
     pace = [s for window, s in zip(batch, reading.seconds_per_token, strict=True) for _ in window]
-    heard = hear(reading, windows) if voice.role != "verifier" else [None] * len(answers)
+    heard = hear(reading, [w[0].window for w in batch]) if voice.role != "verifier" else [None] * len(answers)
     words = [one.model_dump() if one else None for one in heard]
     return list(zip(answers, words, pace, strict=True))
 
@@ -146,7 +158,9 @@ def facts(asked: "Asked") -> dict[str, Any]:
     }
 
 
-def ask(voice: "Voice", reading: "Reading", asked: "list[Asked]", rows: Rows, how: "Asking") -> list[dict[str, Any]]:
+def ask(
+    voice: "Voice", reading: "Reading | Contexts", asked: "list[Asked]", rows: Rows, how: "Asking"
+) -> list[dict[str, Any]]:
     """One role's answers to a batch of decisions: the fields it adds to each row."""
     from specacts.answering.roles import judgements, proposals
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from specacts.live.tasks import Assignment
 
 MODELS, DATA, METRICS = Path("models"), Path("data"), Path("metrics/live.json")
-SIDE_BY_SIDE = 16
-"""Most episodes at once: a simulator's process each, and of each model its cache."""
 
 
 def main() -> None:
@@ -69,7 +67,7 @@ def attempted(config: Config, tasks: "list[Assignment]", kept: Journal) -> "list
     from specacts.bfcl.simulator import SOURCE_CODE, Simulator
     from specacts.live.agents import Agent, Models, run, unasked
     from specacts.live.remembered import Remembered
-    from specacts.models.measure import model_size
+    from specacts.live.room import side_by_side
     from specacts.policies.combine import load_combination
     from specacts.policies.cost import Tariff
     from specacts.policies.decide import GREEDY, act
@@ -79,13 +77,14 @@ def attempted(config: Config, tasks: "list[Assignment]", kept: Journal) -> "list
     made = unasked(load_router(DATA / "router.json"), load_combination(DATA / "combination.json"))
     how = asking(config.recipe, config.acceptance, scale.answer)
     voices = {role: load_voice(MODELS, role, scale, config.recipe) for role in local_roles(config.recipe)}
-    sizes = {role: model_size(voice.model) for role, voice in voices.items()}
+    sizes = {role: voice.size for role, voice in voices.items()}
     tariff = Tariff(sizes, config.prices, config.cost.upstream)
     there = (name for name in RUN_LIVE if POLICIES[name].always or name in thresholds.policies)
     names = tuple(dict.fromkeys((*there, thresholds.best_other)))
     attempts = []
     with ExitStack() as opened:
-        free = (Simulator(raw(config) / SOURCE_CODE, scale.data.simulator_timeout) for _ in tasks[:SIDE_BY_SIDE])
+        at_once = min(side_by_side(voices.values()), len(tasks))
+        free = (Simulator(raw(config) / SOURCE_CODE, scale.data.simulator_timeout) for _ in range(at_once))
         simulators = [opened.enter_context(simulator) for simulator in free]
         progress = opened.enter_context(tqdm(desc="live", total=len(names) * len(tasks), unit="episode"))
         for name in names:

@@ -4,10 +4,11 @@
 
 Writes `data/proposals.jsonl` (a greedy and N-1 sampled proposals a decision, labelled against gold) and
 `metrics/propose.json`. Nothing where the verify split is empty, since nobody learns from it. Interrupted, it goes on
-from the last batch of windows.
+from the last batch of windows, or on a server (`engine` of the scale) from the last decision.
 """
 
 from pathlib import Path
+from typing import Any
 
 from specacts.answering.proposals import Proposed, save_proposals, summary
 from specacts.config import Config, load_config
@@ -41,24 +42,21 @@ def proposed(config: Config, episodes: list[Episode], kept: Journal) -> list[Pro
     # Imported here: torch takes seconds, and a wrong configuration should not have to wait for it.
     from tqdm import tqdm
 
-    from specacts.answering.ask import batches, read
-    from specacts.answering.roles import asking, load_voice, proposals
+    from specacts.answering.pieces import Batch, answered, flat
+    from specacts.answering.roles import asking, load_voice, proposals, read_batch
 
     scale = config.scale
     voice = load_voice(MODELS, "cheap", scale, config.recipe)
     how = asking(config.recipe, config.acceptance, scale.answer)
+
+    def ask(batch: Batch) -> list[Any]:
+        seeds, tools = [a.seed for a in flat(batch)], [a.tools for a in flat(batch)]
+        said = proposals(voice, read_batch(voice, batch), how, how.proposals, seeds, tools, speaks=False)
+        return [[one.model_dump(mode="json") for one in candidates] for candidates in said]
+
     rows = []
     with tqdm(total=sum(len(decisions(e)) for e in episodes), desc="propose", unit="decision") as progress:
-        for number, batch in enumerate(batches(voice.renderer, episodes, config.seed)):
-            asked = [a for window in batch for a in window]
-            found = kept.get(str(number))
-            if found is None:
-                reading = read(voice.model, [window[0].window for window in batch])
-                seeds, tools = [a.seed for a in asked], [a.tools for a in asked]
-                said = proposals(voice, reading, how, how.proposals, seeds, tools, speaks=False)
-                found = kept.add(
-                    str(number), [[one.model_dump(mode="json") for one in candidates] for candidates in said]
-                )
+        for asked, found in answered(voice, episodes, config.seed, ask, kept):
             rows += [
                 Proposed(episode=a.episode.id, decision=a.point.decision, gold=a.gold, candidates=tuple(candidates))
                 for a, candidates in zip(asked, found, strict=True)

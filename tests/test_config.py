@@ -328,3 +328,27 @@ def test_idle_threads_sleep_once_the_configuration_is_read_unless_somebody_says_
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     load_config(root)
     assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+SERVED = {
+    "kind": "vllm",
+    "concurrency": 8,
+    "key_env": None,
+    "models": {role: {"url": "http://127.0.0.1:8000/v1", "name": role} for role in ("cheap", "verifier")},
+}
+
+
+def test_some_roles_may_answer_on_servers_and_the_others_here(root, edit):
+    assert load_config(root).scale.engine == "local"
+    edit(SCALE, {"engine": SERVED})
+    assert set(load_config(root).scale.engine.models) == {"cheap", "verifier"}
+    edit(SCALE, {"engine": SERVED | {"models": {"cheap": {"url": "localhost:8000", "name": "cheap"}}}})
+    assert "engine" in message(root) and "localhost:8000" in message(root)
+
+
+def test_a_reward_model_is_not_asked_on_a_server(root, edit):
+    edit(SCALE, {"engine": SERVED})
+    edit(PARAMS, {"recipe": "v2"})
+    assert "engine.models.verifier: recipe v2 trains a reward model" in message(root)
+    edit(SCALE, {"engine": SERVED | {"models": {"cheap": SERVED["models"]["cheap"]}}})
+    load_config(root)

@@ -62,11 +62,7 @@ def propose(
     enough. tools: on offer at each decision, where a proposal may be nothing but a well-formed action (in the form
     `words` between named frames, elsewhere they change nothing).
     """
-    guides: list[Guide] = []
-    if tools is not None and renderer.form == "words" and renderer.frames.plain_calls:
-        spelled, limit = spelling(renderer), renderer.limits.action_tokens
-        grammars = [Grammar.of(renderer, offered) for offered in tools]
-        guides = [Guide(spelled, grammar, limit) for grammar in grammars for _ in range(count)]
+    guides = guides_of(renderer, tools or (), count) if is_guided(renderer, tools) else []
     types = [tuple(renderer.type_ids(action_type)) for action_type in SPEAKING] if renderer.form == "words" else []
     temperatures = ([0.0] + [temperature] * (count - 1)) * len(seeds)
     generators = [g for seed in seeds for g in _generators(seed, count, reading.first.device)]
@@ -85,6 +81,18 @@ def propose(
     share = (clock(reading.first.device) - started) / sum(len(g.ids) for g in generated)
     candidates = [candidate(g, renderer, share) for g in generated]
     return [candidates[n : n + count] for n in range(0, len(candidates), count)]
+
+
+def is_guided(renderer: Renderer, tools: Sequence[Sequence[Tool]] | None) -> bool:
+    """Whether proposals are kept to well-formed actions: where tools are named, in the form `words` between frames."""
+    return tools is not None and renderer.form == "words" and renderer.frames.plain_calls
+
+
+def guides_of(renderer: Renderer, tools: Sequence[Sequence[Tool]], count: int) -> list[Guide]:
+    """`count` guides for each decision. tools: on offer at each."""
+    spelled, limit = spelling(renderer), renderer.limits.action_tokens
+    grammars = [Grammar.of(renderer, offered) for offered in tools]
+    return [Guide(spelled, grammar, limit) for grammar in grammars for _ in range(count)]
 
 
 def _generators(seed: int, count: int, device: torch.device) -> list[torch.Generator | None]:
@@ -149,17 +157,14 @@ def judge(
 ) -> list[list[Verdict]]:
     """A model's P(ACCEPT), asked whether it is right, for each candidate at each decision."""
     accept, reject = (renderer.verdict_ids(right)[0] for right in (True, False))
-
-    def ids(action: Action, confidence: float) -> list[int]:
-        return renderer.proposal_ids(action) + renderer.verdict_query_ids(confidence if shows_confidence else None)
-
-    branches = _branches(reading, candidates, ids)
+    ids = question_ids(renderer, shows_confidence)
+    branches = branches_of(reading.prefixes, candidates, ids)
     scores, share = _asked(reading, branches, lambda session, own: session.score(own, ends_only=True))
     found = {
-        branch: _Found(torch.sigmoid(s[-1, accept] - s[-1, reject]).item(), len(branch.ids), 1)
+        branch: Found(torch.sigmoid(s[-1, accept] - s[-1, reject]).item(), len(branch.ids), 1)
         for branch, s in zip(branches, scores, strict=True)
     }
-    return _verdicts(reading, candidates, ids, found, share)
+    return verdicts_on(reading.prefixes, candidates, ids, found, share)
 
 
 def reward(reading: Reading, renderer: Renderer, candidates: list[list[Candidate]]) -> list[list[Verdict]]:
@@ -168,40 +173,33 @@ def reward(reading: Reading, renderer: Renderer, candidates: list[list[Candidate
     def ids(action: Action, _: float) -> list[int]:
         return renderer.proposal_ids(action)
 
-    branches = _branches(reading, candidates, ids)
+    branches = branches_of(reading.prefixes, candidates, ids)
     rewards, share = _asked(reading, branches, lambda session, own: session.rewards(own))
     found = {
-        branch: _Found(1 / (1 + math.exp(-value)), len(branch.ids), 1)
+        branch: Found(1 / (1 + math.exp(-value)), len(branch.ids), 1)
         for branch, value in zip(branches, rewards, strict=True)
     }
-    return _verdicts(reading, candidates, ids, found, share)
+    return verdicts_on(reading.prefixes, candidates, ids, found, share)
 
 
 def likelihood(
     reading: Reading, renderer: Renderer, candidates: list[list[Candidate]], level: Level
 ) -> list[list[Verdict]]:
-    """A proposer as judge: the probability it gives each candidate's type, or (level tool, call) the whole call.
-
-    What speaks is judged by its type at every level.
-    """
-
-    def ids(action: Action, _: float) -> list[int]:
-        speaks = renderer.form == "words" and action.tool is None
-        return renderer.opening_ids(action) if level == "type" or speaks else renderer.proposal_ids(action)
-
-    branches = _branches(reading, candidates, ids)
+    """A proposer as judge: the probability it gives each candidate's type, or (level tool, call) the whole call."""
+    ids = likelihood_ids(renderer, level)
+    branches = branches_of(reading.prefixes, candidates, ids)
     row = {prefix: n for n, prefix in enumerate(reading.prefixes)}
     opening = _at(reading.first, [row[branch.prefix] for branch in branches], [branch.ids[0] for branch in branches])
     first = dict(zip(branches, opening, strict=True))
     if all(len(branch.ids) == 1 for branch in branches):  # what stands behind the context answers for all candidates
-        found = {branch: _Found(math.exp(value), 0, 1) for branch, value in first.items()}
-        return _verdicts(reading, candidates, ids, found, 0.0, together=True)
+        found = {branch: Found(math.exp(value), 0, 1) for branch, value in first.items()}
+        return verdicts_on(reading.prefixes, candidates, ids, found, 0.0, together=True)
     scores, share = _asked(reading, branches, lambda session, own: session.score(own))
     found = {}
     for branch, s in zip(branches, scores, strict=True):
         rest = sum(_at(s, range(len(branch.ids) - 1), branch.ids[1:]))
-        found[branch] = _Found(math.exp(first[branch] + rest), len(branch.ids), len(branch.ids))
-    return _verdicts(reading, candidates, ids, found, share)
+        found[branch] = Found(math.exp(first[branch] + rest), len(branch.ids), len(branch.ids))
+    return verdicts_on(reading.prefixes, candidates, ids, found, share)
 
 
 def hear(reading: Reading, windows: list[Window]) -> list[Heard | None]:
@@ -211,12 +209,11 @@ def hear(reading: Reading, windows: list[Window]) -> list[Heard | None]:
 
 
 def _heard(session: Session, window: Window, point: Point) -> Heard | None:
-    end = point.end if point.whole else point.end - 1  # nobody has to expect the end of words that were cut
-    places = range(max(point.said, point.start + 1), end)
+    places = said_at(point)
     if not places:
         return None
     # One decision at a time: the log-probabilities behind every token of all would be gigabytes.
-    (scores,) = session.score([(point.start, window.ids[point.start : end - 1])])  # [tokens, V]
+    (scores,) = session.score([(point.start, window.ids[point.start : places.stop - 1])])  # [tokens, V]
     found = _at(scores, [n - point.start - 1 for n in places], [window.ids[n] for n in places])
     return Heard(tokens=len(found), nll=max(0.0, -sum(found)))
 
@@ -226,12 +223,20 @@ def _at(scores: torch.Tensor, rows: Sequence[int], tokens: Sequence[int]) -> lis
     return scores[list(rows), list(tokens)].tolist()
 
 
-class _Branch(NamedTuple):
+def said_at(point: Point) -> range:
+    """Where in its window what the agent said stands, as far as its type leaves it open."""
+    end = point.end if point.whole else point.end - 1  # nobody has to expect the end of words that were cut
+    return range(max(point.said, point.start + 1), end)
+
+
+class Branch(NamedTuple):
+    """What a judge reads behind a context."""
+
     prefix: Prefix
     ids: tuple[int, ...]
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
     """What a judge said of a branch, and what it read and computed for it."""
 
     score: float
@@ -243,19 +248,38 @@ Ids = Callable[[Action, float], list[int]]
 """What a judge reads of an action, and of its proposer's confidence in it."""
 
 
-def _branches(reading: Reading, candidates: list[list[Candidate]], ids: Ids) -> list[_Branch]:
+def question_ids(renderer: Renderer, shows_confidence: bool) -> Ids:
+    """A proposal, and the question whether it is right."""
+
+    def ids(action: Action, confidence: float) -> list[int]:
+        return renderer.proposal_ids(action) + renderer.verdict_query_ids(confidence if shows_confidence else None)
+
+    return ids
+
+
+def likelihood_ids(renderer: Renderer, level: Level) -> Ids:
+    """What tells how likely an action is at a level. What speaks is judged by its type at every level."""
+
+    def ids(action: Action, _: float) -> list[int]:
+        speaks = renderer.form == "words" and action.tool is None
+        return renderer.opening_ids(action) if level == "type" or speaks else renderer.proposal_ids(action)
+
+    return ids
+
+
+def branches_of(prefixes: list[Prefix], candidates: list[list[Candidate]], ids: Ids) -> list[Branch]:
     """What has to be judged: each different well-formed candidate of a decision once, in order."""
-    pairs = zip(reading.prefixes, candidates, strict=True)
+    pairs = zip(prefixes, candidates, strict=True)
     found = (_branch(prefix, candidate, ids) for prefix, row in pairs for candidate in row)
     return list(dict.fromkeys(branch for branch in found if branch))
 
 
-def _branch(prefix: Prefix, candidate: Candidate, ids: Ids) -> _Branch | None:
+def _branch(prefix: Prefix, candidate: Candidate, ids: Ids) -> Branch | None:
     """None of a malformed candidate, about which nobody has to be asked."""
-    return _Branch(prefix, tuple(ids(candidate.action, candidate.confidence))) if candidate.action else None
+    return Branch(prefix, tuple(ids(candidate.action, candidate.confidence))) if candidate.action else None
 
 
-def _asked(reading: Reading, branches: list[_Branch], ask: Callable[[Session, list], list]) -> tuple[list, float]:
+def _asked(reading: Reading, branches: list[Branch], ask: Callable[[Session, list], list]) -> tuple[list, float]:
     """What each trunk's session says of its branches, in their order, and the seconds that one of their tokens took."""
     device = reading.first.device
     started = clock(device)
@@ -266,11 +290,11 @@ def _asked(reading: Reading, branches: list[_Branch], ask: Callable[[Session, li
     return said, (clock(device) - started) / max(1, sum(len(branch.ids) for branch in branches))
 
 
-def _verdicts(
-    reading: Reading,
+def verdicts_on(
+    prefixes: list[Prefix],
     candidates: list[list[Candidate]],
     ids: Ids,
-    found: dict[_Branch, _Found],
+    found: dict[Branch, Found],
     share: float,
     together: bool = False,
 ) -> list[list[Verdict]]:
@@ -279,12 +303,12 @@ def _verdicts(
     together: whether one computation judges all of a decision's candidates, and not only equal ones.
     """
     result = []
-    for prefix, row in zip(reading.prefixes, candidates, strict=True):
+    for prefix, row in zip(prefixes, candidates, strict=True):
         verdicts: list[Verdict] = []
-        seen: dict[_Branch | Literal[True], int] = {}
+        seen: dict[Branch | Literal[True], int] = {}
         for number, candidate in enumerate(row):
             branch = _branch(prefix, candidate, ids)
-            score, tokens, heads = found[branch] if branch else _Found(0.0, 0, 0)
+            score, tokens, heads = found[branch] if branch else Found(0.0, 0, 0)
             shared = seen.setdefault(together or branch, number) if branch else number
             verdicts.append(Verdict(score=score, tokens=tokens, heads=heads, seconds=tokens * share, shared=shared))
         result.append(verdicts)

@@ -18,7 +18,7 @@ import torch
 from transformers import AttentionInterface
 
 from specacts.answering.guide import Guide, Preferred, sample
-from specacts.answering.session import Session
+from specacts.answering.session import Session, logits
 
 ATTENTION = "specacts_branches"
 
@@ -104,7 +104,7 @@ def generate(
                 use_cache=False,
                 branches=branches,
             ).last_hidden_state[0]
-            latest = torch.log_softmax(model.lm_head(hidden).float(), dim=-1)
+            latest = torch.log_softmax(logits(model, hidden), dim=-1)
     return [Generated(t, p, f) for t, p, f in zip(tokens, logprobs, first, strict=True)]
 
 
@@ -126,21 +126,25 @@ class _Branches:
     def attend(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float
     ) -> torch.Tensor:
-        """Attention of one new token a row: query [1, heads, rows, head size] to [1, rows, heads, head size]."""
+        """Attention of one new token a row: query [1, heads, rows, head size] to [1, rows, heads, head size].
+
+        Scores are float32 whatever the model's own precision, as in the kernels that read trunks.
+        """
         _, heads, rows, size = query.shape
         shared = key.shape[1]  # heads with keys of their own; heads / shared queries use each
-        query = (query[0] * scaling).view(shared, heads // shared, rows, size).permute(2, 0, 1, 3)
+        query = (query[0].float() * scaling).view(shared, heads // shared, rows, size).permute(2, 0, 1, 3)
         keys, values = (part[0].transpose(0, 1).unsqueeze(2) for part in (key, value))
         if layer in self.own:
             keys, values = (torch.cat(p, dim=2) for p in zip(self.own[layer], (keys, values), strict=True))
         self.own[layer] = keys, values
-        scores, result = query @ keys.transpose(-1, -2), torch.empty_like(query)
+        scores = query @ keys.float().transpose(-1, -2)
+        result = torch.empty_like(query, dtype=value.dtype)
         for trunk, start, end, length, hidden in self.spans:
             trunk_keys, trunk_values = (part[:, :length] for part in self.trunks[trunk][layer])
             mine = query[start:end].transpose(0, 1)  # [shared, rows, heads / shared, size]
-            seen = (mine.flatten(1, 2) @ trunk_keys.transpose(-1, -2)).view(*mine.shape[:3], length)
+            seen = (mine.flatten(1, 2) @ trunk_keys.float().transpose(-1, -2)).view(*mine.shape[:3], length)
             seen = seen.transpose(0, 1).masked_fill(hidden, -torch.inf)
-            weights = torch.cat([seen, scores[start:end]], dim=-1).float().softmax(dim=-1).to(query.dtype)
+            weights = torch.cat([seen, scores[start:end]], dim=-1).softmax(dim=-1).to(value.dtype)
             context = weights[..., :length].transpose(0, 1).flatten(1, 2) @ trunk_values
             result[start:end] = context.view_as(mine).transpose(0, 1) + weights[..., length:] @ values[start:end]
         return result.reshape(1, rows, heads, size)

@@ -73,7 +73,7 @@ class Guide:
         self.begins = True
         self.ending: list[int] | None = None
 
-    def take(self, preferred: "Preferred") -> int:
+    def take(self, preferred: "Preferred | list[int]") -> int:
         """The next token: the first preferred one that an action can go on with, or what ends it in time."""
         self.room -= 1
         if self.ending is not None:
@@ -81,13 +81,13 @@ class Guide:
         for tries, token in enumerate(preferred):
             if self._goes_on(token):
                 return self.ending.pop(0) if self.ending is not None else token
-            if tries == TRIES:
-                preferred.keep([n for n in range(len(self.spelled.texts)) if self._allows(n)])
+            if tries == TRIES and isinstance(preferred, Preferred):
+                preferred.keep(self.allowed())
         raise AssertionError("an action can always go on or end")
 
     def _goes_on(self, token: int) -> bool:
         """Note the token, if it is allowed; where the action would not come to an end after it, note its end."""
-        if not self._allows(token):
+        if not self.allows(token):
             return False
         text = self.spelled.texts[token]
         if token == self.spelled.stop or text is None:
@@ -99,7 +99,12 @@ class Guide:
         self.state, self.begins = state, False
         return True
 
-    def _allows(self, token: int) -> bool:
+    def allowed(self) -> list[int]:
+        """All tokens that an action can go on with."""
+        return [n for n in range(len(self.spelled.texts)) if self.allows(n)]
+
+    def allows(self, token: int) -> bool:
+        """Whether an action can go on with the token, or end."""
         if token == self.spelled.stop:
             return self.grammar.ends(self.state)
         if self.begins:

@@ -8,15 +8,38 @@
 
 Branches share the trunk's cache: each new token sees its own prefix and its own branch and nothing else (tree
 attention), so the cost of a decision is its own tokens, not its context. Numbers equal a run without any cache
-to within floating-point noise (tests/test_infer.py). `decode.py` generates continuations of many trunks at once.
+to within floating-point noise (`NOISE`). `decode.py` generates continuations of many trunks at once.
 """
 
 from itertools import accumulate
+from weakref import WeakKeyDictionary
 
 import torch
 from transformers import DynamicCache
 
 from specacts.models.load import head_of
+
+NOISE = {"float32": 1e-5, "bfloat16": 0.08}
+"""By how much a probability differs at most where a transcript is read whole, in parts, or beside others, by the
+precision of the model (tests/answering/test_session.py). float32 is what `policies.decide.TIE` rests on. In bfloat16
+what layers hand on has eight bits, so a score this near a threshold may turn out on either side of it from one reading
+to the next; promises are no less true for that, because calibration and test scores are as noisy as live ones."""
+
+_heads: WeakKeyDictionary[torch.nn.Module, torch.Tensor] = WeakKeyDictionary()
+"""Weights of heads in float32, of models that have them in another precision."""
+
+
+def logits(model: torch.nn.Module, hidden: torch.Tensor) -> torch.Tensor:
+    """What comes after the last layer [tokens, V or 1], in float32 whatever the model's own precision.
+
+    In bfloat16 a logit of 20 would be rounded to a multiple of 0.125. The head's weights are converted once and kept.
+    """
+    head = head_of(model)
+    if head.weight.dtype == torch.float32:
+        return head(hidden)
+    if head not in _heads:
+        _heads[head] = head.weight.detach().float()
+    return torch.nn.functional.linear(hidden.float(), _heads[head])
 
 
 class Session:
@@ -50,7 +73,7 @@ class Session:
         return self._logprobs(hidden[wanted])
 
     def _logprobs(self, hidden: torch.Tensor) -> torch.Tensor:
-        return torch.log_softmax(head_of(self.model)(hidden).float(), dim=-1)
+        return torch.log_softmax(logits(self.model, hidden), dim=-1)
 
     def cut(self, length: int) -> None:
         """Forget everything behind the first `length` trunk tokens."""
@@ -76,7 +99,7 @@ class Session:
     def rewards(self, branches: list[tuple[int, list[int]]]) -> list[float]:
         """What a reward model gives each branch, read at its last token: any real number."""
         ends = self._read(branches)[_ends([len(branch) for _, branch in branches])]
-        return head_of(self.model)(ends)[:, 0].tolist()
+        return logits(self.model, ends)[:, 0].tolist()
 
     def _read(self, branches: list[tuple[int, list[int]]]) -> torch.Tensor:
         """Last hidden states of the branches' tokens, one branch behind the other: [tokens, H]."""

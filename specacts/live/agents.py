@@ -19,16 +19,19 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as made
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 
+from specacts.answering import served
 from specacts.answering.ask import Reading
 from specacts.answering.decode import Prefix
 from specacts.answering.records import Candidate, Verdict
 from specacts.answering.roles import Asking, Voice, judgements, proposals
+from specacts.answering.served import Contexts, ReadThere, Served
 from specacts.answering.session import Session
 from specacts.answering.wellformed import offered
 from specacts.bfcl.simulator import Simulator, SimulatorTimeout
@@ -386,11 +389,15 @@ def common(a: list[int], b: list[int]) -> int:
 
 @dataclass(frozen=True)
 class Models:
-    """The models that agents ask, in the way that answers are recorded (answering/roles.py)."""
+    """The models that agents ask, in the way that answers are recorded (answering/roles.py).
+
+    told: by agent and role, what a server has read last, and what it said of it.
+    """
 
     voices: Mapping[Role, Voice]
     how: Asking
     seed: int
+    told: dict[tuple[Due, Role], ReadThere] = made(default_factory=dict)
 
     def __call__(self, field: str, agents: Sequence[Due]) -> list[Any]:
         """The field's value for each agent, from one batched question."""
@@ -405,13 +412,16 @@ class Models:
         found = proposals(voice, reading, self.how, count, seeds, tools)
         return list(map(tuple, found)) if role == "cheap" else [candidate for (candidate,) in found]
 
-    def read(self, role: Role, agents: Sequence[Due]) -> Reading:
+    def read(self, role: Role, agents: Sequence[Due]) -> Reading | Contexts:
         """Each agent's context, as far as the role has not read it yet."""
         voice = self.voices[role]
+        model = voice.model
+        if isinstance(model, Served):
+            return self._read_there(model, voice.renderer, role, agents)
         for agent in agents:
             if role not in agent.row.context:
                 window, ids = context(voice.renderer, agent.episode)
-                agent.row.seconds_per_token[role] = agent.trunk(role, voice.model, ids).read(ids)
+                agent.row.seconds_per_token[role] = agent.trunk(role, model, ids).read(ids)
                 agent.row.window[role], agent.row.context[role] = window, len(ids)
         trunks = [agent.trunks[role] for agent in agents]
         return Reading(
@@ -420,3 +430,22 @@ class Models:
             first=torch.cat([trunk.first for trunk in trunks]),
             seconds_per_token=[agent.row.seconds_per_token[role] for agent in agents],
         )
+
+    def _read_there(self, model: Served, renderer: Renderer, role: Role, agents: Sequence[Due]) -> Contexts:
+        """The same by a server, which is asked about what it has not read yet."""
+        due = [agent for agent in agents if not self._has_read(role, agent)]
+        found = [context(renderer, agent.episode) for agent in due]
+        known = [
+            common(self.told[agent, role].ids, new.ids) if (agent, role) in self.told else 0
+            for agent, new in zip(due, found, strict=True)
+        ]
+        read = served.read(model, renderer, [new.ids for new in found], known)
+        for agent, new, told in zip(due, found, read.each, strict=True):
+            agent.row.window[role], agent.row.context[role] = new.window, len(new.ids)
+            agent.row.seconds_per_token.setdefault(role, told.seconds_per_token)
+            self.told[agent, role] = told
+        return Contexts(model, [self.told[agent, role] for agent in agents])
+
+    def _has_read(self, role: Role, agent: Due) -> bool:
+        told = self.told.get((agent, role))
+        return told is not None and len(told.ids) == agent.row.context.get(role)

@@ -11,6 +11,7 @@ numbers are the same to the last digit.
 from typing import Any
 
 from specacts.answering.records import Candidate, Verdict
+from specacts.answering.served import Served
 from specacts.core.journal import Journal
 from specacts.core.words import Role
 from specacts.live.agents import ASKED, JUDGEMENTS, Agent, Models, context
@@ -34,8 +35,9 @@ class Remembered:
                 self._note(agent, role, pace)
             return [_read(field, value) for value in found["values"]]
         for agent in agents:
-            for ids in self.owed.pop((agent, role), ()):
-                agent.trunk(role, self.models.voices[role].model, ids).read(ids)
+            model, owed = self.models.voices[role].model, self.owed.pop((agent, role), [])
+            for ids in owed if not isinstance(model, Served) else ():
+                agent.trunk(role, model, ids).read(ids)
         values = self.models(field, agents)
         paces = [agent.row.seconds_per_token[role] for agent in agents]
         self.kept.add(name, {"values": list(map(_written, values)), "seconds_per_token": paces})

@@ -7,8 +7,11 @@ Apart from `load.py`, so that no training depends on how sizes are recorded (`si
 """
 
 import time
+from pathlib import Path
 
+import psutil
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from specacts.models.load import device_of, head_of
 from specacts.models.sizes import ModelSize
@@ -24,9 +27,28 @@ def model_size(model: torch.nn.Module) -> ModelSize:
     return ModelSize(body=body, head=head_of(model).weight.numel(), layers=config.num_hidden_layers, attention=width)
 
 
+def bytes_per_token(model: torch.nn.Module) -> int:
+    """What a token's keys and values take in a model's cache."""
+    config = model.config
+    heads = config.num_key_value_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return 2 * config.num_hidden_layers * heads * size * next(model.parameters()).element_size()
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be had there."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+
+
+def size_of_base(base: Path) -> ModelSize:
+    """The same of a language model that is not loaded here, from its folder."""
+    with torch.device("meta"):  # shapes without weights
+        return model_size(AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base, trust_remote_code=False)))
+
+
 def machine(device: str) -> str:
     """What the last digits of a model's numbers depend on beside its weights and the libraries; device: a scale's."""
-    if device_of(device).type == "cuda":
+    if device_of(device).type == "cuda" and torch.cuda.is_available():  # where servers answer there need be none
         return f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
     return f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
 

@@ -22,13 +22,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from specacts.answering.ask import type_probability
+from specacts.answering.ask import Reading, type_probability
 from specacts.answering.records import Candidate
 from specacts.answering.roles import Asking, Voice, asking_so, voice_of
 from specacts.core.episodes import Act, Episode
 from specacts.core.errors import UserError
 from specacts.core.words import ACTION_TYPES, Role
 from specacts.live.agents import Due, Missing, Models, Row, Trunk, common, decide, unasked
+from specacts.models.measure import bytes_per_token
 from specacts.policies.decide import GREEDY, NEVER, Outcome, Threshold, act, lowest_accepted, score
 from specacts.policies.table import POLICIES
 from specacts.serving.bundle import Bundle, Offer
@@ -147,6 +148,7 @@ class Engine:
         if field != "cheap" or not self._is_seen_early():
             return self.models(field, those)
         reading, renderer = self.models.read("cheap", those), self.models.voices["cheap"].renderer
+        assert isinstance(reading, Reading)
         early = [
             None if one.propose else early_rejection(first, renderer, self.offer.threshold)
             for one, first in zip(those, reading.first, strict=True)
@@ -216,14 +218,6 @@ class Caches:
 
     def clear(self) -> None:
         self.held.clear()
-
-
-def bytes_per_token(model: torch.nn.Module) -> int:
-    """What a token's keys and values take in a model's cache."""
-    config = model.config
-    heads = config.num_key_value_heads
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return 2 * config.num_hidden_layers * heads * size * next(model.parameters()).element_size()
 
 
 # -- what both engines do (remote.py) -------------------------------------------------------------------------

@@ -4,22 +4,23 @@
     engine = await open_remote(bundle, bundle.offer(None), server)
     decided = await engine.decide(episode)
 
-The server reads token ids, so that prompts are the trained ones token for token, and tells log-probabilities of tokens
-that it is asked about (`logprob_token_ids`, which vLLM has). That is all that confidences, verdicts and likelihoods of
-types take. When it is opened the server is tried: what cannot be scored there is refused then, not guessed later.
+Its wire format is that of answering/completions.py. One request is all that a confidence, a verdict or the likelihood
+of a type takes. When it is opened the server is tried: what cannot be scored there is refused then, not guessed later.
 """
 
+import asyncio
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
 
 import httpx
 import torch
 
-from specacts.answering.ask import candidate
-from specacts.answering.decode import Generated
+from specacts.answering.ask import guides_of, is_guided
+from specacts.answering.completions import Said, body, refuse_additions, said, trial
 from specacts.answering.records import Candidate, Verdict
+from specacts.answering.served import GREEDILY, Guided, advanced, candidate_of, guided
+from specacts.answering.wellformed import offered
 from specacts.core.episodes import Action, Episode
 from specacts.core.errors import UserError
 from specacts.core.words import Role
@@ -42,28 +43,10 @@ from specacts.serving.engine import (
 )
 from specacts.transcripts.render import Renderer, load_renderer
 
-PREFIX = "token_id:"
-"""How a server names a token by its number where it is asked to (`return_tokens_as_token_ids`)."""
-
-
 TIMEOUT = 120.0
 """Seconds that an answer may take: a server's first one may have to load an adapter. Who asks may give up earlier."""
 Wire = httpx.AsyncBaseTransport | None
 """What carries requests; None: the network."""
-
-
-class Said(NamedTuple):
-    """What a server wrote behind a prompt, and what it tells of the first place.
-
-    ids, logprobs: of the tokens that it wrote. asked: log-probability of each token that was asked about, at the first.
-    read, cached: tokens of the prompt, and how many of them were in the server's cache, where it says so.
-    """
-
-    ids: list[int]
-    logprobs: list[float]
-    asked: dict[int, float]
-    read: int
-    cached: int
 
 
 class Completions:
@@ -85,50 +68,22 @@ class Completions:
 
         Raises httpx's errors, and `KeyError` or `ValueError` where the answer is not of the wanted form.
         """
-        body = {
-            "model": self.names[role],
-            "prompt": ids,
-            "max_tokens": most,
-            "temperature": 0.0,
-            "logprobs": 1,
-            "logprob_token_ids": list(about),
-            "return_tokens_as_token_ids": True,
-            "stop_token_ids": [stop],
-            "skip_special_tokens": False,
-            "add_special_tokens": False,
-        }
-        answered = await self.client.post("/completions", json=body)
+        answered = await self.client.post("/completions", json=body(self.names[role], ids, stop, about, most))
         answered.raise_for_status()
-        return said(answered.json(), about, stop)
+        (found,) = said(answered.json(), about, stop)
+        return found
+
+    async def driven(self, steps: Guided) -> Said:
+        """What comes of requests that follow from each other's answers. Raises as `ask`."""
+        sent = await asyncio.to_thread(advanced, steps, None)  # looks at a whole vocabulary where a model errs
+        while not isinstance(sent, Said):
+            answered = await self.client.post("/completions", json=sent)
+            answered.raise_for_status()
+            sent = await asyncio.to_thread(advanced, steps, answered.json())
+        return sent
 
     async def close(self) -> None:
         await self.client.aclose()
-
-
-def said(answer: Any, about: Sequence[int], stop: int) -> Said:
-    """An answer of a completions endpoint. Raises `KeyError` or `ValueError` where something is missing from it."""
-    (choice,) = answer["choices"]
-    told = choice["logprobs"]
-    ids = [_number(token) for token in told["tokens"]]
-    if choice.get("finish_reason") == "stop" and (not ids or ids[-1] != stop):
-        ids.append(stop)  # some servers do not show the token that they stopped at
-    first = {_number(token): value for token, value in told["top_logprobs"][0].items()}
-    usage = answer["usage"]
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    logprobs = [float(value) for value in told["token_logprobs"]]
-    return Said(
-        ids=ids,
-        logprobs=logprobs + [0.0] * (len(ids) - len(logprobs)),
-        asked={token: float(first[token]) for token in about},
-        read=usage["prompt_tokens"],
-        cached=cached,
-    )
-
-
-def _number(token: str) -> int:
-    if not token.startswith(PREFIX):
-        raise ValueError("tokens are told as text, not by their numbers")
-    return int(token.removeprefix(PREFIX))
 
 
 class RemoteEngine:
@@ -189,10 +144,12 @@ class RemoteEngine:
         ids, started = context(renderer, episode).ids, time.perf_counter()
         found = await self.server.ask("cheap", ids, renderer.first_ids, renderer.limits.action_tokens, renderer.stop_id)
         usage["cheap"] = _counted(found)
-        first = torch.full((len(renderer.tokenizer),), -math.inf)
-        first[list(found.asked)] = torch.tensor(list(found.asked.values()))
-        share = (time.perf_counter() - started) / len(found.ids)
-        return candidate(Generated(found.ids, found.logprobs, first), renderer, share)
+        tools = [offered(episode, len(episode.steps))]
+        if self.how.well_formed and is_guided(renderer, tools):
+            (guide,), most = guides_of(renderer, tools, 1), renderer.limits.action_tokens
+            name = self.server.names["cheap"]
+            found = await self.server.driven(guided(name, ids, found, guide, renderer.stop_id, GREEDILY, most))
+        return candidate_of(found, renderer, (time.perf_counter() - started) / len(found.ids))
 
     async def _verdict(self, episode: Episode, proposal: Candidate, usage: dict[Role, Tokens]) -> Verdict:
         """The verifier's judgement by its score: likely is what it would begin with itself, or it is asked."""
@@ -259,8 +216,6 @@ def refuse_unscorable(bundle: Bundle, offer: Offer) -> None:
         what = "a reward model"
     elif policy.judge == "verifier" and how.verifier == "likelihood" and how.level != "type":
         what = f"the likelihood of whole calls (acceptance.level: {how.level})"
-    elif how.well_formed:
-        what = "proposals that are kept well-formed as they are written (answer.well_formed)"
     elif asking_form(bundle.recipe, "cheap") != "words":
         what = "a reply in free form"
     if what:
@@ -275,17 +230,6 @@ async def _tried(engine: RemoteEngine, role: Role) -> None:
     renderer: Renderer = engine.renderers[role]
     url = engine.server.url
     ids = renderer.proposal_ids(Action(type="final_answer", content="hello"))
-    try:
+    with trial(f"--engine {url}", role):
         found = await engine.server.ask(role, ids, renderer.first_ids, 2, renderer.stop_id)
-    except httpx.HTTPStatusError as error:
-        status = error.response.status_code
-        raise UserError(f"--engine {url}: refuses token ids with `logprob_token_ids` for {role} ({status})") from error
-    except httpx.HTTPError as error:
-        raise UserError(f"--engine {url}: gives no answer for {role} ({type(error).__name__})") from error
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise UserError(
-            f"--engine {url}: does not give log-probabilities by token id for {role} "
-            f"({type(error).__name__}: {error}); vLLM does, from 0.2x on"
-        ) from error
-    if found.read != len(ids):
-        raise UserError(f"--engine {url}: read {found.read} tokens although {len(ids)} were sent, so it adds its own")
+    refuse_additions(f"--engine {url}", found, ids)

@@ -1,10 +1,13 @@
 """Branches off one cache answer as fresh runs without any cache do."""
 
+import math
+
 import pytest
 import torch
-from toys import TRUNK, fresh, reading, rows_equal
+from toys import TRUNK, fresh, qwen3, qwen3_tokenizer, reading, rows_equal
 
-from specacts.answering.session import Session
+from specacts.answering.decode import Prefix, generate
+from specacts.answering.session import NOISE, Session, logits
 from specacts.training.attention import mask_of, parts_of
 
 BRANCHES = [(3, [10, 11, 12]), (7, [20]), (7, [21, 22, 10, 5]), (12, [30, 31]), (1, [9, 9])]
@@ -70,3 +73,45 @@ def test_the_training_mask_and_the_cache_agree_about_branches(model):
     for (start, end, _), scores in zip(spans, reading(model).score(BRANCHES), strict=True):
         assert rows_equal(trained[start:end], scores)
     assert rows_equal(trained[: len(TRUNK)], fresh(model, TRUNK))
+
+
+# -- other precisions -----------------------------------------------------------------------------------------
+
+IDS = [(7 * n * n + 3 * n) % 300 for n in range(24)]
+
+
+@pytest.fixture(scope="module")
+def sharp(tmp_path_factory):
+    """A random Qwen3 whose distributions are as sharp as a trained one's, in either precision."""
+    tokenizer = qwen3_tokenizer(tmp_path_factory.mktemp("sharp"))
+
+    def made(dtype: str):
+        found = qwen3(tokenizer)
+        with torch.no_grad():
+            found.model.norm.weight *= 4
+        return found.to(getattr(torch, dtype))
+
+    return made
+
+
+def test_a_head_in_bfloat16_does_not_round_its_logits(sharp):
+    model = sharp("bfloat16")
+    hidden = 8 * torch.randn(5, 32, generator=torch.Generator().manual_seed(0)).bfloat16()
+    exact = hidden.double() @ model.lm_head.weight.double().T
+    assert torch.allclose(logits(model, hidden).double(), exact, atol=1e-4)
+    assert (model.lm_head(hidden).double() - exact).abs().max() > 0.05  # what it would be else
+
+
+@pytest.mark.parametrize("dtype", NOISE)
+def test_how_much_is_read_at_once_changes_a_probability_by_no_more_than_is_said(sharp, dtype):
+    model = sharp(dtype)
+    session, parts = Session(model), Session(model)
+    whole = session.extend(IDS, list(range(len(IDS)))).exp()
+    steps = torch.cat([parts.extend([token], [n]) for n, token in enumerate(IDS)]).exp()
+    assert (whole - steps).abs().max() < NOISE[dtype]
+    (branch,) = session.score([(8, IDS[8:])])
+    assert (whole[8:] - branch.exp()).abs().max() < NOISE[dtype]
+    (made,) = generate([session], [Prefix(0, len(IDS))], whole[-1:].log(), stop=-1, limit=6)
+    again = Session(model).extend([*IDS, *made.ids], list(range(len(IDS) - 1, len(IDS) + 5))).exp()
+    for row, token, value in zip(again, made.ids, made.logprobs, strict=True):
+        assert abs(row[token].item() - math.exp(value)) < NOISE[dtype]

@@ -131,6 +131,8 @@ def test_a_server_that_breaks_gives_no_answer_and_the_next_question_one(bundle, 
     assert said == "its server answered 404" and found.usage["cheap"].read > 0
 
 
-def test_decoding_that_is_kept_well_formed_is_refused_where_nobody_keeps_it_so(bundle):
-    with pytest.raises(UserError, match="policy F uses proposals that are kept well-formed"):
-        refuse_unscorable(bundle.model_copy(update={"well_formed": True}), offer("F", 0.5))
+def test_proposals_are_kept_well_formed_as_they_are_here(bundle, models):
+    kept = bundle.model_copy(update={"well_formed": True}).at(bundle.folder)
+    one = offer("F", 0.5)
+    for there, local in zip(decided(kept, one, completions_app(models)), here(kept, one), strict=True):
+        assert there.proposal.text == local.proposal.text and there.proposal.action

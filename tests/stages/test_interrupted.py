@@ -9,6 +9,7 @@ from places import copy_configuration
 from toys import call, compact_tokenizer, llama, renderer, save_base, say
 
 from specacts.answering import ask as asking_module
+from specacts.answering import roles
 from specacts.answering.roles import Voice, asking
 from specacts.core.episodes import Episode, User, save_episodes
 from specacts.core.journal import Journal
@@ -37,7 +38,7 @@ def here(tmp_path, monkeypatch) -> Path:
 def readings(monkeypatch) -> list[int]:
     """How many windows were read, batch by batch; two at a time."""
     done: list[int] = []
-    read = asking_module.read
+    read = roles.read
     monkeypatch.setattr(asking_module, "batches", partial(asking_module.batches, size=2))
 
     def watched(model, windows):
@@ -45,7 +46,7 @@ def readings(monkeypatch) -> list[int]:
         done.append(len(windows))
         return found
 
-    monkeypatch.setattr(asking_module, "read", watched)
+    monkeypatch.setattr(roles, "read", watched)
     return done
 
 
