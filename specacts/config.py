@@ -474,8 +474,8 @@ def load_config(root: Path, scale: str | None = None) -> Config:
     config = Config(**values, **names, scale=scales, recipe=recipe, prices=prices)
     if recipe.strong == "recorded":
         _counts_without_the_strong_model(config)
-    if scale.engine != "local":
-        _can_be_served(config, scale.engine)
+    if scales.engine != "local":
+        _can_be_served(config, scales.engine)
     if recipe.verifier.negatives == "none":
         _promises_without_a_verifier(config)
     return config
