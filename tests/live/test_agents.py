@@ -493,7 +493,7 @@ def random_models(form: str, folder: Path, score: str, config) -> Models:
     if form == "words":
         render, make = renderer(compact_tokenizer(), max_tokens=80, action_tokens=14), llama
     else:
-        limits = CHAT.model_copy(update={"max_tokens": 900, "action_tokens": 50})
+        limits = CHAT.model_copy(update={"max_tokens": 760, "action_tokens": 50})
         render, make = Renderer.load(qwen3_tokenizer(folder), limits, form), qwen3
     models = {role: brief(make(render.tokenizer, seed=n), render.stop_id) for n, role in enumerate(ROLES)}
     recipe = config.recipe
