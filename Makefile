@@ -25,7 +25,7 @@ NEW ?= v3
 # What `make check` does, two at a time; those that take longest come first.
 CHECKS := types quotes contracts lint dependencies
 
-.PHONY: help setup repro verify compare experiments test slow smoke ablation seeds docs check clean $(CHECKS)
+.PHONY: help setup repro verify compare experiments test slow smoke ablation seeds plans docs check clean $(CHECKS)
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -72,6 +72,9 @@ seeds: setup ## train again with two other seeds; how far the results lie apart 
 
 ablation: setup ## undo each change of recipe v3 alone: nine experiments, docs/ablation.md (about an hour)
 	@"$(PY)" -m scripts.ablation
+
+plans: setup ## what docs/gpu.md quotes of the time, memory and disk that scales for a GPU take (minutes)
+	@"$(PY)" -m scripts.plans
 
 docs: setup ## rewrite what README and docs quote: figures, help texts, the tree
 	@"$(PY)" -m scripts.quote

@@ -168,9 +168,7 @@ def judged(seen: Seen, dtype: str, memory: Range, slowest: float | None) -> list
         Check("adapters compute", seen.dtypes == {dtype}, f"in {', '.join(sorted(seen.dtypes))}; wanted: {dtype}"),
         Check("peak memory", seen.memory <= memory.high, f"{seen.memory:.1f} GiB; foretold: {memory.told(1)}"),
         Check("training", slowest is None or seen.tokens_per_second >= slowest, f"{rate}; wanted: {floor}"),
-        Check(
-            "probabilities", seen.apart <= TOLERANCE[dtype], f"apart by {seen.apart:.1e}; allowed: {TOLERANCE[dtype]:g}"
-        ),
+        Check("probabilities", seen.apart <= allowed, f"apart by {seen.apart:.1e}; allowed: {allowed:g}"),
         Check("loss", math.isfinite(first) and math.isfinite(last), f"from {first:.3f} to {last:.3f}"),
     ]
 

@@ -150,6 +150,19 @@ def middle() -> str:
     return "\n\n".join(parts[heads[0] + 1 : ends[0]]) if heads and ends else ""
 
 
+def plan_of(scale: str) -> str:
+    """What `specacts plan` prints of a scale, as `make plans` kept it."""
+    return fenced("\n".join(json.loads((ROOT / "docs/plans.json").read_text(encoding="utf-8"))[scale]["screen"]))
+
+
+def hours_of(scale: str) -> str:
+    """How long a scale takes on each kind of GPU, by the same plan."""
+    found = json.loads((ROOT / "docs/plans.json").read_text(encoding="utf-8"))[scale]["gpus"]
+    rows = [["one of these", "has room", "the trainings, hours", "everything, hours"], ["---"] * 4]
+    rows += [[one["gpu"], one["fits"], one["trainings"], one["all"]] for one in found]
+    return "\n".join(map(line, rows))
+
+
 def benchmark(name: str) -> str:
     """The table that a benchmark printed when it last ran at full size, as it is kept beside it."""
     said = (ROOT / "benchmarks" / f"{name}.txt").read_text(encoding="utf-8")

@@ -3,8 +3,8 @@
     renderer = Renderer.load(counting_tokenizer(config.scale.rendering("cheap")), ...)
 
 Words of up to eight letters are a token, and so are digits, runs of signs and of spaces: as tokenizers of 50 to 150
-thousand words do it on the average of English, JSON and identifiers (docs/gpu.md says how far off it is). It can have
-any frames, and a chat template of the ChatML family, with Hermes' tool calls, as Qwen's are. What it writes means
+thousand words do it on the average of English, JSON and identifiers (`plan.py` says how far off it is at most). It can
+have any frames, and a chat template of the ChatML family, with Hermes' tool calls, as Qwen's are. What it writes means
 nothing.
 """
 

@@ -1,6 +1,12 @@
-"""The smoke scale's plan, beside what its run counted."""
+"""The smoke scale's plan, beside what its run counted; and the try-out of a GPU where there is none."""
+
+import json
+import subprocess
+import sys
 
 import pytest
+import torch
+from places import ROOT
 
 from specacts.config import load_config
 from specacts.core.words import ROLES
@@ -35,3 +41,18 @@ def test_bfcls_tasks_are_made_without_a_run(smoke, tmp_path):
     assert not collected(config, tmp_path)
     made, there = shared_out(config, tmp_path, tmp_path), shared_out(config, smoke.path, tmp_path)
     assert made == there
+
+
+def test_what_the_documents_quote_is_made_by_a_script(smoke, tmp_path):
+    done = smoke.python("-m", "scripts.plans", "--scale", "smoke", "--out", str(tmp_path / "plans.json"))
+    assert done.returncode == 0, done.stdout
+    found = json.loads((tmp_path / "plans.json").read_text())["smoke"]
+    assert found["screen"][0] == "Scale smoke, recipe v3, traces: BFCL"
+    assert {one["fits"] for one in found["gpus"]} == {"yes"} and len(found["gpus"]) > 5
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_the_try_out_of_a_gpu_is_one_line_where_there_is_none():
+    done = subprocess.run([sys.executable, "-m", "scripts.gpu_smoke"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and not done.stdout
+    assert done.stderr.startswith("error: no GPU to try: ") and len(done.stderr.splitlines()) == 1
