@@ -51,7 +51,9 @@ def found(toy, root):
 
 
 def test_a_proposers_rows_are_those_of_its_training(toy, found):
-    rows = proposer_rows(Renderer.load(compact_tokenizer(), COMPACT), training_order(PARTS["train"], toy.seed), WEIGHTS)
+    rows = [
+        *proposer_rows(Renderer.load(compact_tokenizer(), COMPACT), training_order(PARTS["train"], toy.seed), WEIGHTS)
+    ]
     training = found["cheap"].training
     assert found["cheap"].exact and training.rows == len(rows)
     assert training.tokens == (sum(len(row.ids) for row in rows),) * 2
