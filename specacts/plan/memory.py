@@ -25,7 +25,7 @@ OTHERS = {"cpu": (0.6, 1.2), "cuda": (0.8, 2.5)}
 """GiB that a process takes beside its model, least and most: libraries, the GPU's context, buffers of kernels."""
 SUPERVISED = 0.3
 """Most of a transcript's tokens that are labels, as a share: the default run's is 0.24."""
-BRANCHED = 1.6
+BRANCHED = 2.0
 """So many times a window's tokens has a verifier's row at most, with the proposals that it judges: the default run's
 longest is 1.5 times."""
 TOGETHER = 8
