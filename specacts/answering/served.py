@@ -174,7 +174,7 @@ def _tried(model: Served, role: Role, renderer: Renderer) -> None:
     except (httpx.HTTPError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"{server.where}: does not list its models ({type(error).__name__}); is it running? "
-            "docs/gpu.md says how to start it"
+            "docs/engine.md says how to start it"
         ) from error
     if model.name not in there:
         raise UserError(
