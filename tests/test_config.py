@@ -15,7 +15,8 @@ from specacts.config import LOADER, load_config
 from specacts.core.errors import UserError
 from specacts.core.words import ROLES
 
-SCALES, RECIPES = ("smoke", "cpu", "laptop", "qwen3", "qwen3-shared", "gpu-smoke"), ("v2", "v3", "recorded", "recorded-small")
+SCALES = ("smoke", "cpu", "laptop", "qwen3", "qwen3-shared", "gpu-smoke")
+RECIPES = ("v2", "v3", "recorded", "recorded-small")
 SCALE, RECIPE = Path("configs/scale/cpu.yaml"), Path("configs/recipe/v3.yaml")
 PARAMS, PRICES = Path("params.yaml"), Path("configs/prices/example.yaml")
 
