@@ -23,7 +23,7 @@ TINY = {
     "windows": ["--contexts 2000 --tools 5"],
 }
 """Options by benchmark."""
-APART = {"remote_engine"}
+APART = {"remote_engine", "served_prompts"}
 """They take more than options."""
 
 
