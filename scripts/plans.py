@@ -15,7 +15,6 @@ from specacts.core.errors import one_line_errors
 from specacts.core.files import write_json
 from specacts.plan.hours import GPUS, Gpu, on_gpu, total
 from specacts.plan.plan import Plan, plan, told, trainings
-from specacts.plan.ranges import Range
 
 SCALES = ("qwen3", "gpu-smoke")
 
@@ -41,11 +40,8 @@ def planned(scale: str) -> dict[str, Any]:
 
 
 def fits(made: Plan, kind: Gpu) -> str:
-    """Whether the largest model does: its training needs from so many GiB to so many."""
-    needed = Range(0, 0)
-    for one in made.memory.values():
-        needed = needed.over(one)
-    return "yes" if needed.high <= kind.gib else "perhaps" if needed.low <= kind.gib else "no"
+    """Whether what takes most does, which needs from so many GiB to so many."""
+    return "yes" if made.largest.high <= kind.gib else "perhaps" if made.largest.low <= kind.gib else "no"
 
 
 if __name__ == "__main__":

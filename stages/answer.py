@@ -76,8 +76,7 @@ def ask_all(
     """Add one role's answers to `rows`, batch by batch; kept: those that an interrupted run has got already."""
     from tqdm import tqdm
 
-    from specacts.answering.pieces import answered, heard
-    from specacts.answering.served import Served
+    from specacts.answering.pieces import answered
 
     role, total = voice.role, sum(len(decisions(episode)) for episode in episodes)
     with tqdm(total=total, desc=doing, unit="decision") as progress:
@@ -90,29 +89,29 @@ def ask_all(
                 row["window"][role], row["context"][role] = a.window_number, a.point.start
                 row["seconds_per_token"][role] = seconds
             progress.update(len(asked))
-    if isinstance(voice.model, Served) and role != "verifier":
-        for asked, said in heard(voice, episodes, seed, kept, f"{doing}, words"):
-            for a, words in ((a, words) for a, words in zip(asked, said, strict=True) if words):
-                rows[a.episode.id, a.point.decision].setdefault("heard", {})[role] = words
 
 
 def ask_batch(
     voice: "Voice", rows: Rows, how: "Asking", batch: "list[list[Asked]]"
 ) -> list[tuple[dict[str, Any], dict[str, Any] | None, float]]:
-    """One role's answer to each decision, how likely it finds the agent's words, and its seconds a context token.
-
-    A server is asked about the words later, a window at a time.
-    """
+    """One role's answer to each decision, how likely it finds the agent's words, and its seconds a context token."""
+    from specacts.answering import served
     from specacts.answering.ask import Reading, hear
     from specacts.answering.pieces import flat
     from specacts.answering.roles import read_batch
 
     reading, asked = read_batch(voice, batch), flat(batch)
     answers = ask(voice, reading, asked, rows, how)
-    if not isinstance(reading, Reading):
-        return [(answer, None, one.seconds_per_token) for answer, one in zip(answers, reading.each, strict=True)]
-    pace = [s for window, s in zip(batch, reading.seconds_per_token, strict=True) for _ in window]
-    heard = hear(reading, [w[0].window for w in batch]) if voice.role != "verifier" else [None] * len(answers)
+    if isinstance(reading, Reading):
+        pace = [s for window, s in zip(batch, reading.seconds_per_token, strict=True) for _ in window]
+    else:
+        pace = [one.seconds_per_token for one in reading.each]
+    if voice.role == "verifier":
+        heard: list[Any] = [None] * len(answers)
+    elif isinstance(reading, Reading):
+        heard = hear(reading, [window[0].window for window in batch])
+    else:
+        heard = [served.hear(reading.model, a.window, a.point) for a in asked]
     words = [one.model_dump() if one else None for one in heard]
     return list(zip(answers, words, pace, strict=True))
 

@@ -21,8 +21,6 @@ from specacts.core.errors import UserError, one_line_errors
 
 if TYPE_CHECKING:
     from specacts.config import Config
-    from specacts.core.words import Role
-    from specacts.plan.ranges import Range
 
 
 def main() -> None:
@@ -56,7 +54,7 @@ def main() -> None:
 
 def require_device(config: "Config") -> None:
     """Raises UserError where the scale's device is not here, cannot compute in its dtype, or has too little memory."""
-    from specacts.plan.memory import memory
+    from specacts.plan.memory import largest
 
     scale, where = config.scale, f"configs/scale/{config.scale_name}.yaml"
     # torch takes seconds to import: only a scale for a GPU has to wait for it
@@ -65,17 +63,12 @@ def require_device(config: "Config") -> None:
 
         found = gpu()
         if scale.device == "cuda" or not isinstance(found, str):
-            require(found, scale.dtype, most(memory(config, on_gpu=True)), where)
+            require(found, scale.dtype, largest(config, on_gpu=True).low, where)
             print(f"GPU: {found.told() if not isinstance(found, str) else found}")
             return
     from specacts.models.device import require_ram
 
-    require_ram(most(memory(config, on_gpu=False)), where)
-
-
-def most(needs: "dict[Role, Range]") -> float:
-    """What the largest of the models takes at the least; one is trained, or asked, at a time."""
-    return max((needed.low for needed in needs.values()), default=0.0)
+    require_ram(largest(config, on_gpu=False).low, where)
 
 
 def require_room(config: "Config") -> None:

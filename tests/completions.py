@@ -56,17 +56,12 @@ def listed(models: Models) -> dict[str, Any]:
 
 def completed(models: Models, body: dict[str, Any], **refusing: bool) -> tuple[int, dict[str, Any]]:
     """Status and answer. refusing: what it does not know, as other servers do not: `told` (log-probabilities of given
-    tokens), `numbers` (tokens by their numbers) or `prompts` (those of prompts); `adds` puts a token of its own before
-    the prompt."""
+    tokens) or `numbers` (tokens by their numbers); `adds` puts a token of its own before the prompt."""
     if body["model"] not in models:
         return 404, {"error": {"message": "no such model", "type": "NotFoundError"}}
     ids = [body["prompt"][0], *body["prompt"]] if refusing.get("adds") else body["prompt"]
     model, count, seed = models[body["model"]], body.get("n", 1), body.get("seed", 0)
     choices = [{"index": n, **_written(model, ids, body, seed + n, refusing)} for n in range(count)]
-    if body.get("prompt_logprobs") is not None and not refusing.get("prompts"):
-        after = Session(model).extend(ids, list(range(len(ids))))
-        told = [{str(ids[n]): {"logprob": after[n - 1, ids[n]].item(), "rank": 1}} for n in range(1, len(ids))]
-        choices[0]["prompt_logprobs"] = [None, *told]
     written = sum(len(choice["logprobs"]["tokens"]) for choice in choices)
     usage = {"prompt_tokens": len(ids), "completion_tokens": written, "prompt_tokens_details": None}
     return 200, {"id": "cmpl-1", "object": "text_completion", "choices": choices, "usage": usage}

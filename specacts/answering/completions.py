@@ -82,11 +82,6 @@ def body(
     return sent if seed is None else {**sent, "seed": seed}
 
 
-def prompt_body(model: str, ids: Sequence[int], stop: int) -> dict[str, Any]:
-    """Ask for the log-probability of every token of `ids` behind those before it; none can be asked for no token."""
-    return {**body(model, ids, stop), "prompt_logprobs": 0}
-
-
 def said(answer: Any, about: Sequence[int], stop: int) -> list[Said]:
     """A server's continuations. Raises `KeyError`, `TypeError` or `ValueError` where something is missing."""
     return [_said(choice, answer["usage"], about, stop) for choice in answer["choices"]]
@@ -107,15 +102,6 @@ def _said(choice: Any, usage: Any, about: Sequence[int], stop: int) -> Said:
         read=usage["prompt_tokens"],
         cached=cached,
     )
-
-
-def prompt_said(answer: Any, ids: Sequence[int]) -> list[float]:
-    """Log-probability of each token of a prompt but the first. Raises as `said`."""
-    (choice,) = answer["choices"]
-    told = choice["prompt_logprobs"]
-    if told is None or len(told) != len(ids):
-        raise ValueError(f"{len(told or ())} prompt_logprobs for a prompt of {len(ids)} tokens")
-    return [float(one[str(token)]["logprob"]) for one, token in zip(told[1:], ids[1:], strict=True)]
 
 
 def _number(token: str) -> int:

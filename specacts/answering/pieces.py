@@ -14,7 +14,6 @@ from threading import Event, Lock
 from typing import Any
 
 from specacts.answering import ask as here
-from specacts.answering import served
 from specacts.answering.ask import Asked
 from specacts.answering.roles import Voice
 from specacts.answering.served import Served
@@ -40,20 +39,6 @@ def answered(
         name = f"{doing} {number}".strip()
         found = kept.get(name)
         yield flat(batch), kept.add(name, ask(batch)) if found is None else found
-
-
-def heard(
-    voice: Voice, episodes: list[Episode], seed: int, kept: Journal, doing: str
-) -> Iterator[tuple[list[Asked], Said]]:
-    """How likely a served model finds what the agent said, a window at a time; None where it said nothing."""
-    model = voice.model
-    assert isinstance(model, Served)
-
-    def ask(batch: Batch) -> Said:
-        return [one.model_dump() if one else None for one in served.hear(model, batch[0][0].window)]
-
-    groups = ([[window]] for batch in here.batches(voice.renderer, episodes, seed) for window in batch)
-    yield from side_by_side(groups, ask, kept, doing, model.server.together)
 
 
 def side_by_side(

@@ -7,9 +7,9 @@
 - A context is read by a request for one token, which tells the probabilities of the nine action types and leaves the
   context in the server's cache for the requests that follow.
 - A verdict is one more such request behind the proposal and the question, about ACCEPT and REJECT alone.
-- The likelihood of a type is known from the context's reading. That of a whole call takes one request with
-  `prompt_logprobs`, which reads the context again: its alternative, a request for every token of the call, would be
-  answered from the cache, but sends the context as often as the call has tokens.
+- The likelihood of a type is known from the context's reading. That of a whole call, or of what the agent said, takes
+  such a request for every token of it. `prompt_logprobs` would tell all of them at once, but reads the whole context
+  again, and of adapters side by side it brought vLLM 0.32 down (docs/engine.md).
 - Proposals are one greedy request, and one for all sampled ones (`n`, `seed`). They repeat on the same server, and are
   other draws than those of a model here.
 - Where proposals have to be well-formed, they are written freely and checked here; where one goes another way, the
@@ -46,8 +46,6 @@ from specacts.answering.completions import (
     Said,
     Server,
     body,
-    prompt_body,
-    prompt_said,
     refuse_additions,
     said,
     trial,
@@ -61,7 +59,7 @@ from specacts.core.errors import UserError
 from specacts.core.words import Level, Role
 from specacts.models.measure import size_of_base
 from specacts.models.sizes import ModelSize
-from specacts.transcripts.render import Renderer, Window
+from specacts.transcripts.render import Point, Renderer, Window
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -118,10 +116,14 @@ class Served(NamedTuple):
                 sent = advanced(steps, self.server.ask(sent))
             return sent
 
-    def scored(self, ids: list[int]) -> list[float]:
-        """Log-probability of each token of `ids` but the first, behind those before it."""
-        with trial(self.server.where, self.name):
-            return prompt_said(self.server.ask(prompt_body(self.name, ids, self.stop)), ids)
+    def scored(self, ids: list[int], start: int) -> list[float]:
+        """Log-probability of each token of `ids[start:]` behind those before it."""
+
+        def one(n: int) -> float:
+            (found,) = self.write(ids[:n], ids[n : n + 1], 1)
+            return found.asked[ids[n]]
+
+        return self.each(one, range(start, len(ids)))
 
     def each(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Side by side; the server limits how many requests are under way."""
@@ -174,7 +176,7 @@ def _tried(model: Served, role: Role, renderer: Renderer) -> None:
     except (httpx.HTTPError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"{server.where}: does not list its models ({type(error).__name__}); is it running? "
-            "docs/gpu.md says how to start it"
+            "docs/engine.md says how to start it"
         ) from error
     if model.name not in there:
         raise UserError(
@@ -190,8 +192,6 @@ def _tried(model: Served, role: Role, renderer: Renderer) -> None:
     ids = renderer.proposal_ids(Action(type="final_answer", content="hello"))
     (found,) = model.write(ids, renderer.first_ids, 2)
     refuse_additions(server.where, found, ids)
-    if role != "verifier":
-        model.scored(ids)  # what agents said is heard by it
 
 
 # -- the questions --------------------------------------------------------------------------------------------
@@ -261,10 +261,12 @@ def guided(name: str, context: list[int], found: Said, guide: Guide, stop: int, 
         ids.append(taken)
         logprobs.append(logprob)
         if guide.ending is not None:  # it would not have fitted: the shortest end instead
-            ids += guide.ending
-            own = len(guide.ending) + 1
-            answer = yield prompt_body(name, context + ids, stop)
-            logprobs[-1:] = prompt_said(answer, context + ids)[-own:]
+            logprobs.pop()
+            for token in (ids.pop(), *guide.ending):
+                answer = yield body(name, context + ids, stop, [token])
+                (one,) = said(answer, [token], stop)
+                ids.append(token)
+                logprobs.append(one.asked[token])
             break
         if replaced:
             due = []
@@ -308,7 +310,7 @@ def judge(
 def likelihood(
     contexts: Contexts, renderer: Renderer, candidates: list[list[Candidate]], level: Level
 ) -> list[list[Verdict]]:
-    """As `ask.likelihood`: of types without any request, of calls by one for each different candidate."""
+    """As `ask.likelihood`: of types without any request, of calls by one for each token of different candidates."""
     ids = likelihood_ids(renderer, level)
     branches = branches_of(contexts.prefixes, candidates, ids)
     first = [one.first for one in contexts.each]
@@ -317,7 +319,7 @@ def likelihood(
         return verdicts_on(contexts.prefixes, candidates, ids, found, 0.0, together=True)
 
     def one(whole: list[int], behind: int) -> float:
-        return math.exp(sum(contexts.model.scored(whole)[-behind:]))
+        return math.exp(sum(contexts.model.scored(whole, len(whole) - behind)))
 
     return _judged(contexts, candidates, ids, one)
 
@@ -342,10 +344,10 @@ def _judged(
     return verdicts_on(contexts.prefixes, candidates, ids, found, share)
 
 
-def hear(model: Served, window: Window) -> list[Heard | None]:
-    """As `ask.hear` of one window, all of which one request reads."""
-    places = [said_at(point) for point in window.points]
-    if not any(places):
-        return [None] * len(places)
-    told = model.scored(window.ids[: max(place.stop for place in places)])
-    return [Heard(tokens=len(own), nll=max(0.0, -sum(told[n - 1] for n in own))) if own else None for own in places]
+def hear(model: Served, window: Window, point: Point) -> Heard | None:
+    """As `ask.hear`, of one decision."""
+    places = said_at(point)
+    if not places:
+        return None
+    told = model.scored(window.ids[: places.stop], places.start)
+    return Heard(tokens=len(told), nll=max(0.0, -sum(told)))

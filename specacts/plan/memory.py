@@ -9,11 +9,13 @@ of supervised tokens. The range is for what is not: the libraries' own memory, a
 it with what the default run measured on a CPU; on a GPU nothing was measured.
 """
 
+import functools
+
 from specacts.config import Config, Scale
 from specacts.core.words import Role
 from specacts.models.shapes import Given, Shape, shape_of
 from specacts.plan.ranges import Range
-from specacts.recipe import freezes, local_roles
+from specacts.recipe import freezes, is_recorded, local_roles
 
 GIB = 2**30
 BYTES = {"float32": 4, "bfloat16": 2}
@@ -23,7 +25,7 @@ OTHERS = {"cpu": (0.6, 1.2), "cuda": (0.8, 2.5)}
 """GiB that a process takes beside its model, least and most: libraries, the GPU's context, buffers of kernels."""
 SUPERVISED = 0.3
 """Most of a transcript's tokens that are labels, as a share: the default run's is 0.24."""
-BRANCHED = 1.6
+BRANCHED = 2.0
 """So many times a window's tokens has a verifier's row at most, with the proposals that it judges: the default run's
 longest is 1.5 times."""
 TOGETHER = 8
@@ -37,10 +39,34 @@ def memory(config: Config, given: Given = None, on_gpu: bool | None = None) -> d
 
     on_gpu: whether it runs on one, where the scale leaves that open (`device: auto`).
     """
-    scale = config.scale
-    gpu = scale.device == "cuda" if on_gpu is None else on_gpu
-    shapes = {role: shape_of(scale, role, given) for role in local_roles(config.recipe)}
-    return {role: _of_role(config, role, shape, gpu) for role, shape in shapes.items() if shape}
+    gpu = config.scale.device == "cuda" if on_gpu is None else on_gpu
+    return {role: _of_role(config, role, shape, gpu) for role, shape in shapes_of(config, given).items()}
+
+
+def largest(config: Config, given: Given = None, on_gpu: bool | None = None) -> Range:
+    """GiB of what takes most: a training, answers, or where it acts live all models together."""
+    needs = [*memory(config, given, on_gpu).values(), live(config, given, on_gpu)]
+    return functools.reduce(Range.over, needs)
+
+
+def live(config: Config, given: Given = None, on_gpu: bool | None = None) -> Range:
+    """GiB of stage `live`, which loads all models at once; nothing where it does not run.
+
+    As many agents act side by side as there is memory for (specacts/live/room.py): here one, or four.
+    """
+    if is_recorded(config.recipe) or not config.sources.bfcl:
+        return Range(0, 0)
+    gpu, size = config.scale.device == "cuda" if on_gpu is None else on_gpu, BYTES[config.scale.dtype]
+    shapes = shapes_of(config, given).values()
+    weights = sum(loaded(shape, size) for shape in shapes)
+    caches = sum(config.scale.render.max_tokens * cached(shape, size) for shape in shapes)
+    return Range(weights + caches, weights + 4 * caches).times(1 / GIB) + others(gpu)
+
+
+def shapes_of(config: Config, given: Given) -> dict[Role, Shape]:
+    """Of the roles that run here and whose base is known."""
+    found = {role: shape_of(config.scale, role, given) for role in local_roles(config.recipe)}
+    return {role: shape for role, shape in found.items() if shape}
 
 
 def _of_role(config: Config, role: Role, shape: Shape, gpu: bool) -> Range:
@@ -49,15 +75,14 @@ def _of_role(config: Config, role: Role, shape: Shape, gpu: bool) -> Range:
 
 
 def training(config: Config, role: Role, shape: Shape, gpu: bool) -> Range:
-    """GiB of a role's LoRA training at the longest row."""
+    """GiB of a role's LoRA training: rows are read up to `max_tokens` at a time, and one that is longer by itself."""
     scale, size = config.scale, BYTES[config.scale.dtype]
     fixed = shape.parameters * size
     fixed += shape.lora_parameters(config.lora.r, scale.role(role).train_layers) * OPTIMIZED
     longest = scale.render.max_tokens * (BRANCHED if role == "verifier" else 1)
-    tokens = Range(scale.render.max_tokens, longest).times(config.train.batch_size)
-    kept = tokens.times(activations(shape, size, scale.gradient_checkpointing))
-    kept = Range(kept.low * SLACK[0], kept.high * SLACK[1])
-    return Range(fixed / GIB, fixed / GIB) + kept.times(1 / GIB) + Range(*OTHERS["cuda" if gpu else "cpu"])
+    each = activations(shape, size, scale.gradient_checkpointing)
+    kept = Range(SLACK[0] * scale.render.max_tokens * each, SLACK[1] * longest * each)
+    return (Range(fixed, fixed) + kept).times(1 / GIB) + others(gpu)
 
 
 def activations(shape: Shape, size: int, checkpointing: bool) -> float:
@@ -75,6 +100,19 @@ def activations(shape: Shape, size: int, checkpointing: bool) -> float:
 def answering(shape: Shape, scale: Scale, gpu: bool) -> Range:
     """GiB of a model that is asked: weights, and keys and values of one window, or of all that are read together."""
     size = BYTES[scale.dtype]
-    window = scale.render.max_tokens * shape.layers * 2 * shape.key * size / GIB
-    weights = shape.parameters * size / GIB
-    return Range(weights + window, weights + TOGETHER * window) + Range(*OTHERS["cuda" if gpu else "cpu"])
+    weights, window = loaded(shape, size), scale.render.max_tokens * cached(shape, size)
+    return Range(weights + window, weights + TOGETHER * window).times(1 / GIB) + others(gpu)
+
+
+def loaded(shape: Shape, size: int) -> int:
+    """Bytes of a model that is asked; with a head in float32 beside that of bfloat16 (answering/session.py)."""
+    return shape.parameters * size + (4 * shape.head if size < 4 else 0)
+
+
+def cached(shape: Shape, size: int) -> int:
+    """Bytes of a token's keys and values."""
+    return shape.layers * 2 * shape.key * size
+
+
+def others(gpu: bool) -> Range:
+    return Range(*OTHERS["cuda" if gpu else "cpu"])

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from specacts.config import Config
 from specacts.core.rooms import MB, keeps_once
 from specacts.core.words import Role
-from specacts.models.shapes import Given, Shape, hub_weights, shape_of
+from specacts.models.shapes import Given, Shape, hub_weights
 from specacts.plan.hours import GPUS, PUBLISHED, Gpu, Measured, gpu_named, measured, on_cpu, on_gpu, total
-from specacts.plan.memory import memory
+from specacts.plan.memory import largest, live, memory, shapes_of
 from specacts.plan.ranges import Range
 from specacts.plan.tokens import SAMPLE, Counted, counted
 from specacts.plan.traces import shared_out
@@ -33,7 +33,7 @@ class Plan(NamedTuple):
     """What is foretold. conversations: by split. hours, upstream: None where nothing is known to take them from.
 
     gpu, run: where the hours come from. memory: GiB by role. download: MB of a hub's models; disk: MB in all. a100:
-    hours of the trainings there.
+    hours of the trainings there. live, largest: GiB of stage live, which loads all models, and of what takes most.
     """
 
     scale: str
@@ -47,6 +47,8 @@ class Plan(NamedTuple):
     hours: dict[str, Range]
     a100: Range | None
     memory: dict[Role, Range]
+    live: Range
+    largest: Range
     download: int
     disk: int
     once: bool
@@ -60,7 +62,7 @@ def plan(config: Config, root: Path, kind: str | None, given: Given = None) -> P
     """
     gpu = gpu_named(kind, config.scale.device)
     roles = local_roles(config.recipe)
-    shapes = {role: shape for role in roles if (shape := shape_of(config.scale, role, given))}
+    shapes = shapes_of(config, given)
     with tempfile.TemporaryDirectory() as folder:
         parts = shared_out(config, root, Path(folder))
     found = counted(config, parts, root)
@@ -80,6 +82,8 @@ def plan(config: Config, root: Path, kind: str | None, given: Given = None) -> P
         hours=hours,
         a100=trainings(on_gpu(config, found, shapes, GPUS["a100"])) if gpu else None,
         memory=memory(config, given, on_gpu=gpu is not None),
+        live=live(config, given, on_gpu=gpu is not None),
+        largest=largest(config, given, on_gpu=gpu is not None),
         download=download,
         disk=download * (1 if once else 2) + disk.cache + disk.workspace + disk.scratch,
         once=once,
@@ -106,7 +110,7 @@ def told(made: Plan) -> list[str]:
     split = ", ".join(f"{count:,} {name}" for name, count in made.conversations.items())
     lines = [f"Scale {made.scale}, recipe {made.recipe}, traces: {made.sources}", f"Conversations: {split}", ""]
     lines += [*tabulate(_rows(made), HEADS, colalign=("left", *["right"] * 6)).splitlines(), ""]
-    paragraphs = [_counting(made), *_hours(made), *_disk(made)]
+    paragraphs = [_counting(made), *_memory(made), *_hours(made), *_disk(made)]
     if made.unknown:
         paragraphs.append(f"Not known: {', '.join(made.unknown)}; --config NAME=config.json counts it too.")
     for paragraph in paragraphs:
@@ -147,6 +151,12 @@ def _counting(made: Plan) -> str:
     )
 
 
+def _memory(made: Plan) -> list[str]:
+    """What the table does not say of memory."""
+    together = made.live.told(0 if made.gpu else 1)
+    return [f"Memory: of one model, trained or asked; stage live loads all: {together} GiB."] if made.live.high else []
+
+
 def _hours(made: Plan) -> list[str | list[str]]:
     if not made.hours:
         return ["Hours: unknown, since no run was measured here yet (metrics/)."]
@@ -164,9 +174,8 @@ def _hours(made: Plan) -> list[str | list[str]]:
     ]
     said: list[str | list[str]] = [[head, *table, ""]]
     if made.gpu:
-        needed = max((needs.low for needs in made.memory.values()), default=0.0)
-        if needed > made.gpu.gib:
-            said.append(f"It is too small: the largest model needs at least {needed:.0f} GiB of memory.")
+        if made.largest.low > made.gpu.gib:
+            said.append(f"It is too small: at least {made.largest.low:.0f} GiB of memory are needed.")
         if made.a100 and made.a100.high > 1:
             said.append(f"The trainings alone on one A100: {made.a100.told(1)} hours by the same reckoning. {UPSTREAM}")
     return said
@@ -189,6 +198,7 @@ def as_json(made: Plan) -> dict[str, Any]:
         "sources": made.sources,
         "conversations": made.conversations,
         "roles": {role: _role_json(made, role, one) for role, one in made.counted.items()},
+        "live_memory_gib": list(made.live),
         "gpu": made.gpu and made.gpu.name,
         "measured": made.run and made.run.scale,
         "hours": {name: list(took) for name, took in made.hours.items()} | {"together": list(total(made.hours))},

@@ -104,7 +104,8 @@ ALWAYS, NEVER = 0.0, 1.01
 """Thresholds that accept everything and nothing; a saturated score is exactly 0 or 1, so NEVER lies above 1."""
 TIE = 1e-4
 """A score this little below a threshold, in parts of it or of its distance to 1, reaches it: how much of a transcript
-is read at once changes scores by up to 3e-5 of that, and must not decide (docs/decisions/0005-promises.md)."""
+is read at once changes scores by up to 3e-5 of that in float32, and must not decide (docs/decisions/0005-promises.md).
+In bfloat16 it changes them by more than any margin could overlook (`NOISE` in answering/session.py)."""
 
 
 def lowest_accepted(threshold: float) -> float:

@@ -41,26 +41,28 @@ SAMPLE = Episode(
 
 
 def messages(renderer: "Renderer", episode: Episode) -> list[dict[str, Any]]:
-    """The messages, the models' instructions included."""
+    """The messages as the API has them, the models' instructions included."""
     found: list[dict[str, Any]] = [{"role": "system", "content": INSTRUCTIONS + renderer.system_texts(episode)[0]}]
-    called = False
-    for step in episode.steps:
+    called = ""
+    for number, step in enumerate(episode.steps):
         if isinstance(step, User):
             found.append({"role": "user", "content": renderer.user_text(step, episode.tools)})
         elif isinstance(step, Observation):
             text = renderer.shortened(step.content, renderer.limits.observation_tokens)
-            found.append({"role": "tool" if called else "user", "content": text})
+            found.append({"role": "user", "content": text})
+            if called:
+                found[-1] |= {"role": "tool", "tool_call_id": called}
         else:
-            found.append(_reply(renderer, step.action))
-        called = isinstance(step, Act) and step.action.tool is not None
+            found.append(_reply(renderer, step.action, f"call_{number}"))
+        called = f"call_{number}" if isinstance(step, Act) and step.action.tool is not None else ""
     return found
 
 
-def _reply(renderer: "Renderer", action: Action) -> dict[str, Any]:
+def _reply(renderer: "Renderer", action: Action, name: str) -> dict[str, Any]:
     reply: dict[str, Any] = {"role": "assistant", "content": renderer.spoken_text(action)}
     if action.tool is not None:
-        call = {"name": action.tool, "arguments": action.arguments}
-        reply["tool_calls"] = [{"type": "function", "function": call}]
+        call = {"name": action.tool, "arguments": json.dumps(action.arguments, ensure_ascii=False)}
+        reply["tool_calls"] = [{"id": name, "type": "function", "function": call}]
     return reply
 
 
@@ -71,9 +73,16 @@ def tools(renderer: "Renderer", episode: Episode) -> list[dict[str, Any]] | None
 
 
 def read_by_server(renderer: "Renderer", episode: Episode) -> list[int]:
-    """The tokens that a server makes of the conversation when the next action is due."""
+    """The tokens that a server makes of the conversation when the next action is due.
+
+    Like vLLM it reads arguments before it gives them to the template (benchmarks/served_prompts.py asks one).
+    """
+    sent = messages(renderer, episode)
+    for message in sent:
+        for call in message.get("tool_calls", []):
+            call["function"]["arguments"] = json.loads(call["function"]["arguments"])
     text = renderer.tokenizer.apply_chat_template(
-        messages(renderer, episode), tools=tools(renderer, episode), tokenize=False, add_generation_prompt=True
+        sent, tools=tools(renderer, episode), tokenize=False, add_generation_prompt=True
     )
     return renderer.tokenizer.encode(text, add_special_tokens=False)
 

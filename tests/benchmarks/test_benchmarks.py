@@ -20,9 +20,10 @@ TINY = {
     "time_lost": ["--stages answer"],
     "train_throughput": ["--rows 1 --tokens 64 --repeats 1", "--rows 1 --tokens 64 --repeats 1 --shape tiny"],
     "watch": ["--deployments 2"],
+    "windows": ["--contexts 2000 --tools 5"],
 }
 """Options by benchmark."""
-APART = {"remote_engine"}
+APART = {"remote_engine", "served_prompts"}
 """They take more than options."""
 
 

@@ -363,9 +363,9 @@ def test_the_page_on_the_prompts_format_tells_how_to_make_what_the_models_read(s
         assert ran.stdout.split("\n")[0] == f"{found['context']} {found['proposals']}"
 
 
-def test_another_repository_gets_a_released_bundle_and_the_models_that_it_names(smoke):
+def test_another_repository_gets_a_released_bundle_and_the_models_that_it_names(smoke, tmp_path):
     """By the commands of docs/serve.md; the release is tagged without a commit of its own."""
-    home, tag = smoke.path.parent / "elsewhere", "policy@v1.0.0"
+    home, tag = tmp_path / "elsewhere", "policy@v1.0.0"
     home.mkdir()
     smoke.run("git", "tag", "-a", tag, "-m", "a release", smoke.run("git", "stash", "create").stdout.strip())
     done = smoke.dvc("artifacts", "get", str(smoke.path), "policy", "-o", str(home / "models/policy"))
@@ -380,8 +380,8 @@ def test_another_repository_gets_a_released_bundle_and_the_models_that_it_names(
     assert load_bundle(home / "models").offers == there.offers
 
 
-def test_an_exported_bundle_is_read_wherever_it_lies_and_its_adapters_load_by_the_base_they_name(smoke):
-    written, moved = smoke.path.parent / "written", smoke.path.parent / "moved there"
+def test_an_exported_bundle_is_read_wherever_it_lies_and_its_adapters_load_by_the_base_they_name(smoke, tmp_path):
+    written, moved = tmp_path / "written", tmp_path / "moved there"
     done = smoke.python("-m", "specacts", "export", "-o", str(written), "--merged")
     assert done.returncode == 0, done.stdout
     again = smoke.python("-m", "specacts", "export", "-o", str(written))

@@ -1,6 +1,6 @@
 """The memory that is foretold holds what was measured."""
 
-from specacts.plan.memory import memory
+from specacts.plan.memory import largest, live, memory
 from specacts.plan.ranges import Range
 
 MEASURED = {"cheap": 1.546, "verifier": 2.097, "strong": 3.373}
@@ -25,3 +25,12 @@ def test_checkpointing_and_bfloat16_take_less(config):
 def test_ranges_add_up_and_the_larger_wins_at_either_end():
     assert Range(1, 2) + Range(3, 5) == Range(4, 7)
     assert Range(1, 9).over(Range(2, 3)) == Range(2, 9) and Range(1, 2).times(2) == Range(2, 4)
+
+
+def test_stage_live_needs_room_for_all_models_at_once_where_it_runs(config):
+    alone = memory(config, on_gpu=True)
+    assert largest(config, on_gpu=True).low >= max(alone["strong"].low, live(config, on_gpu=True).low)
+    weights = 4 * (2 * 56.6e6 + 134.5e6) / 2**30
+    assert live(config).low > weights
+    recorded = config.model_copy(update={"recipe": config.recipe.model_copy(update={"strong": "recorded"})})
+    assert live(recorded) == (0, 0)

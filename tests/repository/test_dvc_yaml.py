@@ -16,7 +16,8 @@ from specacts.core.words import ROLES
 
 FILE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 PARAMS = yaml.safe_load((CONFIGURATION / "params.yaml").read_text())
-SCALES, RECIPES = ("smoke", "cpu", "laptop", "qwen3", "gpu-smoke"), ("v2", "v3", "recorded", "recorded-small")
+SCALES = ("smoke", "cpu", "laptop", "qwen3", "qwen3-shared", "gpu-smoke")
+RECIPES = ("v2", "v3", "recorded", "recorded-small")
 SCALE, RECIPE = "configs/scale/cpu.yaml", "configs/recipe/v3.yaml"
 
 
