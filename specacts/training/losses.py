@@ -1,4 +1,4 @@
-"""What a training minimises, as the model's own forward: `learn_by(model, weighted_loss, per_row)`.
+"""What a training minimises, as the model's own forward: `learn_by(model, weighted_loss, row_weight)`.
 
 Both losses are sums over a batch (batches.py), divided by what the data set's rows supervise on average and by how many
 rows the step takes. So every decision weighs the same, and a step's loss is the same however its rows are shared out

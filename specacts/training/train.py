@@ -3,9 +3,10 @@
     result = train(base, rows, out, scratch, settings)
 
 A `Row` is a token sequence with a loss weight a token (0: context) or, for a reward model, with pairs of tokens of
-which one is to be rewarded above the other. Rows with branches (see transcripts/render.py) bring their own positions
-and attention mask. Training can be resumed (its checkpoints are kept in a scratch folder under a key of everything that
-matters), refuses NaN, and publishes the adapter in one step as safetensors.
+which one is to be rewarded above the other. The rows of a step are read in packs (batches.py), on several GPUs if asked
+(launch.py). Training can be resumed (its checkpoints are kept in a scratch folder under a key of everything that
+matters), refuses NaN, and publishes the adapter in one step as safetensors: the average of its last weights
+(average.py).
 """
 
 import hashlib
@@ -107,7 +108,7 @@ class PairTrainer(_InPacks, RewardTrainer):
 
 
 class _Losses(TrainerCallback):
-    """Collects the loss curve and stops at the first loss that is not a number."""
+    """Stops at the first loss that is not a number."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         loss = (logs or {}).get("loss")
