@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.running import made, require_up_to_date, run
+from scripts.running import jobs, made, require_up_to_date, run
 from specacts.config import Config, load_config
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import rounded, write_text
@@ -62,7 +62,7 @@ stages after `evaluate` are left out."""
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which experiments: {', '.join(EXPERIMENTS)}")
-    parser.add_argument("--jobs", type=int, default=1, help="experiments at a time (default: 1)")
+    parser.add_argument("--jobs", type=jobs, default=1, help="experiments at a time (default: 1)")
     options = parser.parse_args()
     unknown = sorted(set(options.names) - set(EXPERIMENTS))
     if unknown:

@@ -3,6 +3,7 @@
 run("ablation-picks", ["acceptance.score=verdict"], ["evaluate"], Path(".work/ablation/picks.log"), threads=None)
 """
 
+import argparse
 import json
 import os
 import platform
@@ -14,6 +15,13 @@ from pathlib import Path
 
 from specacts.core.errors import UserError
 from specacts.evaluation.ablation import Made
+
+
+def jobs(text: str) -> int:
+    """How many experiments at a time, from a command line."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
 
 
 def require_up_to_date(what: str) -> None:

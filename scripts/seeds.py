@@ -1,6 +1,6 @@
 """Train the models again with other seeds, and say how far the results lie apart.
 
-    python -m scripts.seeds                # with seeds 1 and 2 beside the workspace's own run
+    python -m scripts.seeds                # with two beside the workspace's own run: 1 and 2 where its own is 0
     python -m scripts.seeds 1 2 3 4        # with these
     python -m scripts.seeds --jobs 2       # two at a time, one thread each: faster on two cores
 
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from scripts.running import made, require_up_to_date, run
+from scripts.running import jobs, made, require_up_to_date, run
 from specacts.config import Config, load_config
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.words import Level
@@ -27,14 +27,12 @@ RESULT, LOGS, OUTCOMES = Path("metrics/seeds.json"), Path(".work/seeds"), "data/
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("seeds", nargs="*", type=int, default=[1, 2], metavar="SEED", help="which (default: 1 2)")
-    parser.add_argument("--jobs", type=int, default=1, help="experiments at a time (default: 1)")
+    parser.add_argument("seeds", nargs="*", type=int, metavar="SEED", help="which (default: the first two others)")
+    parser.add_argument("--jobs", type=jobs, default=1, help="experiments at a time (default: 1)")
     options = parser.parse_args()
     config = load_config(Path("."))
     own = config.seed if config.train.seed is None else config.train.seed
-    others = [seed for seed in dict.fromkeys(options.seeds) if seed != own]
-    if not others or min(others) < 0:
-        raise UserError(f"seeds: give one or more from 0 on, other than the run's own, which is {own}")
+    others = beside(own, options.seeds)
     require_up_to_date("seeds")
     threads = 1 if options.jobs > 1 else None
 
@@ -48,6 +46,14 @@ def main() -> None:
     found = collected(config, own, others)
     found.save(RESULT)
     print(f"\n{seeds_table(found)}\n\n`dvc repro report` puts them into the report")
+
+
+def beside(own: int, named: Sequence[int]) -> list[int]:
+    """The seeds to train with beside the run's own: those that are named or, where none is, the first two others."""
+    others = [seed for seed in dict.fromkeys(named or range(3)) if seed != own]
+    if not others or min(others) < 0 or max(others) >= 2**32:
+        raise UserError(f"seeds: give one or more from 0 to {2**32 - 1}, other than the run's own, which is {own}")
+    return others if named else others[:2]
 
 
 def collected(config: Config, own: int, others: Sequence[int]) -> Seeds:

@@ -5,7 +5,8 @@
     found["B"].over_seeds               # their mean; the interval resamples groups and runs
 
 An interval over tasks says how figures would move with other tasks and *these* models. Trained once more, the models
-are others: what holds of a way to train has to hold over both.
+are others: what holds of a way to train has to hold over both. Of few runs the interval is still too narrow: k of them,
+resampled, vary by (k - 1) / k of the variance between seeds.
 """
 
 from collections.abc import Sequence

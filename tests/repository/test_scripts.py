@@ -1,5 +1,6 @@
 """The small scripts: the result table that `make repro` ends with, and what differs between experiments."""
 
+import argparse
 import csv
 import io
 import os
@@ -12,6 +13,8 @@ from places import ROOT
 
 from scripts import compare
 from scripts.experiments import table
+from scripts.running import jobs
+from scripts.seeds import beside
 from scripts.show import result_table
 from specacts.core.errors import UserError
 from specacts.core.files import write_text
@@ -164,3 +167,24 @@ def test_revisions_without_results_and_a_workspace_that_is_as_another_have_no_co
 
 def test_where_nothing_differs_it_is_said_how_to_make_an_experiment():
     assert table([shown("v3", seed=0.0)]).endswith("`dvc exp run -n NAME -S KEY=VALUE` makes another experiment")
+
+
+@pytest.mark.parametrize(
+    ("own", "named", "trained"),
+    [(0, [], [1, 2]), (1, [], [0, 2]), (7, [], [0, 1]), (0, [3, 0, 3], [3]), (0, [5, 4, 2], [5, 4, 2])],
+)
+def test_models_are_trained_again_with_seeds_that_are_not_the_runs_own(own, named, trained):
+    assert beside(own, named) == trained
+
+
+@pytest.mark.parametrize("named", [[4], [-1, 2], [2**32]])
+def test_seeds_that_no_training_takes_are_refused_before_anything_is_trained(named):
+    with pytest.raises(UserError, match="from 0 to 4294967295, other than the run's own, which is 4"):
+        beside(4, named)
+
+
+def test_at_least_one_experiment_runs_at_a_time():
+    assert jobs("2") == 2
+    for text in ("0", "-1", "two"):
+        with pytest.raises(argparse.ArgumentTypeError, match="no number from 1 on"):
+            jobs(text)
