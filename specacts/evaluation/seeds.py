@@ -5,8 +5,7 @@
     found["B"].over_seeds               # their mean; the interval resamples groups and runs
 
 An interval over tasks says how figures would move with other tasks and *these* models. Trained once more, the models
-are others: what holds of a way to train has to hold over both. Of few runs the interval is still too narrow: k of them,
-resampled, vary by (k - 1) / k of the variance between seeds.
+are others: what holds of a way to train has to hold over both. Three runs say little of how far a fourth may lie.
 """
 
 from collections.abc import Sequence
@@ -65,13 +64,15 @@ def across(runs: Sequence[Outcomes], level: str, model: str, resamples: int, see
         raise UserError("the runs do not share their test decisions: their data, split or sizes differ")
     weights = resample_weights(runs[0].groups, resamples, seed)
     drawn = np.random.default_rng(seed).multinomial(len(runs), np.full(len(runs), 1 / len(runs)), size=resamples)
+    few = np.sqrt(len(runs) / max(1, len(runs) - 1))  # what is drawn from k runs has (k - 1) / k of their variance
     result = {}
     for policy in (policy for policy in POLICIES if all(policy in run.right for run in runs)):
         right = np.stack([run.right[policy][level] for run in runs])
         by_run = (weights @ right.T) / weights.sum(axis=1, keepdims=True)
+        together = by_run.mean(axis=1)
         result[policy] = AcrossSeeds(
             accuracy=tuple(right.mean(axis=1)),
-            over_seeds=estimate(right.mean(), (by_run * drawn).sum(axis=1) / len(runs)),
+            over_seeds=estimate(right.mean(), together + few * ((by_run * drawn).sum(axis=1) / len(runs) - together)),
             cost=tuple(run.cost[policy][model].sum() / run.cost["A"][model].sum() for run in runs),
         )
     return result
