@@ -3,11 +3,13 @@
     python -m stages.modules
 
 Writes `data/modules/<stage>.txt`: the modules that the stage imports, each with a hash of what in it can matter
-(`specacts/core/fingerprints.py`). Every stage depends on its own list: a comment or a reworded error reruns nothing.
+(`specacts/core/fingerprints.py`). Every stage depends on its own list: a comment or a reworded error reruns nothing;
+nor does code that asks servers, where all models run here (`engine: local`).
 """
 
 from pathlib import Path
 
+from specacts.config import load_config
 from specacts.core.errors import one_line_errors
 from specacts.core.files import published_dir, write_text
 from specacts.core.fingerprints import fingerprints
@@ -17,9 +19,10 @@ STAGES, LISTS = Path("stages"), Path("data/modules")
 
 
 def main() -> None:
+    served = load_config(Path(".")).scale.engine != "local"
     modules = [f"stages.{path.stem}" for path in sorted(STAGES.glob("[!_]*.py"))]
     with published_dir(LISTS) as out:
-        for module, found in fingerprints(modules, Path(".")).items():
+        for module, found in fingerprints(modules, Path("."), served).items():
             lines = (f"{digest}  {path}\n" for path, digest in found.items())
             write_text(out / f"{module.removeprefix('stages.')}.txt", "".join(lines))
 

@@ -3,7 +3,8 @@
     fingerprints(["stages.train"], Path("."))      # {"stages.train": {"specacts/training/rows.py": "3f2a…", …}}
 
 DVC reruns a stage whose fingerprints changed (stages/modules.py). Not hashed, because no output depends on it:
-comments, docstrings, blank lines, what errors and progress bars say, what is printed; and the modules of `IGNORED`.
+comments, docstrings, blank lines, what errors and progress bars say, what is printed; and the modules of `IGNORED`, and
+where all models run here those of `SERVED`.
 """
 
 import ast
@@ -33,6 +34,9 @@ IGNORED = {
 }
 """Modules that decide no byte of any output, and why."""
 
+SERVED = ("specacts.answering.abreast", "specacts.answering.completions", "specacts.answering.served")
+"""Modules that only ask models on servers: they decide bytes only where a scale's `engine` names one."""
+
 SAYING = ("UserError", "print")
 """Calls that only say something to a person: nothing of their arguments is hashed."""
 SHOWING = ("tqdm",)
@@ -50,14 +54,14 @@ Span = tuple[Position, Position]
 """From the first position to the one behind the last."""
 
 
-def fingerprints(modules: Iterable[str], root: Path) -> dict[str, dict[str, str]]:
+def fingerprints(modules: Iterable[str], root: Path, served: bool = True) -> dict[str, dict[str, str]]:
     """For each module, the path from `root` to the hash of every module of ours that it imports, and of itself.
 
     What is imported indirectly or inside functions counts, but not what only a module of `IGNORED` imports. `root` has
-    to be first on Python's path.
+    to be first on Python's path. served: whether a model answers on a server; if none does, `SERVED` is ignored too.
     """
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)
-    for name in IGNORED:
+    for name in (*IGNORED, *(() if served else SERVED)):
         graph.remove_module(name)
     hashes: dict[str, str] = {}
     found = {}

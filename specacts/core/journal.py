@@ -138,7 +138,7 @@ def fingerprint(stage: str, machine: str) -> str:
 
 @cache
 def code(stage: str) -> dict[str, str]:
-    """What of our code decides the stage's bytes, as it is now; `data/modules` may be older."""
+    """What of our code may decide the bytes, wherever models answer, as it is now; `data/modules` may be older."""
     module = f"stages.{stage}"
     return fingerprints([module], Path("."))[module]
 

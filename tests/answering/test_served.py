@@ -1,8 +1,10 @@
 """A model on a server says what it says here, and a server that cannot is named with what it lacks."""
 
+import importlib
 import json
 from collections import Counter
 from pathlib import Path
+from types import FunctionType
 
 import httpx
 import pytest
@@ -10,7 +12,7 @@ import torch
 from completions import completed, handler
 from toys import call, compact_tokenizer, episode, llama, renderer, save_base, say
 
-from specacts.answering import served
+from specacts.answering import abreast, served
 from specacts.answering.ask import batches, hear, read
 from specacts.answering.completions import TRIES, Server
 from specacts.answering.pieces import answered
@@ -20,9 +22,10 @@ from specacts.answering.served import Drawn, Served, opened
 from specacts.config import CompletionsEngine
 from specacts.core.episodes import Episode
 from specacts.core.errors import UserError
+from specacts.core.fingerprints import SERVED
 from specacts.core.journal import Journal
 from specacts.core.words import LEVELS, ROLES
-from specacts.live.agents import Models, Row, Trunk
+from specacts.live.agents import ASKED, Models, Row, Trunk
 from specacts.models.measure import model_size, size_of_base
 from specacts.policies.decide import GREEDY
 from stages import answer
@@ -331,6 +334,43 @@ def alike(a, b) -> bool:
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(map(alike, a, b))
     return a == pytest.approx(b, rel=1e-3, abs=1e-5) if isinstance(a, float) else a == b
+
+
+def test_a_window_is_made_when_there_is_room_for_it(here):
+    """Of many windows only a few are in memory: tokens of all of them would be gigabytes."""
+    made, kept = [], journal("f")
+
+    def groups():
+        for asked in (a for window in BATCH for a in window):
+            made.append(asked)
+            yield [[[asked]]]
+
+    found = abreast.side_by_side(groups(), lambda batch: [0], kept, "", most=1)
+    next(found)
+    assert len(made) == min(abreast.AHEAD + 1, len(seeds()))
+    found.close()
+    kept.file.close()
+
+
+def test_where_models_run_here_nothing_of_what_asks_servers_is_run(model, how, here, monkeypatch):
+    """Which is why it is in no list of what decides a stage's bytes then (core/fingerprints.py)."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("asks a server")
+
+    for module in map(importlib.import_module, SERVED):
+        for name, value in vars(module).items():
+            if isinstance(value, FunctionType) and value.__module__ == module.__name__:
+                monkeypatch.setattr(module, name, refuse)
+    rows: answer.Rows = {}
+    for role in ROLES:
+        kept, voice = journal(role[0]), Voice(role, model, RENDERER)
+        answer.ask_all(voice, EPISODES, rows, how, 0, role, kept)
+        kept.file.close()
+        agent, ask = AtWork(SPOKEN, 1), Models({role: voice}, how, 0)
+        agent.row.cheap = tuple(CHOICES[0])
+        assert all(ask(field, [agent]) for field, asked in ASKED.items() if asked == role)
+    assert len(rows) == len(seeds())
 
 
 # -- agents at work -------------------------------------------------------------------------------------------

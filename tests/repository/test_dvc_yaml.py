@@ -11,7 +11,7 @@ import yaml
 from elsewhere import elsewhere
 from places import CONFIGURATION, ROOT
 
-from specacts.core.fingerprints import IGNORED, PACKAGES, fingerprints
+from specacts.core.fingerprints import IGNORED, PACKAGES, SERVED, fingerprints
 from specacts.core.words import ROLES
 
 FILE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
@@ -171,6 +171,14 @@ def test_only_modules_that_decide_no_output_are_ignored():
         "specacts.core.upkeep",
         "specacts.training.checkpoints",
     }
+
+
+def test_where_all_models_run_here_the_code_that_asks_servers_is_in_no_list(lists):
+    local = fingerprints(list(lists), ROOT, served=False)
+    files = {source(name).relative_to(ROOT).as_posix() for name in SERVED}
+    assert {name for name in lists if files & set(lists[name])} == {"stages.propose", "stages.answer", "stages.live"}
+    assert local == {name: {path: own[path] for path in own if path not in files} for name, own in lists.items()}
+    assert {SCALE: ["engine"]}.items() <= tracked(STAGES["modules"]).items()
 
 
 def test_every_stage_has_a_module_and_every_module_is_a_stage():
