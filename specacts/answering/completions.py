@@ -9,9 +9,11 @@ token. Nothing is left to the server's defaults: those may come from the model's
 or repetition penalty would change what is proposed. Stages ask by `Server`, the gateway by serving/remote.py.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -34,8 +36,8 @@ PLAIN = {
     "return_tokens_as_token_ids": True,
 }
 """The whole distribution as it is, and tokens as they are."""
-TIMEOUT = 600.0
-"""Seconds that an answer may take: a busy server's queue is part of it."""
+TIMEOUT, CONNECTING = 600.0, 10.0
+"""Seconds that an answer may take, a busy server's queue included; and until a server is reached at all."""
 TRIES, LONGEST_WAIT = 8, 30.0
 """So often is asked, and so many seconds are waited at most between two tries: a minute and a half in all."""
 BUSY = (408, 429, 500, 502, 503, 504)
@@ -83,8 +85,12 @@ def body(
 
 
 def said(answer: Any, about: Sequence[int], stop: int) -> list[Said]:
-    """A server's continuations. Raises `KeyError`, `TypeError` or `ValueError` where something is missing."""
-    return [_said(choice, answer["usage"], about, stop) for choice in answer["choices"]]
+    """A server's continuations, in the order of their draws.
+
+    Raises `KeyError`, `TypeError` or `ValueError` where something is missing.
+    """
+    choices = sorted(answer["choices"], key=lambda choice: choice["index"])
+    return [_said(choice, answer["usage"], about, stop) for choice in choices]
 
 
 def _said(choice: Any, usage: Any, about: Sequence[int], stop: int) -> Said:
@@ -94,11 +100,11 @@ def _said(choice: Any, usage: Any, about: Sequence[int], stop: int) -> Said:
         ids.append(stop)  # some servers do not show the token that they stopped at
     first = {_number(token): value for token, value in told["top_logprobs"][0].items()}
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    logprobs = [float(value) for value in told["token_logprobs"]]
+    logprobs = [_real(value) for value in told["token_logprobs"]]
     return Said(
         ids=ids,
         logprobs=logprobs + [0.0] * (len(ids) - len(logprobs)),
-        asked={token: float(first[token]) for token in about},
+        asked={token: _real(first[token]) for token in about},
         read=usage["prompt_tokens"],
         cached=cached,
     )
@@ -110,10 +116,17 @@ def _number(token: str) -> int:
     return int(token.removeprefix(PREFIX))
 
 
+def _real(logprob: Any) -> float:
+    if math.isnan(logprob):  # an overflow in the server's arithmetic
+        raise ValueError("a log-probability is no number")
+    return float(logprob)
+
+
 class Server:
     """A completions endpoint that threads ask, at most `together` of them at a time.
 
-    where: how errors name it. key: sent as a bearer token. wire: what carries requests; None: the network.
+    where: how errors name it. key: sent as a bearer token. wire: what carries requests; None: the network. pool: for
+    questions of several requests, whoever has them: one of each would be thousands of threads.
     """
 
     def __init__(
@@ -126,10 +139,11 @@ class Server:
     ) -> None:
         headers = {"authorization": f"Bearer {key}"} if key else {}
         self.url, self.where, self.together, self.pause = url.rstrip("/"), f"engine: {url}", together, pause
-        self.room = threading.BoundedSemaphore(together)
+        self.room, self.pool = threading.BoundedSemaphore(together), ThreadPoolExecutor(together)
         limits = httpx.Limits(max_connections=together, max_keepalive_connections=together)
+        timeout = httpx.Timeout(TIMEOUT, connect=CONNECTING)
         self.client = httpx.Client(
-            base_url=self.url, headers=headers, timeout=TIMEOUT, transport=wire, limits=limits, trust_env=False
+            base_url=self.url, headers=headers, timeout=timeout, transport=wire, limits=limits, trust_env=False
         )
 
     def models(self) -> dict[str, dict[str, Any]]:
@@ -154,15 +168,12 @@ class Server:
                         raise UserError(f"{self.where}: {refusal(error.response)} ({sent['model']})") from error
                     wait = error.response.headers.get("retry-after", "")
                 except httpx.HTTPError as error:
-                    if tries == TRIES:
+                    if tries == TRIES or isinstance(error, httpx.ReadTimeout):  # it hangs, or works on for nobody
                         what = f"{self.where}: gives no answer ({type(error).__name__}); is it running?"
                         raise UserError(f"{what} The same command goes on from here") from error
                     wait = ""
                 self.pause(min(LONGEST_WAIT, float(wait) if wait.isdigit() else 0.5 * 2**tries))
         raise AssertionError("the last try returns or raises")
-
-    def close(self) -> None:
-        self.client.close()
 
 
 def refusal(response: httpx.Response) -> str:

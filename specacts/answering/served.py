@@ -23,7 +23,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -70,6 +69,10 @@ BEYOND = 64
 """Tokens beyond a scale's `max_tokens` that a judge may read: the question behind a proposal, and its answer."""
 
 
+APART = 1_000_003
+"""Seeds of a proposal's requests are so far apart, so that none is another proposal's."""
+
+
 class Drawn(NamedTuple):
     """How tokens are drawn; at temperature 0 the likeliest is taken."""
 
@@ -79,6 +82,10 @@ class Drawn(NamedTuple):
     def next(self, n: int) -> "Drawn":
         """How the n-th one behind the first is drawn."""
         return self._replace(seed=self.seed + n)
+
+    def again(self, n: int) -> int | None:
+        """The seed of the n-th request that follows: equal seeds would draw alike. None where nothing is drawn."""
+        return self.seed + n * APART if self.temperature else None
 
 
 Guided = Generator[dict[str, Any], Any, Said]
@@ -106,7 +113,10 @@ class Served(NamedTuple):
         seed = drawn.seed if drawn.temperature else None
         sent = body(self.name, ids, self.stop, about, most, drawn.temperature, count, seed)
         with trial(self.server.where, self.name):
-            return said(self.server.ask(sent), about, self.stop)
+            found = said(self.server.ask(sent), about, self.stop)
+            if len(found) != count:
+                raise ValueError(f"{len(found)} continuations instead of {count}")
+            return found
 
     def driven(self, steps: Guided) -> Said:
         """What comes of requests that follow from each other's answers."""
@@ -126,11 +136,10 @@ class Served(NamedTuple):
         return self.each(one, range(start, len(ids)))
 
     def each(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """Side by side; the server limits how many requests are under way."""
+        """Side by side, by the server's threads; so `work` must not come here again, but may ask more than once."""
         if len(items) < 2:
             return [work(item) for item in items]
-        with ThreadPoolExecutor(min(len(items), self.server.together)) as pool:
-            return list(pool.map(work, items))
+        return list(self.server.pool.map(work, items))
 
 
 class ReadThere(NamedTuple):
@@ -161,9 +170,11 @@ def opened(engine: CompletionsEngine, role: Role, renderer: Renderer, base: Path
     Raises `UserError` where the server is not there, does not have the model, or does not tell what is needed.
     """
     entry = engine.models[role]
-    key = os.environ.get(engine.key_env, "") if engine.key_env else None
+    key = os.environ.get(engine.key_env, "").strip() if engine.key_env else None
     if key == "":
         raise UserError(f"engine.key_env: the environment has no {engine.key_env}")
+    if key and not (key.isascii() and key.isprintable()):
+        raise UserError(f"engine.key_env: {engine.key_env} holds characters that no key can have")
     model = Served(Server(entry.url, engine.concurrency, key, wire), entry.name, renderer.stop_id, size_of_base(base))
     _tried(model, role, renderer)
     return model
@@ -183,7 +194,7 @@ def _tried(model: Served, role: Role, renderer: Renderer) -> None:
             f"{server.where}: serves no model {model.name!r} ({role}); it has {', '.join(there)}. With vLLM: "
             f"--enable-lora --lora-modules {model.name}=models/{role}"
         )
-    longest, needed = there[model.name].get("max_model_len"), renderer.limits.max_tokens + BEYOND
+    longest, needed = _longest(there, model.name), renderer.limits.max_tokens + BEYOND
     if isinstance(longest, int) and longest < needed:
         raise UserError(
             f"{server.where}: reads {longest} tokens at most, and render.max_tokens is {renderer.limits.max_tokens}; "
@@ -192,6 +203,12 @@ def _tried(model: Served, role: Role, renderer: Renderer) -> None:
     ids = renderer.proposal_ids(Action(type="final_answer", content="hello"))
     (found,) = model.write(ids, renderer.first_ids, 2)
     refuse_additions(server.where, found, ids)
+
+
+def _longest(there: dict[str, dict[str, Any]], name: str) -> Any:
+    """The most tokens that a model reads, where the server says so: of an adapter vLLM says it of its base alone."""
+    entry = there[name]
+    return entry.get("max_model_len") or there.get(entry.get("parent") or "", {}).get("max_model_len")
 
 
 # -- the questions --------------------------------------------------------------------------------------------
@@ -253,7 +270,7 @@ def guided(name: str, context: list[int], found: Said, guide: Guide, stop: int, 
         token, logprob = due.pop(0)
         replaced = not guide.allows(token)
         if replaced:
-            seed = drawn.seed + len(ids) + 1 if drawn.temperature else None
+            seed = drawn.again(2 * len(ids) + 1)
             answer = yield body(name, context + ids, stop, (), 1, drawn.temperature, 1, seed, guide.allowed())
             (other,) = said(answer, (), stop)
             token, logprob = other.ids[0], other.logprobs[0]
@@ -271,7 +288,7 @@ def guided(name: str, context: list[int], found: Said, guide: Guide, stop: int, 
         if replaced:
             due = []
             if taken != stop and len(ids) < most:
-                seed = drawn.seed if drawn.temperature else None
+                seed = drawn.again(2 * len(ids))
                 answer = yield body(name, context + ids, stop, (), most - len(ids), drawn.temperature, 1, seed)
                 (rest,) = said(answer, (), stop)
                 due = list(zip(rest.ids, rest.logprobs, strict=True))
@@ -304,7 +321,8 @@ def judge(
         (found,) = contexts.model.write(ids, [accept, reject], 1)
         return 1 / (1 + math.exp(min(700.0, found.asked[reject] - found.asked[accept])))
 
-    return _judged(contexts, candidates, question_ids(renderer, shows_confidence), lambda ids, _: one(ids), heads=1)
+    ids = question_ids(renderer, shows_confidence)
+    return _judged(contexts, candidates, ids, lambda whole, _: one(whole), contexts.model.each, heads=1)
 
 
 def likelihood(
@@ -321,7 +339,7 @@ def likelihood(
     def one(whole: list[int], behind: int) -> float:
         return math.exp(sum(contexts.model.scored(whole, len(whole) - behind)))
 
-    return _judged(contexts, candidates, ids, one)
+    return _judged(contexts, candidates, ids, one, lambda work, items: list(map(work, items)))
 
 
 def _judged(
@@ -329,16 +347,18 @@ def _judged(
     candidates: list[list[Candidate]],
     ids: Callable[[Action, float], list[int]],
     score: Callable[[list[int], int], float],
+    each: Callable[[Callable[[Branch], tuple[float, float]], list[Branch]], list[tuple[float, float]]],
     heads: int | None = None,
 ) -> list[list[Verdict]]:
-    """score: of a context with a branch behind it, and how many tokens the branch has."""
+    """score: of a context with a branch behind it, and how many tokens the branch has. each: how branches are scored,
+    side by side or, where `score` asks about their tokens side by side, in turn."""
     branches = branches_of(contexts.prefixes, candidates, ids)
 
     def one(branch: Branch) -> tuple[float, float]:
         started, behind = time.perf_counter(), len(branch.ids)
         return score([*contexts.each[branch.prefix.trunk].ids, *branch.ids], behind), time.perf_counter() - started
 
-    told = contexts.model.each(one, branches)
+    told = each(one, branches)
     found = {b: Found(s, len(b.ids), heads or len(b.ids)) for b, (s, _) in zip(branches, told, strict=True)}
     share = sum(seconds for _, seconds in told) / max(1, sum(len(branch.ids) for branch in branches))
     return verdicts_on(contexts.prefixes, candidates, ids, found, share)

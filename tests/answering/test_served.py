@@ -2,7 +2,10 @@
 
 import importlib
 import json
+import math
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FunctionType
 
@@ -18,7 +21,7 @@ from specacts.answering.completions import TRIES, Server
 from specacts.answering.pieces import answered
 from specacts.answering.records import Candidate
 from specacts.answering.roles import Voice, asking, judgements, proposals, read_batch
-from specacts.answering.served import Drawn, Served, opened
+from specacts.answering.served import GREEDILY, Drawn, Served, opened
 from specacts.config import CompletionsEngine
 from specacts.core.episodes import Episode
 from specacts.core.errors import UserError
@@ -182,6 +185,67 @@ def test_a_refusal_is_not_asked_again(model):
     assert len(asked) == 1
 
 
+def test_a_server_that_hangs_is_not_asked_again_and_one_that_is_restarted_is(model):
+    asked = []
+
+    def broken(error: type[httpx.TransportError]):
+        def answer(request: httpx.Request) -> httpx.Response:
+            asked.append(error)
+            raise error("")
+
+        return answer
+
+    for error in (httpx.ReadTimeout, httpx.ConnectError):
+        with pytest.raises(UserError, match=rf"gives no answer \({error.__name__}\)"):
+            there(model, broken(error)).model.write([5], [7], 1)
+    assert Counter(asked) == {httpx.ReadTimeout: 1, httpx.ConnectError: TRIES}
+
+
+def test_continuations_stand_in_the_order_of_their_draws_and_none_is_missing(model):
+    def answering(change):
+        def answer(request: httpx.Request) -> httpx.Response:
+            status, found = completed({"cheap": model}, json.loads(request.content))
+            found["choices"] = change(found["choices"])
+            return httpx.Response(status, json=found)
+
+        return there(model, answer).model
+
+    ask = ([5, 6], [7], 3, Drawn(2.0, 11), 3)
+    assert answering(lambda all_: all_[::-1]).write(*ask) == there(model).model.write(*ask)
+    with pytest.raises(UserError, match="2 continuations instead of 3"):
+        answering(lambda all_: all_[1:]).write(*ask)
+
+
+def test_a_log_probability_that_is_no_number_is_refused(model):
+    def overflown(request: httpx.Request) -> httpx.Response:
+        status, found = completed({"cheap": model}, json.loads(request.content))
+        found["choices"][0]["logprobs"]["top_logprobs"][0]["token_id:7"] = math.nan
+        return httpx.Response(status, content=json.dumps(found))
+
+    with pytest.raises(UserError, match="a log-probability is no number"):
+        there(model, overflown).model.write([5, 6], [7], 1)
+
+
+def test_questions_of_many_requests_share_the_servers_threads(model):
+    threads = set()
+
+    def note(request: httpx.Request) -> httpx.Response:
+        threads.add(threading.current_thread())
+        return handler({"cheap": model})(request)
+
+    voice = there(model, note)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: voice.model.scored([5, 6, 7, 8, 9], 1), range(6)))
+    assert len(threads) <= voice.model.server.together
+
+
+def test_what_follows_in_a_proposal_is_drawn_with_seeds_of_its_own():
+    drawn = Drawn(0.8, 11)
+    follows = [drawn.next(k).again(n) for k in range(3) for n in range(1, 9)]
+    assert len({*follows, *(drawn.next(k).seed for k in range(3))}) == 27
+    assert GREEDILY.again(1) is None
+
+
 def test_no_more_requests_are_under_way_than_allowed(model):
     under_way, most = Counter(), []
 
@@ -238,6 +302,17 @@ def test_a_server_that_reads_too_little_is_told_how_much_is_needed(model, base):
         opened(engine(), "cheap", long, base, httpx.MockTransport(handler({"cheap": model})))
 
 
+def test_an_adapter_reads_as_much_as_its_base(model, base):
+    """As vLLM lists them: an adapter's entry names its parent, and no length."""
+    entries = [
+        {"id": "base", "max_model_len": 300, "parent": None},
+        {"id": "cheap", "max_model_len": None, "parent": "base"},
+    ]
+    wire = httpx.MockTransport(lambda request: httpx.Response(200, json={"data": entries}))
+    with pytest.raises(UserError, match="reads 300 tokens at most.*--max-model-len 314"):
+        opened(engine(), "cheap", RENDERER, base, wire)
+
+
 def test_a_server_that_is_not_there_is_said_to_be_so(base):
     with pytest.raises(UserError, match=r"does not list its models \(ConnectError\); is it running"):
         opened(engine(), "cheap", RENDERER, base)
@@ -247,6 +322,22 @@ def test_a_key_that_is_not_set_is_asked_for(base, monkeypatch):
     monkeypatch.delenv("NO_KEY", raising=False)
     with pytest.raises(UserError, match="the environment has no NO_KEY"):
         opened(engine(key_env="NO_KEY"), "cheap", RENDERER, base)
+
+
+def test_a_key_is_sent_without_the_space_around_it_and_not_shown(model, base, monkeypatch):
+    sent = []
+
+    def note(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers["authorization"])
+        return handler({"cheap": model})(request)
+
+    monkeypatch.setenv("A_KEY", " sesame\n")
+    opened(engine(key_env="A_KEY"), "cheap", RENDERER, base, httpx.MockTransport(note))
+    assert set(sent) == {"Bearer sesame"}
+    monkeypatch.setenv("A_KEY", "séame")
+    with pytest.raises(UserError, match="A_KEY holds characters that no key can have") as refused:
+        opened(engine(key_env="A_KEY"), "cheap", RENDERER, base)
+    assert "ame" not in str(refused.value).replace("name", "")
 
 
 def test_a_model_that_can_be_used_is_opened(model, base):
