@@ -15,6 +15,7 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -322,6 +323,20 @@ class ServedModel(_Strict):
     url: str = Field(pattern=r"^https?://", description="what /completions and /models stand behind, mostly /v1")
     name: str = Field(min_length=1, description="of the model, or of its adapter")
 
+    @field_validator("url")
+    @classmethod
+    def _names_a_server_and_no_secret(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            whole = bool(parts.hostname) and parts.port != 0 and url.isprintable() and " " not in url
+        except ValueError:  # of the port, or of brackets
+            whole = False
+        if not whole:
+            raise ValueError("is no address of a server")
+        if parts.username is not None or parts.query:  # urls stand in dvc.lock and in errors
+            raise ValueError("holds a secret; put it into an environment variable, and its name into engine.key_env")
+        return url
+
 
 class CompletionsEngine(_Strict):
     """Roles whose models answer on a server; the others run here."""
@@ -542,6 +557,8 @@ def _validated(path: Path, model: type[Model]) -> Model:
         raise UserError(f"{path}: {'; '.join(map(_problem, error.errors()))}") from error
 
 
+SECRET = r"(?<=//)[^/\s]*(?=@)|(?<=\?)\S+"
+"""What of a url may be one."""
 WORDS = {
     "tuple": "should be a list",
     "list": "should be a list",
@@ -560,5 +577,5 @@ def _problem(error: Any) -> str:
     kind, _, ending = error["type"].partition("_")
     says = WORDS.get(kind) if ending in ("type", "parsing", "from_float") else None
     given = error["input"]
-    shown = "nothing" if given is None else repr(str(given)[:60])
+    shown = "nothing" if given is None else repr(re.sub(SECRET, "…", str(given))[:60])
     return f"{'.'.join(map(str, error['loc'])) or '(top level)'}: {says or error['msg']} (got {shown})"

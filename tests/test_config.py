@@ -350,6 +350,18 @@ def test_some_roles_may_answer_on_servers_and_the_others_here(root, edit):
     assert "engine" in message(root) and "localhost:8000" in message(root)
 
 
+@pytest.mark.parametrize("url", ["http://", "http://[::1/v1", "http://here:port/v1", "http://here/v 1"])
+def test_a_server_has_an_address(root, edit, url):
+    edit(SCALE, {"engine": SERVED | {"models": {"cheap": {"url": url, "name": "cheap"}}}})
+    assert "is no address of a server" in message(root)
+
+
+@pytest.mark.parametrize("url", ["http://me:hidden@here/v1", "https://here/v1?key=hidden"])
+def test_a_secret_stands_in_no_address_since_that_is_written_down(root, edit, url):
+    edit(SCALE, {"engine": SERVED | {"models": {"cheap": {"url": url, "name": "cheap"}}}})
+    assert "engine.key_env" in message(root) and "hidden" not in message(root)
+
+
 def test_a_reward_model_is_not_asked_on_a_server(root, edit):
     edit(SCALE, {"engine": SERVED})
     edit(PARAMS, {"recipe": "v2"})
