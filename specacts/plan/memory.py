@@ -50,14 +50,14 @@ def largest(config: Config, given: Given = None, on_gpu: bool | None = None) -> 
 
 
 def live(config: Config, given: Given = None, on_gpu: bool | None = None) -> Range:
-    """GiB of stage `live`, which loads all models at once; nothing where it does not run.
+    """GiB of stage `live`, which loads all models at once but those on servers; nothing where it does not run.
 
     As many agents act side by side as there is memory for (specacts/live/room.py): here one, or four.
     """
     if is_recorded(config.recipe) or not config.sources.bfcl:
         return Range(0, 0)
     gpu, size = config.scale.device == "cuda" if on_gpu is None else on_gpu, BYTES[config.scale.dtype]
-    shapes = shapes_of(config, given).values()
+    shapes = [shape for role, shape in shapes_of(config, given).items() if role not in on_servers(config)]
     weights = sum(loaded(shape, size) for shape in shapes)
     caches = sum(config.scale.render.max_tokens * cached(shape, size) for shape in shapes)
     return Range(weights + caches, weights + 4 * caches).times(1 / GIB) + others(gpu)
@@ -69,8 +69,13 @@ def shapes_of(config: Config, given: Given) -> dict[Role, Shape]:
     return {role: shape for role, shape in found.items() if shape}
 
 
+def on_servers(config: Config) -> set[Role]:
+    """The roles whose models answer elsewhere: what servers take is theirs."""
+    return set() if config.scale.engine == "local" else set(config.scale.engine.models)
+
+
 def _of_role(config: Config, role: Role, shape: Shape, gpu: bool) -> Range:
-    asked = answering(shape, config.scale, gpu)
+    asked = Range(0, 0) if role in on_servers(config) else answering(shape, config.scale, gpu)
     return asked if freezes(config.recipe, role) else asked.over(training(config, role, shape, gpu))
 
 

@@ -1,5 +1,7 @@
 """The memory that is foretold holds what was measured."""
 
+from specacts.config import CompletionsEngine
+from specacts.core.words import ROLES
 from specacts.plan.memory import largest, live, memory
 from specacts.plan.ranges import Range
 
@@ -34,3 +36,18 @@ def test_stage_live_needs_room_for_all_models_at_once_where_it_runs(config):
     assert live(config).low > weights
     recorded = config.model_copy(update={"recipe": config.recipe.model_copy(update={"strong": "recorded"})})
     assert live(recorded) == (0, 0)
+
+
+def test_what_answers_on_a_server_takes_no_memory_here_but_where_it_is_trained(config):
+    def served(*roles: str) -> CompletionsEngine:
+        models = {role: {"url": "http://127.0.0.1:1/v1", "name": role} for role in roles}
+        return CompletionsEngine.model_validate({"kind": "vllm", "concurrency": 2, "key_env": None, "models": models})
+
+    def changed(engine, strong: str = "adapter"):
+        recipe = config.recipe.model_copy(update={"strong": strong})
+        return config.model_copy(update={"scale": config.scale.model_copy(update={"engine": engine}), "recipe": recipe})
+
+    here, there = changed("local"), changed(served(*ROLES))
+    assert live(there).low < live(changed(served("cheap"))).low < live(here).low
+    assert 0 < memory(there)["cheap"].low <= memory(here)["cheap"].low
+    assert memory(changed(served("strong"), "frozen"))["strong"] == (0, 0)
