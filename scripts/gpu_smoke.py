@@ -106,8 +106,13 @@ def foretold(config: Config, base: Path) -> Range:
 
 
 def slowest(found: Gpu, base: Path) -> float | None:
-    """Tokens a second that training has to reach: half of the plan's slow end; None on a GPU that it does not know."""
+    """Tokens a second that training has to reach: half of the plan's slow end; None on a GPU that it does not know.
+
+    Nor does it know a part of one (MIG), or a laptop's.
+    """
     words = set(re.split(r"[^A-Z0-9]+", found.name.upper()))
+    if words & {"MIG", "LAPTOP"}:
+        return None
     kind = next((kind for name, kind in GPUS.items() if words.issuperset(name.upper().split("-"))), None)
     return training_rate(read_shape(base), kind).low / 2 if kind else None
 

@@ -60,6 +60,8 @@ def test_a_gpu_that_the_plan_knows_has_a_slowest_rate_and_another_has_none(seen,
     assert slowest(L4, tmp_path) > 0 and slowest(L4._replace(name="NVIDIA GeForce RTX 4090"), tmp_path) > 0
     assert slowest(L4._replace(name="NVIDIA L40"), tmp_path) is None
     assert slowest(L4._replace(name="Some New Card"), tmp_path) is None
+    for part in ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", "NVIDIA GeForce RTX 4090 Laptop GPU"):
+        assert slowest(L4._replace(name=part), tmp_path) is None
 
 
 def test_without_a_gpu_it_ends_in_one_line(monkeypatch):
