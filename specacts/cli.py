@@ -429,6 +429,8 @@ def plan(
     config = load_config(Path("."), scale)
     if traces:
         config = _with_traces(config, locate(traces), types)
+    elif types:
+        raise UserError(f"--types {types}: is for your own traces; name them too, or leave it out")
     made = planning.plan(config, Path("."), gpu, _given(shapes or [], config))
     if as_json:
         print(json.dumps(planning.as_json(made), indent=2))

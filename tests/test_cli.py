@@ -308,5 +308,6 @@ def test_a_plan_is_json_too_and_says_what_is_not_known(here, run):
 
 def test_a_plan_for_what_is_not_there_is_refused(here, run):
     assert "choose from h100" in run("plan", "--gpu", "tpu")[2]
+    assert "--types a.yaml: is for your own traces" in run("plan", "--types", "a.yaml")[2]
     assert "write BASE=FILE, with one of this scale's bases: smollm2" in run("plan", "--config", "other=a.json")[2]
     assert "'big' has no file configs/scale/big.yaml" in run("plan", "--scale", "big")[2]
