@@ -10,6 +10,7 @@ how likely they find the agent's words. The scores of proposals that are the sam
 """
 
 import argparse
+import math
 import time
 from itertools import islice
 from pathlib import Path
@@ -102,7 +103,7 @@ def compared(here: Answered, there: Answered) -> list[str]:
     alike = [(a, b) for a, b in pairs if a["cheap"][0]["text"] == b["cheap"][0]["text"]]
 
     def apart(*path: Any) -> float:
-        return max(abs(at(a, path) - at(b, path)) for a, b in alike)
+        return max((abs(at(a, path) - at(b, path)) for a, b in alike), default=math.nan)
 
     words = [abs(a["heard"]["cheap"]["nll"] - b["heard"]["cheap"]["nll"]) for a, b in pairs if "heard" in a]
     acts = sum(a["middle"]["text"] == b["middle"]["text"] for a, b in pairs)
@@ -114,8 +115,8 @@ def compared(here: Answered, there: Answered) -> list[str]:
         f"{apart('cheap', 0, 'confidence'):.1e}",
         f"{apart('verifier', 0, 'score'):.1e}",
         f"{apart('verifier_likelihood', 0, 'score'):.1e}",
-        f"{max(calls):.1e}",
-        f"{max(words, default=0.0):.1e}",
+        f"{max(calls, default=math.nan):.1e}",
+        f"{max(words, default=math.nan):.1e}",
         f"{here.pace:.2f}",
         f"{there.pace:.2f}",
     ]
