@@ -16,8 +16,9 @@ from typing import Any
 from specacts.answering.ask import Asked
 from specacts.core.journal import Journal
 
-Batch, Said = list[list[Asked]], list[Any]
-"""As in pieces.py."""
+Batch = list[list[Asked]]
+Said = list[Any]
+"""Both as in pieces.py."""
 
 AHEAD = 4
 """So many times `most` groups are begun before the first of them is given: a slow one keeps nobody waiting."""
