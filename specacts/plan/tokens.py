@@ -137,7 +137,7 @@ def _training(counting: _Counting, role: Role, renderer: Renderer) -> Training:
         return _trained(config, role, plain, plain)
     verify = counting.windows(renderer, "verify")
     judged = {e.id for e in spread(counting.parts["verify"], config.scale.answer.verify_episodes, config.seed)}
-    proposals = (1, config.scale.answer.proposals)
+    proposals = (0, config.scale.answer.proposals)  # none of those that are malformed
     ends = [_lengths(verify.factor, _with_branches(config, renderer, verify, judged, count)) for count in proposals]
     more = plain if starts_cold(config) else []
     return _trained(config, role, ends[0] + more, ends[1] + more)

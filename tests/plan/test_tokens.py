@@ -60,7 +60,7 @@ def test_a_proposers_rows_are_those_of_its_training(toy, found):
     assert training.seen.low == round(training.tokens.low * training.steps / len(rows))
 
 
-def test_a_verifiers_rows_have_one_proposal_a_decision_at_the_least_and_all_that_may_be_at_most(toy, found):
+def test_a_verifiers_rows_have_no_proposals_at_the_least_and_at_most_all_that_may_be(toy, found):
     renderer = Renderer.load(compact_tokenizer(), COMPACT)
     judged = {}
     for one in PARTS["verify"]:
