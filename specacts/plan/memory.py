@@ -23,8 +23,8 @@ OPTIMIZED = 16
 """Bytes a trained parameter: itself, its gradient and Adam's two moments, in float32."""
 OTHERS = {"cpu": (0.6, 1.2), "cuda": (0.8, 2.5)}
 """GiB that a process takes beside its model, least and most: libraries, the GPU's context, buffers of kernels."""
-SUPERVISED = 0.3
-"""Most of a transcript's tokens that are labels, as a share: the default run's is 0.24."""
+SUPERVISED = (0.05, 0.3)
+"""The share of a transcript's tokens that are labels: 0.06 in a chat template, 0.24 in the compact one (BFCL)."""
 BRANCHED = 2.0
 """So many times a window's tokens has a verifier's row at most, with the proposals that it judges: the default run's
 longest is 1.5 times."""
@@ -85,13 +85,13 @@ def training(config: Config, role: Role, shape: Shape, gpu: bool) -> Range:
     fixed = shape.parameters * size
     fixed += shape.lora_parameters(config.lora.r, scale.role(role).train_layers) * OPTIMIZED
     longest = scale.render.max_tokens * (BRANCHED if role == "verifier" else 1)
-    each = activations(shape, size, scale.gradient_checkpointing)
-    kept = Range(SLACK[0] * scale.render.max_tokens * each, SLACK[1] * longest * each)
+    each = [activations(shape, size, scale.gradient_checkpointing, share) for share in SUPERVISED]
+    kept = Range(SLACK[0] * scale.render.max_tokens * each[0], SLACK[1] * longest * each[1])
     return (Range(fixed, fixed) + kept).times(1 / GIB) + others(gpu)
 
 
-def activations(shape: Shape, size: int, checkpointing: bool) -> float:
-    """Bytes a token of what the backward pass needs; size: bytes of a number.
+def activations(shape: Shape, size: int, checkpointing: bool, supervised: float) -> float:
+    """Bytes a token of what the backward pass needs. size: bytes of a number; supervised: share of tokens with a label.
 
     A layer keeps its two norms' inputs and outputs and what its linear modules read, queries, keys and values twice
     (before and after their rotation), and the gated product's parts. Of supervised tokens the head keeps logits, their
@@ -99,7 +99,7 @@ def activations(shape: Shape, size: int, checkpointing: bool) -> float:
     """
     layer = size * (6 * shape.hidden + 3 * shape.query + 4 * shape.key + 4.5 * shape.intermediate)
     layers = shape.layers * shape.hidden * size + layer if checkpointing else shape.layers * layer
-    return layers + SUPERVISED * shape.vocabulary * 3 * 4
+    return layers + supervised * shape.vocabulary * 3 * 4
 
 
 def answering(shape: Shape, scale: Scale, gpu: bool) -> Range:

@@ -23,8 +23,8 @@ from specacts.plan.traces import shared_out
 from specacts.recipe import local_roles
 
 STAND_IN = 0.3
-"""How far a stand-in's count may be off, as a share. It counts too few of SmolLM2's tokens, most so in short windows (the
-scale smoke), and a tenth too many of Qwen's at most: on BFCL and the example conversations."""
+"""How far a stand-in's count may be off, as a share. It counts too few of SmolLM2's tokens, most so in short windows
+(the scale smoke), and a tenth too many of Qwen's at most: on BFCL and the example conversations."""
 UPSTREAM = (
     "The project that this one follows says of its own three, whose tokens are not known: about two hours on one A100."
 )
