@@ -23,7 +23,7 @@ TINY = {
     "windows": ["--contexts 2000 --tools 5"],
 }
 """Options by benchmark."""
-APART = {"remote_engine", "served_prompts"}
+APART = {"remote_engine", "served_answers", "served_prompts"}
 """They take more than options."""
 
 
@@ -43,7 +43,9 @@ def test_it_prints_its_ratio(smoke, name, options):
 @pytest.mark.slow
 def test_the_engine_on_a_server_is_compared_with_the_one_here(smoke):
     bundle = load_bundle(smoke.path / "models")
-    models = {"cheap": load_model(bundle.base("cheap"), bundle.adapter("cheap"), "cpu", "float32")}
+    models = {
+        role: load_model(bundle.base(role), bundle.adapter(role), "cpu", "float32") for role in ("cheap", "verifier")
+    }
     server = uvicorn.Server(uvicorn.Config(completions_app(models), port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -52,8 +54,12 @@ def test_the_engine_on_a_server_is_compared_with_the_one_here(smoke):
     port = server.servers[0].sockets[0].getsockname()[1]
     options = ("--url", f"http://127.0.0.1:{port}/v1", "--most", "4")
     done = smoke.python("-m", "benchmarks.remote_engine", *options)
+    answers = smoke.python("-m", "benchmarks.served_answers", *options)
     server.should_exit = True
     thread.join()
     assert done.returncode == 0, done.stdout[-3000:]
     assert "| 4 | 4 | 4 |" in done.stdout
     assert re.search(r"^ratio: \d+\.\d+", done.stdout, re.MULTILINE)
+    assert answers.returncode == 0, answers.stdout[-3000:]
+    decisions, proposals, actions = re.findall(r"^\| (\d+) \| (\d+) \| (\d+) \|", answers.stdout, re.MULTILINE)[0]
+    assert 1 <= int(decisions) <= 4 and proposals == actions == decisions
