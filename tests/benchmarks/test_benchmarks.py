@@ -10,7 +10,6 @@ from completions import completions_app
 from places import ROOT
 
 from specacts.models.load import load_model
-from specacts.serving.bundle import load_bundle
 
 TINY = {
     "answer_speed": ["--episodes 1"],
@@ -42,10 +41,8 @@ def test_it_prints_its_ratio(smoke, name, options):
 
 @pytest.mark.slow
 def test_the_engine_on_a_server_is_compared_with_the_one_here(smoke):
-    bundle = load_bundle(smoke.path / "models")
-    models = {
-        role: load_model(bundle.base(role), bundle.adapter(role), "cpu", "float32") for role in ("cheap", "verifier")
-    }
+    made = smoke.path / "models"
+    models = {role: load_model(made / "base" / role, made / role, "cpu", "float32") for role in ("cheap", "verifier")}
     server = uvicorn.Server(uvicorn.Config(completions_app(models), port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
