@@ -10,7 +10,6 @@ how likely they find the agent's words. The scores of proposals that are the sam
 """
 
 import argparse
-import math
 import time
 from itertools import islice
 from pathlib import Path
@@ -102,8 +101,8 @@ def compared(here: Answered, there: Answered) -> list[str]:
     pairs = [(row, there.rows[key]) for key, row in here.rows.items()]
     alike = [(a, b) for a, b in pairs if a["cheap"][0]["text"] == b["cheap"][0]["text"]]
 
-    def apart(*path: Any) -> float:
-        return max((abs(at(a, path) - at(b, path)) for a, b in alike), default=math.nan)
+    def apart(*path: Any) -> str:
+        return most([abs(at(a, path) - at(b, path)) for a, b in alike])
 
     words = [abs(a["heard"]["cheap"]["nll"] - b["heard"]["cheap"]["nll"]) for a, b in pairs if "heard" in a]
     acts = sum(a["middle"]["text"] == b["middle"]["text"] for a, b in pairs)
@@ -112,17 +111,22 @@ def compared(here: Answered, there: Answered) -> list[str]:
         str(len(pairs)),
         f"{len(alike)}",
         f"{acts}",
-        f"{apart('cheap', 0, 'confidence'):.1e}",
-        f"{apart('verifier', 0, 'score'):.1e}",
-        f"{apart('verifier_likelihood', 0, 'score'):.1e}",
-        f"{max(calls, default=math.nan):.1e}",
-        f"{max(words, default=math.nan):.1e}",
+        apart("cheap", 0, "confidence"),
+        apart("verifier", 0, "score"),
+        apart("verifier_likelihood", 0, "score"),
+        most(calls),
+        most(words),
         f"{here.pace:.2f}",
         f"{there.pace:.2f}",
     ]
     heads = ["decisions", "same proposal", "same action of the verifier's model", "confidences apart at most"]
     heads += ["verdicts", "likelihoods of types", "of calls", "words (nats)", "decisions/s here", "on the server"]
     return [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}", f"| {' | '.join(cells)} |"]
+
+
+def most(differences: list[float]) -> str:
+    """The largest, or a dash where there is nothing to compare."""
+    return f"{max(differences):.1e}" if differences else "–"
 
 
 def at(row: Any, path: tuple[Any, ...]) -> Any:
