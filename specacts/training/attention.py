@@ -8,9 +8,11 @@ that none needs a mask as large as the square of all tokens, and those without a
 causal attention. Short sequences with branches are read under one mask, `mask_of`.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
+from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
@@ -56,15 +58,21 @@ def by_parts(
     """Attention [1, T, heads, D] of query [1, heads, T, D], key and value [1, kv heads, T, D], as transformers asks."""
     if parts is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-    found = []
-    for start, end, first, prefix in parts:
+
+    def attend(part: Part, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        start, end, first, prefix = part
         own, mask = slice(start, end), None
         keys, values = key[:, :, own], value[:, :, own]
         if prefix > first:
             keys, values = (torch.cat([x[:, :, first:prefix], x[:, :, own]], dim=2) for x in (key, value))
             behind = torch.ones(end - start, keys.shape[2], dtype=torch.bool, device=key.device)
             mask = behind.tril(prefix - first)[None, None]
-        found.append(sdpa_attention_forward(module, query[:, :, own], keys, values, mask, **options)[0])
+        return sdpa_attention_forward(module, query[:, :, own], keys, values, mask, **options)[0]
+
+    # Every branch needs its prefix's keys and values once more. Those of all branches together would be many times what
+    # the sequence itself takes, so they are not kept for the backward pass but put together again there.
+    again = partial(checkpoint, attend, use_reentrant=False) if torch.is_grad_enabled() else attend
+    found = [(again if part[3] > part[2] else attend)(part, query, key, value) for part in parts]
     return torch.cat(found, dim=1), None
 
 

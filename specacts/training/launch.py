@@ -19,7 +19,10 @@ from specacts.core.files import write_text
 from specacts.core.process import die_with_parent
 from specacts.training.job import Done, Job
 
-OPTIONS = ("--multi_gpu", "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0")
+OPTIONS = (
+    "--multi_gpu", "--gpu_ids=all", "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no",
+    "--main_process_port=0",
+)  # fmt: skip
 """Whatever an accelerate configuration of the user's says: precision is the trainer's."""
 
 

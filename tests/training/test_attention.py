@@ -42,6 +42,34 @@ def test_attention_by_parts_is_attention_under_the_mask(family, tmp_path):
     assert not torch.allclose(read(parts=[(0, 18, 0, 0)]), masked, atol=1e-2)
 
 
+def kept(model, how: dict, length: int) -> tuple[int, list[torch.Tensor]]:
+    """Bytes that are kept for the backward pass, and the gradients that it gives."""
+    held: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    model.zero_grad()
+    ids = torch.randint(0, 100, (1, length), generator=torch.Generator().manual_seed(0))
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        hidden = model.model(input_ids=ids, use_cache=False, **how).last_hidden_state
+    hidden.square().sum().backward()
+    return sum(held.values()), [weight.grad.clone() for weight in model.model.layers.parameters()]
+
+
+def test_branches_cost_no_memory_for_their_prefixes_and_give_the_gradients_of_the_mask():
+    model = llama(compact_tokenizer())
+    model.set_attn_implementation(BY_PARTS)
+    branches = [(200 + 2 * n, 202 + 2 * n, 200) for n in range(50)]
+    parts = parts_of(300, branches)
+    _, expected = kept(model, {"attention_mask": mask_of(torch.tensor(parts))[None, None]}, 300)
+    alone, _ = kept(model, {"parts": parts_of(300, [])}, 300)
+    found, gradients = kept(model, {"parts": parts}, 300)
+    assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(gradients, expected, strict=True))
+    assert found < 1.1 * alone
+
+
 def test_only_short_sequences_with_branches_get_a_mask():
     assert seen_as(placed(), 18).keys() == {"attention_mask"}
     assert seen_as(placed(), MASKED + 1)["parts"][0] == (0, 6, 0, 0)

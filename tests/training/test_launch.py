@@ -50,13 +50,14 @@ def rows(base) -> list[Row]:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_two_processes_train_what_one_does_with_as_many_rows_a_step(base, rows, tmp_path, monkeypatch, capfd):
-    """By `accelerate launch` and DDP over gloo, where a process reads its rows singly; also when they go on."""
+    """By `accelerate launch` and DDP over gloo; one of the two reads a step in one batch, the other in two."""
     from specacts.training.train import train
 
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     how = {"batch_size": 4, "epochs": 12.0}
     one = train(base, rows, tmp_path / "one", tmp_path / "scratch", settings(**how))
-    how |= {"processes": 2, "most_tokens": 1}
+    lengths = [len(row.ids) for row in rows]
+    how |= {"processes": 2, "most_tokens": lengths[0] + lengths[1]}
     two = train(base, rows, tmp_path / "two", tmp_path / "scratch", settings(**how))
     assert (two.steps, two.rows, two.seen_tokens) == (one.steps, one.rows, one.seen_tokens)
     assert two.losses[-1][1] < two.losses[0][1]
