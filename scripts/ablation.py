@@ -11,11 +11,10 @@ The workspace stays as it is, but for the page, which says of which commit, day 
 
 import argparse
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.running import jobs, made, require_up_to_date, run
+from scripts.running import Run, jobs, made, require_up_to_date, run_all
 from specacts.config import Config, load_config
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.files import rounded, write_text
@@ -70,12 +69,7 @@ def main() -> None:
     config = load_config(Path("."))
     check_workspace(config)
     names = options.names or list(EXPERIMENTS)
-    with ThreadPoolExecutor(options.jobs) as pool:
-        failed = [
-            name
-            for name, done in zip(names, pool.map(lambda n: undone(n, options.jobs), names), strict=True)
-            if not done
-        ]
+    failed = run_all({name: undoing(name) for name in names}, LOGS, options.jobs)
     done = [name for name in names if name not in failed]
     if done:
         found = collected(config, done, made())
@@ -94,11 +88,10 @@ def check_workspace(config: Config) -> None:
     require_up_to_date("ablation")
 
 
-def undone(name: str, jobs: int) -> bool:
-    """One of the experiments; whether it succeeded."""
+def undoing(name: str) -> Run:
+    """One of the experiments, as it is run."""
     experiment = EXPERIMENTS[name]
-    targets = [] if name == WHOLE else ["evaluate"]
-    return run(experiment.name, experiment.settings, targets, LOGS / f"{name}.log", 1 if jobs > 1 else None)
+    return Run(experiment.name, experiment.settings, [] if name == WHOLE else ["evaluate"])
 
 
 def collected(config: Config, names: list[str], made: Made) -> Ablation:

@@ -1,6 +1,6 @@
 """Experiments in temporary folders, and of which run their figures are.
 
-run("ablation-picks", ["acceptance.score=verdict"], ["evaluate"], Path(".work/ablation/picks.log"), threads=None)
+failed = run_all({"verdict": Run("ablation-verdict", ["acceptance.score=verdict"], ["evaluate"])}, LOGS, jobs=2)
 """
 
 import argparse
@@ -9,9 +9,11 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 from specacts.core.errors import UserError
 from specacts.evaluation.ablation import Made
@@ -31,9 +33,29 @@ def require_up_to_date(what: str) -> None:
         raise UserError(f"{what}: {', '.join(changed)} are not up to date; run `make repro` first")
 
 
-def run(name: str, settings: Sequence[str], targets: Sequence[str], log: Path, threads: int | None) -> bool:
-    """`dvc exp run --temp -n NAME -S SETTING … TARGET …`, its output in a log of its own; whether it succeeded."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+class Run(NamedTuple):
+    """An experiment: `dvc exp run --temp -n NAME -S SETTING … TARGET …`."""
+
+    name: str
+    settings: Sequence[str]
+    targets: Sequence[str]
+
+
+def run_all(runs: Mapping[str, Run], logs: Path, jobs: int) -> list[str]:
+    """Run them, so many at a time, each with a log `<key>.log`; the keys of those that failed.
+
+    Several at a time have one thread each.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    threads = 1 if jobs > 1 else None
+    with ThreadPoolExecutor(jobs) as pool:
+        done = pool.map(lambda key: run(runs[key], logs / f"{key}.log", threads), runs)
+        return [key for key, succeeded in zip(runs, done, strict=True) if not succeeded]
+
+
+def run(wanted: Run, log: Path, threads: int | None) -> bool:
+    """Run one, its output in the log; whether it succeeded."""
+    name, settings, targets = wanted
     changes = [argument for setting in settings for argument in ("-S", setting)]
     # An earlier one of the name makes way; `exp run --force` would also run what did not change.
     subprocess.run([sys.executable, "-m", "dvc", "exp", "remove", "-q", name], stderr=subprocess.DEVNULL)

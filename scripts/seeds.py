@@ -11,16 +11,16 @@ Needs an up-to-date workspace (`make repro`). Each is an ordinary experiment in 
 
 import argparse
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from scripts.running import jobs, made, require_up_to_date, run
+from scripts.running import Run, jobs, made, require_up_to_date, run_all
 from specacts.config import Config, load_config
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.words import Level
 from specacts.evaluation.ablation import read_outcomes
 from specacts.evaluation.seeds import Seeds, across
 from specacts.report.seeds import seeds_table
+from stages.train import training_seed
 
 RESULT, LOGS, OUTCOMES = Path("metrics/seeds.json"), Path(".work/seeds"), "data/outcomes.csv"
 
@@ -31,18 +31,13 @@ def main() -> None:
     parser.add_argument("--jobs", type=jobs, default=1, help="experiments at a time (default: 1)")
     options = parser.parse_args()
     config = load_config(Path("."))
-    own = config.seed if config.train.seed is None else config.train.seed
+    own = training_seed(config)
     others = beside(own, options.seeds)
     require_up_to_date("seeds")
-    threads = 1 if options.jobs > 1 else None
-
-    def trained(seed: int) -> bool:
-        return run(f"seed-{seed}", [f"train.seed={seed}"], ["evaluate"], LOGS / f"{seed}.log", threads)
-
-    with ThreadPoolExecutor(options.jobs) as pool:
-        failed = [seed for seed, done in zip(others, pool.map(trained, others), strict=True) if not done]
+    runs = {str(seed): Run(f"seed-{seed}", [f"train.seed={seed}"], ["evaluate"]) for seed in others}
+    failed = run_all(runs, LOGS, options.jobs)
     if failed:
-        raise UserError(f"seeds: {', '.join(map(str, failed))} failed; see {LOGS}/<seed>.log")
+        raise UserError(f"seeds: {', '.join(failed)} failed; see {LOGS}/<seed>.log")
     found = collected(config, own, others)
     found.save(RESULT)
     print(f"\n{seeds_table(found)}\n\n`dvc repro report` puts them into the report")

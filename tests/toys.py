@@ -165,6 +165,12 @@ def save_base(folder: Path, tokenizer: PreTrainedTokenizerFast, model: PreTraine
     return folder
 
 
+def qwen3_base(folder: Path) -> Path:
+    """A random Qwen3 with its tokenizer, saved there."""
+    tokenizer = qwen3_tokenizer(folder)
+    return save_base(folder, tokenizer, qwen3(tokenizer))
+
+
 def settings(**changed: Any) -> Settings:
     """Training settings for toys: float32 on the CPU, r 4, a handful of steps."""
     train = {"batch_size": 1, "warmup_steps": 2, "final_lr_ratio": 0.1, "weight_decay": 0.0, "max_grad_norm": 1.0}

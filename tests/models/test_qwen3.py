@@ -15,7 +15,7 @@ import torch
 import yaml
 from places import ROOT, copy_configuration
 from safetensors.torch import load_file
-from toys import CHAT, TOOLS, call, episode, qwen3, qwen3_tokenizer, save_base, say, settings
+from toys import CHAT, TOOLS, call, episode, qwen3_base, say, settings
 
 from specacts.answering.ask import judge, likelihood, propose, read
 from specacts.answering.proposals import Proposed, on_policy
@@ -33,9 +33,7 @@ EPISODES = [episode("a", 2), episode("b", 1)]
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("base")
-    tokenizer = qwen3_tokenizer(folder)
-    return save_base(folder, tokenizer, qwen3(tokenizer))
+    return qwen3_base(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from places import ROOT
 from pydantic import TypeAdapter
 from safetensors.torch import load_file
-from toys import CHAT, episode, qwen3, qwen3_tokenizer, save_base, settings
+from toys import CHAT, episode, qwen3_base, settings
 
 from specacts.core.errors import UserError
 from specacts.training.job import Job
@@ -36,9 +36,7 @@ def test_a_stage_that_a_launcher_started_several_times_says_that_it_does_so_itse
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("base")
-    tokenizer = qwen3_tokenizer(folder)
-    return save_base(folder, tokenizer, qwen3(tokenizer))
+    return qwen3_base(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model
-from toys import compact_tokenizer, episode, llama, renderer, save_base, settings
+from toys import compact_tokenizer, llama, settings
 from trl import RewardTrainer, SFTTrainer
 
 from specacts.models.load import load_base
@@ -16,25 +16,12 @@ from specacts.training import train as training
 from specacts.training.attention import BY_PARTS, MASKED
 from specacts.training.batches import collate, packs
 from specacts.training.losses import learn_by, pair_loss, weighted_loss
-from specacts.training.rows import Row, Weights, proposer_rows
+from specacts.training.rows import Row
 from specacts.training.stored import weight_of
 from specacts.training.train import ActionTrainer, PairTrainer
 
 TRUNK, BRANCH = [5, 80, 33, 7, 21, 90, 14, 2], [40, 41, 42, 43]
 PREFIX = 5
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
-    tokenizer = compact_tokenizer()
-    return save_base(tmp_path_factory.mktemp("base"), tokenizer, llama(tokenizer))
-
-
-@pytest.fixture(scope="module")
-def rows() -> list[Row]:
-    """A handful of transcripts, plain weights."""
-    episodes = [episode("a", 2), episode("b", 1), episode("c", 3)]
-    return list(proposer_rows(renderer(compact_tokenizer()), episodes, Weights(1.0, 1.0)))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from damage import flip
 from peft import LoraConfig, get_peft_model
 from places import CONFIGURATION
 from safetensors.torch import load_file, save_file
-from toys import compact_tokenizer, episode, llama, renderer, save_base, settings
+from toys import compact_tokenizer, llama, settings
 from transformers import AutoModelForSequenceClassification
 
 from specacts.answering.session import Session
@@ -22,25 +22,12 @@ from specacts.core.manifest import seal
 from specacts.models.load import load_model
 from specacts.training import train as training
 from specacts.training.checkpoints import newest
-from specacts.training.rows import Row, Weights, proposer_rows
+from specacts.training.rows import Row
 from specacts.training.stored import store
 from specacts.training.train import MOST_EPOCHS, ActionTrainer, steps_for, train
 
 TRUNK, BRANCH, OTHER = [5, 80, 33, 7, 21, 90, 14, 2], [40, 41, 42, 43], [50, 51]
 PREFIX = 5
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
-    tokenizer = compact_tokenizer()
-    return save_base(tmp_path_factory.mktemp("base"), tokenizer, llama(tokenizer))
-
-
-@pytest.fixture(scope="module")
-def rows() -> list[Row]:
-    """A handful of transcripts, plain weights."""
-    episodes = [episode("a", 2), episode("b", 1), episode("c", 3)]
-    return list(proposer_rows(renderer(compact_tokenizer()), episodes, Weights(1.0, 1.0)))
 
 
 BRANCHED = Row(TRUNK + BRANCH, [0.0] * 11 + [2.0], [(8, 12, PREFIX)])
