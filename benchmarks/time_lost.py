@@ -1,15 +1,17 @@
-"""What a kill at the worst moment costs each stage that asks models: where it begins again, and where it goes on.
+"""What a kill at the worst moment costs each long stage: where it would begin again, and where it goes on.
 
     python -m benchmarks.time_lost                     # here, where `dvc repro` has run; outputs are put back
     python -m benchmarks.time_lost --stages answer
 
-Each stage runs undisturbed; then it is killed (SIGKILL) just before its last piece is kept, and run again. Lost is what
-both together take more than the undisturbed run. A stage that began again would lose all until the kill. The outputs
-must be the same bytes as the undisturbed run's but for measured seconds; else this fails.
+Each stage runs undisturbed; then it is killed (SIGKILL) just before what it does last is kept, a training's checkpoint
+or a piece of answers, and run again. Lost is what both together take more than the undisturbed run. A stage that began
+again would lose all until the kill. The outputs must be the same bytes as the undisturbed run's but for what was
+measured; else this fails.
 """
 
 import argparse
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -23,70 +25,107 @@ from tabulate import tabulate
 
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.journal import JOURNALS
+from specacts.core.process import SCRATCH
 
-OUTPUTS = {
-    "propose": ("data/proposals.jsonl", "metrics/propose.json"),
-    "answer": ("data/answers", "metrics/answer.json"),
-    "live": ("data/live.jsonl", "metrics/live.json"),
+MEASURED = re.compile("second|memory")
+
+
+class Stage(NamedTuple):
+    """A stage: its command, what it writes, and the folder where it keeps what an interrupted run has done.
+
+    before: how far before its end the last thing is not kept yet. A checkpoint is of no use when its folder appears
+    (0); of pieces of answers the last one is still under way when all but one are there (1).
+    """
+
+    command: tuple[str, ...]
+    outputs: tuple[str, ...]
+    folder: Path
+    before: int
+
+
+def training(role: str, module: str, *arguments: str) -> Stage:
+    outputs = (f"models/{role}", f"metrics/train/{role}.json", f"metrics/train/{role}_loss.csv")
+    return Stage((f"stages.{module}", *arguments), outputs, SCRATCH / "train" / role, 0)
+
+
+def asking(name: str, output: str) -> Stage:
+    return Stage((f"stages.{name}",), (output, f"metrics/{name}.json"), JOURNALS / name, 1)
+
+
+STAGES = {
+    "train@cheap": training("cheap", "train", "cheap"),
+    "train@strong": training("strong", "train", "strong"),
+    "propose": asking("propose", "data/proposals.jsonl"),
+    "train-verifier": training("verifier", "train_verifier"),
+    "answer": asking("answer", "data/answers"),
+    "live": asking("live", "data/live.jsonl"),
 }
 
 
 class Run(NamedTuple):
-    """A stage's run: its seconds, and how many lines it kept."""
+    """A stage's run: its seconds, and how far it got: the latest checkpoint's step, or lines kept."""
 
     seconds: float
-    kept: int
+    reached: int
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stages", nargs="+", choices=OUTPUTS, default=list(OUTPUTS), help="default: all")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="default: all")
     rows, most = [], 0.0
-    for stage in parser.parse_args().stages:
-        missing = [name for name in OUTPUTS[stage] if not Path(name).exists()]
+    for name in parser.parse_args().stages:
+        stage = STAGES[name]
+        missing = [path for path in stage.outputs if not Path(path).exists()]
         if missing:
             raise UserError(f"{missing[0]}: not here; run `dvc repro` first")
         with tempfile.TemporaryDirectory() as folder:
-            put(Path("."), Path(folder), OUTPUTS[stage])
+            put(Path("."), Path(folder), stage.outputs)
             try:
-                rows.append(measured(stage))
+                rows.append((name, *measured(stage)))
             finally:
                 clear(stage)
-                put(Path(folder), Path("."), OUTPUTS[stage])
+                put(Path(folder), Path("."), stage.outputs)
         most = max(most, rows[-1][-1] / rows[-1][-2])
-    print(tabulate(rows, ["stage", "undisturbed, s", "pieces", "lost if begun again, s", "lost, s"], floatfmt=".1f"))
+    columns = ["stage", "undisturbed, s", "lost if begun again, s", "lost, s"]
+    print(tabulate(rows, columns, tablefmt="github", floatfmt=".1f"))
     print(f"ratio of the time lost: {most:.3f} at most")
 
 
-def measured(stage: str) -> tuple[str, float, int, float, float]:
-    """A line of the table."""
+def measured(stage: Stage) -> tuple[float, float, float]:
+    """Seconds undisturbed, until the kill, and lost."""
     whole = run(stage)
-    expected = {name: timeless(name) for name in files(stage)}
+    expected = {name: unmeasured(name) for name in files(stage)}
     clear(stage)
-    killed = run(stage, kill_after=whole.kept - 1)
-    if any(Path(name).exists() for name in OUTPUTS[stage]):
-        raise UserError(f"{stage}: published something though it was killed")
+    killed = run(stage, kill_at=whole.reached - stage.before)
+    if any(Path(name).exists() for name in stage.outputs):
+        raise UserError(f"{stage.command[0]}: published something though it was killed")
     resumed = run(stage)
-    found = {name: timeless(name) for name in files(stage)}
+    found = {name: unmeasured(name) for name in files(stage)}
     differing = [name for name in expected | found if expected.get(name) != found.get(name)]
     if differing:
-        raise UserError(f"{stage}: {differing[0]} differs from the undisturbed run's")
-    return stage, whole.seconds, whole.kept, killed.seconds, killed.seconds + resumed.seconds - whole.seconds
+        raise UserError(f"{stage.command[0]}: {differing[0]} differs from the undisturbed run's")
+    return whole.seconds, killed.seconds, killed.seconds + resumed.seconds - whole.seconds
 
 
-def run(stage: str, kill_after: int | None = None) -> Run:
-    """Run a stage to its end, or until it has kept so many lines."""
-    started, most, folder = time.perf_counter(), 0, JOURNALS / stage
-    with subprocess.Popen([sys.executable, "-m", f"stages.{stage}"], stderr=subprocess.DEVNULL) as process:
+def run(stage: Stage, kill_at: int | None = None) -> Run:
+    """Run a stage to its end, or until it has got so far."""
+    started, most = time.perf_counter(), 0
+    with subprocess.Popen([sys.executable, "-m", *stage.command], stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
-            most = max(most, *(lines(path) for path in folder.glob("*.jsonl")), 0)
-            if kill_after is not None and most >= kill_after:
+            most = max(most, reached(stage.folder))
+            if kill_at is not None and most >= kill_at:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
             time.sleep(0.01)
-    if process.returncode not in (0, -signal.SIGKILL) or (kill_after is None and process.returncode):
-        raise UserError(f"{stage}: ended with {process.returncode}; `python -m stages.{stage}` says why")
+    if process.returncode not in (0, -signal.SIGKILL) or (kill_at is None and process.returncode):
+        raise UserError(f"{stage.command[0]}: ended with {process.returncode}; `python -m {stage.command[0]}` says why")
     return Run(time.perf_counter() - started, most)
+
+
+def reached(folder: Path) -> int:
+    """The latest checkpoint's step, or how many lines of answers there are."""
+    checkpoints = [int(path.name.rpartition("-")[2]) for path in folder.glob("*/checkpoint-*")]
+    return max([*checkpoints, *(lines(path) for path in folder.glob("*.jsonl"))], default=0)
 
 
 def lines(path: Path) -> int:
@@ -96,23 +135,24 @@ def lines(path: Path) -> int:
         return 0
 
 
-def files(stage: str) -> list[str]:
+def files(stage: Stage) -> list[str]:
     """The stage's output files that are there."""
-    paths = [path for name in OUTPUTS[stage] for path in (Path(name), *Path(name).rglob("*")) if path.is_file()]
+    paths = [path for name in stage.outputs for path in (Path(name), *Path(name).rglob("*")) if path.is_file()]
     return sorted(map(str, paths))
 
 
-def timeless(name: str) -> list[Any]:
-    """A file's JSON values without what was measured in seconds."""
-    text = Path(name).read_text(encoding="utf-8")
-    values = map(json.loads, text.splitlines()) if name.endswith(".jsonl") else [json.loads(text)]
-    return [without_seconds(value) for value in values]
+def unmeasured(name: str) -> Any:
+    """A file without what was measured while it was made: seconds and memory."""
+    content = Path(name).read_bytes()
+    if not name.endswith((".json", ".jsonl")):
+        return content
+    return [without_measures(json.loads(text)) for text in (content.splitlines() if name.endswith("l") else [content])]
 
 
-def without_seconds(value: Any) -> Any:
+def without_measures(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: without_seconds(item) for key, item in value.items() if "second" not in key}
-    return [without_seconds(item) for item in value] if isinstance(value, list) else value
+        return {key: without_measures(item) for key, item in value.items() if not MEASURED.search(key)}
+    return [without_measures(item) for item in value] if isinstance(value, list) else value
 
 
 def put(source: Path, target: Path, names: tuple[str, ...]) -> None:
@@ -125,11 +165,11 @@ def put(source: Path, target: Path, names: tuple[str, ...]) -> None:
             shutil.copy2(source / name, target / name)
 
 
-def clear(stage: str) -> None:
+def clear(stage: Stage) -> None:
     """Without the stage's outputs, as DVC runs it, and without what it has kept."""
-    for name in OUTPUTS[stage]:
+    for name in stage.outputs:
         shutil.rmtree(name) if Path(name).is_dir() else Path(name).unlink(missing_ok=True)
-    shutil.rmtree(JOURNALS / stage, ignore_errors=True)
+    shutil.rmtree(stage.folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

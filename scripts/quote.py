@@ -32,9 +32,11 @@ from scripts import compare
 from specacts.config import load_config
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.words import ROLES
-from specacts.evaluation.ablation import Ablation
+from specacts.evaluation.ablation import Ablation, Made
+from specacts.evaluation.results import Evaluation
 from specacts.policies.choose import enough_groups
 from specacts.report.ablation import run_of
+from specacts.report.wording import COSTS, percent, ratio
 
 ROOT = Path(__file__).parent.parent
 LIBRARY = ROOT / "specacts"
@@ -88,26 +90,27 @@ def result(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def answer() -> str:
-    """The report's answer, and what it says of the two models alone."""
-    return "\n\n".join(part for part in section("") if part.startswith(("**", "The strong model alone")))
+def answer(of: str = "") -> str:
+    """The report's answer, and what it says of the two models alone; `of`: a run in docs/results, not the latest."""
+    return "\n\n".join(part for part in section("", of) if part.startswith(("**", "The strong model alone")))
 
 
-def advice() -> str:
+def advice(of: str = "") -> str:
     """The report's table of what to use at which risk, the sentence before it included."""
-    parts = section("What to do")
+    parts = section("What to do", of)
     at = next(number for number, part in enumerate(parts) if part.startswith("|"))
     return "\n\n".join(parts[: at + 1])
 
 
-def policies(*columns: str) -> str:
+def policies(*columns: str, of: str = "") -> str:
     """The report's table of policies without the baselines, cut to some columns; then what it rests on."""
-    parts = section("What every policy does")
+    parts = section("What every policy does", of)
     at = next(number for number, part in enumerate(parts) if part.startswith("|"))
     head, _, *rows = (cells(row) for row in parts[at].splitlines())
     kept = [head.index(column) for column in ("policy", *columns)]
     lines = [head, ["---"] * len(head), *(row for row in rows if not row[0].startswith("*"))]
-    return "\n".join(line([row[number] for number in kept]) for row in lines) + f"\n\n{section('What it rests on')[0]}"
+    rests_on = section("What it rests on", of)[0]
+    return "\n".join(line([row[number] for number in kept]) for row in lines) + f"\n\n{rests_on}"
 
 
 def ablation() -> Ablation:
@@ -137,6 +140,32 @@ def v2_and_v3() -> str:
             cost = found_in[name]["cost"] / found_in["A"]["cost"]
             lines[-1] += ["{:.1f} % ({:.0f}–{:.0f})".format(*accuracy), f"{cost:.2f}"]
     return "\n".join([*map(line, lines), "", made()])
+
+
+def rungs(of: str = "") -> str:
+    """The ladder's three models as actors, each alone: how often right, and at which cost relative to the strong one.
+
+    The verifier's only where it can act.
+    """
+    found = Evaluation.model_validate_json(result(kept("metrics/eval.json", of)))
+    alone = {"cheap": found.policies["B"], "verifier": found.baselines.get("middle"), "strong": found.policies["A"]}
+    columns = [name for name in COSTS if name != "upstream"]
+    rows = [["alone", "action type", "full call", *(COSTS[name] for name in columns)], ["---"] * (3 + len(columns))]
+    for role, entry in alone.items():
+        if entry:
+            right = [percent(entry.type_accuracy), percent(entry.call_accuracy)]
+            rows.append([role, *right, *(ratio(entry.cost[name]) for name in columns)])
+    return "\n".join(map(line, rows))
+
+
+def run_behind(of: str) -> str:
+    """Of which commit, day and processor a run in docs/results is, and how long its models took."""
+    return f"*{run_of(Made.model_validate_json(result(kept('made.json', of))))} {durations(of)}*"
+
+
+def kept(name: str, of: str) -> str:
+    """Where a result lies: in the working tree or, of a run that `scripts/keep.py` kept, in docs/results."""
+    return f"docs/results/{of}/{name.removeprefix('reports/')}" if of else name
 
 
 def middle() -> str:
@@ -177,10 +206,10 @@ def comparison() -> str:
     return fenced(f"{compare.table('v2', 'v3', old, new)}\n\n{compare.explained('v3', *asked)}") + f"\n\n{made()}"
 
 
-def durations() -> str:
+def durations(of: str = "") -> str:
     """How long the costly stages took, in the run that the figures are of."""
     names = (*(f"train/{role}" for role in ROLES), "answer")
-    *trainings, answers = (json.loads(result(f"metrics/{name}.json"))["seconds"] for name in names)
+    *trainings, answers = (json.loads(result(kept(f"metrics/{name}.json", of)))["seconds"] for name in names)
     took = (
         f"the three trainings took {sum(trainings) / 60:.0f} minutes and the answers {answers / 60:.0f}, without a GPU"
     )
@@ -219,9 +248,9 @@ def lost_to_a_kill() -> str:
     return "\n".join(map(line, rows))
 
 
-def section(title: str) -> list[str]:
+def section(title: str, of: str = "") -> list[str]:
     """The paragraphs of a section of the report or its appendix; those before the first heading for no title."""
-    text = "".join(f"\n{result(f'reports/{name}.md')}" for name in ("report", "appendix"))
+    text = "".join(f"\n{result(kept(f'reports/{name}.md', of))}" for name in ("report", "appendix"))
     return (text.partition(f"\n## {title}\n")[2] if title else text).partition("\n## ")[0].strip().split("\n\n")
 
 

@@ -348,6 +348,23 @@ def test_a_damaged_model_is_refused_by_who_reads_it_and_comes_back(unharmed):
     assert mended.returncode == 0 and "models/cheap/adapter_model.safetensors: not as dvc.lock has it" in mended.stdout
 
 
+def test_a_runs_results_are_kept_beside_the_defaults_with_links_that_lead_somewhere(undone):
+    kept = undone.path / "docs/results/smoke"
+    undone.replace("params.yaml", {"confidence: 0.9": "confidence: 0.8"})
+    refused = undone.python("-m", "scripts.keep", "smoke")
+    assert refused.returncode == 1 and "not up to date" in refused.stdout and not kept.exists()
+    undone.replace("params.yaml", {"confidence: 0.8": "confidence: 0.9"})
+    done = undone.python("-m", "scripts.keep", "smoke")
+    assert done.returncode == 0, done.stdout
+    there = {str(path.relative_to(kept)) for path in kept.rglob("*")}
+    assert {"metrics/eval.json", "metrics/train/cheap.json", "made.json"} <= there
+    assert "metrics/seeds.json" not in there  # the default run's, which lies in metrics/ too
+    for page in ("report.md", "appendix.md"):
+        links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (kept / page).read_text(encoding="utf-8"))
+        assert links and all((kept / link).exists() for link in links), page
+    shutil.rmtree(kept.parent)
+
+
 # -- the bundle -------------------------------------------------------------------------------------------------
 
 
