@@ -14,10 +14,8 @@ mkdir -p "$to/.work"
 
 cd "$from"
 git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
-    [ -f "$file" ] || continue # deleted here, not yet in Git
-    mkdir -p "$to/$(dirname "$file")"
-    cp -p "$file" "$to/$file"
-done
+    [ ! -f "$file" ] || printf '%s\0' "$file" # else deleted here, not yet in Git
+done | tar -chf - --null -T - | tar -xpf - -C "$to"
 for cache in wheels bases; do
     [ ! -d ".work/$cache" ] || cp -R ".work/$cache" "$to/.work/"
 done

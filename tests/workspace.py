@@ -56,6 +56,12 @@ class Workspace:
         """The stages that dvc says it runs."""
         return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage '")]
 
+    def sources(self) -> dict[Path, bytes]:
+        """What people edit: code and configuration."""
+        files = (f for folder in ("specacts", "stages", "configs") for f in (self.path / folder).rglob("*"))
+        sources = [f for f in files if f.is_file() and f.parent.name != "__pycache__"]
+        return {path: path.read_bytes() for path in (*sources, self.path / "params.yaml")}
+
     def hashes(self) -> dict[str, str]:
         """Every output file with its hash."""
         files = (f for folder in OUTPUTS for f in (self.path / folder).rglob("*") if f.is_file())

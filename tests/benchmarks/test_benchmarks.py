@@ -17,7 +17,7 @@ TINY = {
     "import_speed": ["--megabytes 1 --repeats 1"],
     "promises": ["--draws 3"],
     "signals": [""],
-    "time_lost": ["--stages answer", "--stages train@cheap"],
+    "time_lost": ["--stages propose train@cheap"],
     "train_throughput": ["--rows 1 --tokens 64 --repeats 1", "--rows 1 --tokens 64 --repeats 1 --shape tiny"],
     "watch": ["--deployments 2"],
     "windows": ["--contexts 2000 --tools 5"],

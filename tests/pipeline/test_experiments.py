@@ -80,18 +80,18 @@ def test_the_figures_of_two_experiments_are_written_side_by_side(smoke, v2):
 
 def test_the_ablation_compares_experiments_in_temporary_folders(smoke, v2):
     before = smoke.hashes()
-    done = smoke.python("-m", "scripts.ablation", "threshold", "strong", "--jobs", "2")
+    done = smoke.python("-m", "scripts.ablation", "threshold", "picks", "--jobs", "2")
     assert done.returncode == 0, done.stdout[-5000:]
     found = smoke.json("docs/ablation.json")
-    assert list(found["experiments"]) == ["strong", "threshold"]
-    for name, unchanged in (("strong", "B"), ("threshold", "AB")):
+    assert list(found["experiments"]) == ["threshold", "picks"]
+    for name, unchanged in (("threshold", "AB"), ("picks", "ABCDFGHS")):
         policies = found["experiments"][name]["policies"]
         assert list(policies) == list("ABCDEFGHS")
         for policy in unchanged:
             assert policies[policy]["accuracy_effect_low"] == policies[policy]["accuracy_effect_high"] == 0
     commit = smoke.run("git", "rev-parse", "--short", "HEAD").stdout.strip()
     page = smoke.text("docs/ablation.md")
-    assert "strong: strong model frozen, zero-shot" in page and f"at commit {commit} on " in page
+    assert "picks: E never rejects" in page and f"at commit {commit} on " in page
     assert smoke.hashes() == before
     smoke.run("git", "checkout", "--quiet", "HEAD", "--", "docs")
 
@@ -113,7 +113,8 @@ def test_other_seeds_train_other_models_on_the_same_data(smoke, v2):
 
 def test_a_queued_experiment_ends_like_any_other(smoke, v2):
     before = smoke.hashes()
-    for arguments in (("--queue", "-n", "queued", "-S", "configs/recipe/v3.yaml:threshold=fixed"), ("--run-all",)):
+    queued = ("--queue", "-n", "queued", "-S", "configs/recipe/v3.yaml:threshold=fixed", "evaluate")
+    for arguments in (queued, ("--run-all",)):
         done = smoke.dvc("exp", "run", *arguments)
         assert done.returncode == 0, done.stdout
     shown = smoke.dvc("metrics", "diff", "smoke", "queued", "--json")

@@ -164,7 +164,7 @@ def test_with_a_verifier_train_and_test_are_the_same_and_its_policies_are_there(
     assert workspace.dvc("repro", "train@cheap").returncode == 0
     before = {name: (workspace.path / name).read_bytes() for name in kept}
     assert shell(workspace, "specacts use examples/helpdesk.jsonl --verifier").returncode == 0
-    done = workspace.dvc("repro")
+    done = workspace.dvc("repro", "evaluate")
     assert done.returncode == 0, done.stdout[-5000:]
     assert {name: (workspace.path / name).read_bytes() for name in kept} == before
     assert "train@cheap" not in workspace.ran(done.stdout)
