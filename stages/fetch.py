@@ -161,6 +161,7 @@ def make_roles(scale: Scale, roles: Sequence[Role], folders: dict[str, Path], wh
     """Publish these roles' bases; returns their records. Roles alike in base and layers share one making."""
     records: dict[Role, RoleBase] = {}
     made: dict[tuple[str, tuple[int, ...] | None], Role] = {}
+    checked: set[str] = set()  # bases: layers change neither tokenizer nor head
     for role in roles:
         wanted = scale.role(role)
         link = isinstance(scale.bases[wanted.base], Hub)  # large; damaged, they are fetched again (docs/decisions/0014)
@@ -171,7 +172,9 @@ def make_roles(scale: Scale, roles: Sequence[Role], folders: dict[str, Path], wh
         else:
             publish_base(BASES / twin, None, BASES / role, f"{where}: {role}.layers", link)
             records[role] = records[twin]
-        check_frames(scale.rendering(role), BASES / role, f"{where}: {role}.base")
+        if wanted.base not in checked:
+            check_frames(scale.rendering(role), BASES / role, f"{where}: {role}.base")
+            checked.add(wanted.base)
         print(f"{role}: {records[role].parameters / 1e6:.1f}M parameters in {BASES / role}", flush=True)
     return records
 

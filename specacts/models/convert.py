@@ -14,6 +14,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,8 +47,9 @@ def convert_gguf(path: Path, out: Path) -> None:
     Raises UserError where transformers cannot read the file or the written model's logits differ.
     """
     try:
-        loaded = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+        with _read_once():
+            loaded = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
     except Exception as error:  # the reader raises whatever it stumbles over: struct, key, value errors
         raise UserError(f"{path.name}: transformers cannot read this GGUF file ({_first_line(error)})") from error
     _tie_again(loaded, path)
@@ -127,6 +129,25 @@ def load_model_config(model_folder: Path) -> PreTrainedConfig:
         return AutoConfig.from_pretrained(model_folder, trust_remote_code=False)
     except Exception as error:  # ValueError, KeyError, ImportError ... depending on what is wrong with the file
         raise UserError(f"{model_folder}/config.json: not usable ({_first_line(error)})") from error
+
+
+@contextmanager
+def _read_once() -> Iterator[None]:
+    """Meanwhile a GGUF file is read once, and so is its architecture's table of tensor names.
+
+    transformers reads the file with its vocabulary for the configuration, for the tokenizer and for the weights, and
+    makes the table for every module: without this, a conversion takes twice as long.
+    """
+    import gguf  # only a conversion needs it
+
+    made = {name: getattr(gguf, name) for name in ("GGUFReader", "get_tensor_name_map")}
+    for name, function in made.items():
+        setattr(gguf, name, cache(function))
+    try:
+        yield
+    finally:
+        for name, function in made.items():
+            setattr(gguf, name, function)
 
 
 SAME = 0.1

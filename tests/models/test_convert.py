@@ -266,9 +266,18 @@ def write_gguf(path: Path, tied: bool) -> None:
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_a_gguf_file_becomes_an_ordinary_folder(tmp_path, tied):
+def test_a_gguf_file_is_read_once_and_becomes_an_ordinary_folder(tmp_path, tied, monkeypatch):
+    read = []
+
+    class Reader(gguf.GGUFReader):
+        def __init__(self, path: Path):
+            read.append(path)
+            super().__init__(path)
+
+    monkeypatch.setattr(gguf, "GGUFReader", Reader)
     write_gguf(tmp_path / "toy.gguf", tied)
     convert_gguf(tmp_path / "toy.gguf", tmp_path / "out")
+    assert len(read) == 1 and gguf.GGUFReader is Reader
     reference = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="toy.gguf", dtype=torch.float32).eval()
     model, ids = load(tmp_path / "out"), torch.arange(8).unsqueeze(0)
     assert torch.equal(model(ids).logits, reference(ids).logits)
