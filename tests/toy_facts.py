@@ -27,7 +27,7 @@ from places import CONFIGURATION, copy_configuration
 
 from specacts.answering.effects import by_text
 from specacts.answering.records import AnswerMetrics, Generated, Judged
-from specacts.config import Acceptance, Recipe
+from specacts.config import LOADER, Acceptance, Recipe
 from specacts.core.files import write_jsonl, write_text
 from specacts.core.results import Estimate, save_table
 from specacts.core.words import ROLES, Role
@@ -61,7 +61,7 @@ TRAINED = TrainMetrics(
     peak_memory_gib=1.5,
 )
 RECIPES = {
-    name: Recipe.model_validate(yaml.safe_load((CONFIGURATION / f"configs/recipe/{name}.yaml").read_text()))
+    name: Recipe.model_validate(yaml.load((CONFIGURATION / f"configs/recipe/{name}.yaml").read_text(), LOADER))
     for name in ("v2", "v3", "recorded", "recorded-small")
 }
 RATE = Estimate(0.5, 0.3, 0.7)

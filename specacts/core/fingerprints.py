@@ -12,6 +12,7 @@ import hashlib
 import io
 import tokenize
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,6 +77,7 @@ def fingerprints(modules: Iterable[str], root: Path, served: bool = True) -> dic
     return found
 
 
+@cache
 def hash_of(source: str) -> str:
     """SHA-256 of what can matter of a module's source: equal for sources that differ in words to people alone.
 

@@ -11,11 +11,12 @@ import yaml
 from elsewhere import elsewhere
 from places import CONFIGURATION, ROOT
 
+from specacts.config import LOADER
 from specacts.core.fingerprints import IGNORED, PACKAGES, SERVED, fingerprints
 from specacts.core.words import ROLES
 
-FILE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-PARAMS = yaml.safe_load((CONFIGURATION / "params.yaml").read_text())
+FILE = yaml.load((ROOT / "dvc.yaml").read_text(), LOADER)
+PARAMS = yaml.load((CONFIGURATION / "params.yaml").read_text(), LOADER)
 SCALES = ("smoke", "cpu", "laptop", "qwen3", "qwen3-shared", "gpu-smoke")
 RECIPES = ("v2", "v3", "recorded", "recorded-small")
 SCALE, RECIPE = "configs/scale/cpu.yaml", "configs/recipe/v3.yaml"
@@ -191,7 +192,7 @@ def test_every_stage_has_a_module_and_every_module_is_a_stage():
 
 @cache
 def loaded(file: str) -> Any:
-    return yaml.safe_load((ROOT / file).read_text())
+    return yaml.load((ROOT / file).read_text(), LOADER)
 
 
 @pytest.mark.parametrize("scale", SCALES)
