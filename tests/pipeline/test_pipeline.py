@@ -74,7 +74,7 @@ def test_trained_models_score_alike_one_decision_at_a_time_and_side_by_side(smok
     base, adapter = smoke.path / "models/base" / role, smoke.path / "models" / role
     renderer = load_renderer(base, config.scale.rendering(role))
     model = load_model(base, adapter, "cpu", "float32")
-    episodes = load_episodes(smoke.path / "data/split/test.jsonl")[:4]
+    episodes = load_episodes(smoke.path / "data/split/test.jsonl")[:2]
     windows = [window for episode in episodes for window in renderer.windows(episode)]
     golds = [due.gold for episode in episodes for due in decisions(episode)]
     row = [[Candidate(text="", action=a, confidence=0.5, logprob=0.0, tokens=1, seconds=0.0)] for a in golds]
