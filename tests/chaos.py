@@ -191,14 +191,14 @@ def _stop(pid: int, how: str) -> None:
 
 
 def _gone(session: int) -> None:
-    """Wait until nobody of a process group is left; a stage dies with its parent."""
-    for _ in range(600):
+    """Wait until nobody of a process group is left. A stage dies with its parent, unless it was only just starting."""
+    for _ in range(6000):
         try:
             os.killpg(session, 0)
         except ProcessLookupError:
             return
         time.sleep(0.05)
-    raise AssertionError("a stage outlived DVC by 30 seconds")
+    raise AssertionError("a stage outlived DVC by five minutes")
 
 
 # -- damages ------------------------------------------------------------------------------------------------
