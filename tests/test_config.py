@@ -140,6 +140,7 @@ def test_an_unknown_key_is_refused_at_every_level(root, edit, file, field):
         (SCALE, "live.steps", 0, "greater than or equal to 1"),
         (PRICES, "strong.input", -1, "greater than or equal to 0"),
         (RECIPE, "verifier.warm_start", "warm", "'none', 'cheap' or 'strong'"),
+        (RECIPE, "verifier.objective", "guess", "'verdict' or 'reward'"),
         (RECIPE, "format", "other", "'same' or 'mismatched'"),
         (RECIPE, "threshold", 0.3, "'calibrated' or 'fixed'"),
         (RECIPE, "picks.may_reject", "perhaps", "should be true or false"),
