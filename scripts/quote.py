@@ -168,12 +168,12 @@ def kept(name: str, of: str) -> str:
     return f"docs/results/{of}/{name.removeprefix('reports/')}" if of else name
 
 
-def middle() -> str:
+def middle(of: str = "") -> str:
     """What the appendix says of a middle model that acts instead of a judge, without its table.
 
     Nothing where the verifier's model cannot act.
     """
-    parts = section("Is the verifier worth its cost?")
+    parts = section("Is the verifier worth its cost?", of)
     heads = [number for number, part in enumerate(parts) if part == "### A judge, or a middle model that acts?"]
     ends = [number for number, part in enumerate(parts) if part.startswith("Each policy minus the cascade")]
     return "\n\n".join(parts[heads[0] + 1 : ends[0]]) if heads and ends else ""
