@@ -47,6 +47,8 @@ def main() -> None:
     known = [signals(row, route) for row, route in zip(rows, load_routes(DATA / "routes.jsonl", rows), strict=True)]
     right = np.array(greedy_right(rows, config.acceptance.level))
     groups = [row.group for row in rows]
+    if right.all() or not right.any() or len(set(groups)) < 2:
+        raise UserError("signals: the calibration split's proposals are all right or all wrong: nothing to tell apart")
     weights = resample_weights(groups, config.scale.bootstrap, config.seed)
     scores = {
         name: cross_fitted(np.array([[one[key] for key in keys] for one in known]), right, groups)
@@ -90,9 +92,15 @@ def odds(probability: float) -> float:
 
 
 def cross_fitted(features: np.ndarray, right: np.ndarray, groups: list[str]) -> np.ndarray:
-    """P(right) [rows], each by a regression that was fitted without the row's own group."""
+    """P(right) [rows], each by a regression that was fitted without the row's own group.
+
+    Where the rows that it is fitted to are all right or all wrong, it says that.
+    """
     result = np.zeros(len(right))
-    for kept, left in GroupKFold(FOLDS).split(features, groups=groups):
+    for kept, left in GroupKFold(min(FOLDS, len(set(groups)))).split(features, groups=groups):
+        if right[kept].all() or not right[kept].any():
+            result[left] = right[kept].mean()
+            continue
         fitted = LogisticRegression(C=1.0, max_iter=5000).fit(features[kept], right[kept])
         result[left] = fitted.predict_proba(features[left])[:, 1]
     return result

@@ -96,7 +96,8 @@ def measured(stage: Stage) -> tuple[float, float, float]:
     whole = run(stage)
     expected = {name: unmeasured(name) for name in files(stage)}
     clear(stage)
-    killed = run(stage, kill_at=whole.reached - stage.before)
+    almost = whole.reached - stage.before
+    killed = run(stage, kill_at=almost, earliest=0 if almost else whole.seconds * 2 / 3)
     if any(Path(name).exists() for name in stage.outputs):
         raise UserError(f"{stage.command[0]}: published something though it was killed")
     resumed = run(stage)
@@ -107,13 +108,14 @@ def measured(stage: Stage) -> tuple[float, float, float]:
     return whole.seconds, killed.seconds, killed.seconds + resumed.seconds - whole.seconds
 
 
-def run(stage: Stage, kill_at: int | None = None) -> Run:
-    """Run a stage to its end, or until it has got so far."""
+def run(stage: Stage, kill_at: int | None = None, earliest: float = 0) -> Run:
+    """Run a stage to its end, or until it has got so far; of a single piece that is told by the time."""
     started, most = time.perf_counter(), 0
-    with subprocess.Popen([sys.executable, "-m", *stage.command], stderr=subprocess.DEVNULL) as process:
+    command = [sys.executable, "-m", *stage.command]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT) as process:
         while process.poll() is None:
             most = max(most, reached(stage.folder))
-            if kill_at is not None and most >= kill_at:
+            if kill_at is not None and most >= kill_at and time.perf_counter() - started >= earliest:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
             time.sleep(0.01)

@@ -4,11 +4,14 @@ import re
 import threading
 import time
 
+import numpy as np
 import pytest
 import uvicorn
 from completions import completions_app
 from places import ROOT
 
+from benchmarks.signals import cross_fitted
+from specacts.evaluation.stats import auroc, resample_weights
 from specacts.models.load import load_model
 
 TINY = {
@@ -16,15 +19,14 @@ TINY = {
     "gateway": ["--requests 5 --streams 5 --conversations 1"],
     "import_speed": ["--megabytes 1 --repeats 1"],
     "promises": ["--draws 3"],
-    "signals": [""],
     "time_lost": ["--stages propose train@cheap"],
     "train_throughput": ["--rows 1 --tokens 64 --repeats 1", "--rows 1 --tokens 64 --repeats 1 --shape tiny"],
     "watch": ["--deployments 2"],
     "windows": ["--contexts 2000 --tools 5"],
 }
 """Options by benchmark."""
-APART = {"remote_engine", "served_answers", "served_prompts"}
-"""They take more than options."""
+APART = {"remote_engine", "served_answers", "served_prompts", "signals"}
+"""They take more than options, or a run of more than a handful of decisions."""
 
 
 def test_each_benchmark_is_here():
@@ -38,6 +40,26 @@ def test_it_prints_its_ratio(smoke, name, options):
     done = smoke.python("-m", f"benchmarks.{name}", *options.split())
     assert done.returncode == 0, done.stdout[-3000:]
     assert re.search(r"^ratio.*: \d+\.\d+", done.stdout, re.MULTILINE), done.stdout[-3000:]
+
+
+def test_a_signal_that_tells_is_seen_and_noise_is_not():
+    dice = np.random.default_rng(0)
+    right = dice.random(400) < 0.6
+    features = np.stack([right + dice.normal(size=400), dice.normal(size=400)], axis=1)
+    groups = [str(number // 5) for number in range(400)]
+    telling, noise = (cross_fitted(features[:, [column]], right, groups) for column in (0, 1))
+    weights = resample_weights(groups, 200, 0)
+    assert auroc(telling, right, weights).low > 0.65 and auroc(noise, right, weights).value < 0.6
+    assert set(cross_fitted(features, right | True, groups)) == {1.0}
+
+
+@pytest.mark.slow
+def test_signals_are_compared_where_some_proposals_are_right_and_some_wrong(smoke):
+    """Of the smoke scale's few proposals it may be that none is right."""
+    done = smoke.python("-m", "benchmarks.signals")
+    assert re.search(r"^ratio.*: \d+\.\d+|^error: signals: .*nothing to tell apart$", done.stdout, re.MULTILINE), (
+        done.stdout
+    )
 
 
 @pytest.mark.slow
