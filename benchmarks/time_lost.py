@@ -33,23 +33,23 @@ MEASURED = re.compile("second|memory")
 class Stage(NamedTuple):
     """A stage: its command, what it writes, and the folder where it keeps what an interrupted run has done.
 
-    before: how far before its end the last thing is not kept yet. A checkpoint is of no use when its folder appears
-    (0); of pieces of answers the last one is still under way when all but one are there (1).
+    asks: whether it keeps pieces of answers, the last of which is under way when all but one are there. Others keep
+    checkpoints, which are of no use when their folder appears.
     """
 
     command: tuple[str, ...]
     outputs: tuple[str, ...]
     folder: Path
-    before: int
+    asks: bool
 
 
 def training(role: str, module: str, *arguments: str) -> Stage:
     outputs = (f"models/{role}", f"metrics/train/{role}.json", f"metrics/train/{role}_loss.csv")
-    return Stage((f"stages.{module}", *arguments), outputs, SCRATCH / "train" / role, 0)
+    return Stage((f"stages.{module}", *arguments), outputs, SCRATCH / "train" / role, False)
 
 
 def asking(name: str, output: str) -> Stage:
-    return Stage((f"stages.{name}",), (output, f"metrics/{name}.json"), JOURNALS / name, 1)
+    return Stage((f"stages.{name}",), (output, f"metrics/{name}.json"), JOURNALS / name, True)
 
 
 STAGES = {
@@ -63,10 +63,10 @@ STAGES = {
 
 
 class Run(NamedTuple):
-    """A stage's run: its seconds, and how far it got: the latest checkpoint's step, or lines kept."""
+    """A stage's run: its seconds, and where it kept something: checkpoints' steps, or numbers of lines; 0 first."""
 
     seconds: float
-    reached: int
+    kept: list[int]
 
 
 def main() -> None:
@@ -96,7 +96,10 @@ def measured(stage: Stage) -> tuple[float, float, float]:
     whole = run(stage)
     expected = {name: unmeasured(name) for name in files(stage)}
     clear(stage)
-    almost = whole.reached - stage.before
+    # Most is lost just before the end of the longest stretch without a checkpoint; pieces are of one size.
+    stretches = list(zip(whole.kept[1:], whole.kept, strict=False))
+    worst = max(stretches, key=lambda stretch: (stretch[0] - stretch[1], stretch[0]))[0] if stretches else 0
+    almost = whole.kept[-1] - 1 if stage.asks else worst
     killed = run(stage, kill_at=almost, earliest=0 if almost else whole.seconds * 2 / 3)
     if any(Path(name).exists() for name in stage.outputs):
         raise UserError(f"{stage.command[0]}: published something though it was killed")
@@ -110,18 +113,18 @@ def measured(stage: Stage) -> tuple[float, float, float]:
 
 def run(stage: Stage, kill_at: int | None = None, earliest: float = 0) -> Run:
     """Run a stage to its end, or until it has got so far; of a single piece that is told by the time."""
-    started, most = time.perf_counter(), 0
+    started, kept = time.perf_counter(), {0}
     command = [sys.executable, "-m", *stage.command]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT) as process:
         while process.poll() is None:
-            most = max(most, reached(stage.folder))
-            if kill_at is not None and most >= kill_at and time.perf_counter() - started >= earliest:
+            kept.add(reached(stage.folder))
+            if kill_at is not None and max(kept) >= kill_at and time.perf_counter() - started >= earliest:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
             time.sleep(0.01)
     if process.returncode not in (0, -signal.SIGKILL) or (kill_at is None and process.returncode):
         raise UserError(f"{stage.command[0]}: ended with {process.returncode}; `python -m {stage.command[0]}` says why")
-    return Run(time.perf_counter() - started, most)
+    return Run(time.perf_counter() - started, sorted(kept))
 
 
 def reached(folder: Path) -> int:
