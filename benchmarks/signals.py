@@ -20,6 +20,7 @@ from specacts.core.errors import UserError, one_line_errors
 from specacts.evaluation.stats import auroc, auroc_difference, resample_weights
 from specacts.policies.cases import Route, greedy_right, load_routes
 from specacts.policies.combine import EDGE, FOLDS
+from specacts.report.wording import interval
 
 DATA = Path("data")
 H = ("likelihood", "confidence", "route")
@@ -57,10 +58,7 @@ def main() -> None:
     base, table = scores[next(iter(SETS))], []
     for name, score in scores.items():
         own, difference = auroc(score, right, weights), auroc_difference(score, base, right, weights)
-        apart = (
-            f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})" if score is not base else ""
-        )
-        table.append([name, f"{own.value:.3f} ({own.low:.3f}–{own.high:.3f})", apart])
+        table.append([name, interval(own), "" if score is base else interval(difference, "+.3f")])
     print(tabulate(table, ["judged by", "AUROC", "minus H's"], tablefmt="github"))
     best = max(auroc(score, right, weights).value for score in scores.values()) / auroc(base, right, weights).value
     print(f"{len(rows)} decisions in {len(set(groups))} groups of the calibration split")

@@ -3,10 +3,10 @@
     python -m benchmarks.time_lost                     # here, where `dvc repro` has run; outputs are put back
     python -m benchmarks.time_lost --stages answer
 
-Each stage runs undisturbed; then it is killed (SIGKILL) just before what it does last is kept, a training's checkpoint
-or a piece of answers, and run again. Lost is what both together take more than the undisturbed run. A stage that began
-again would lose all until the kill. The outputs must be the same bytes as the undisturbed run's but for what was
-measured; else this fails.
+Each stage runs undisturbed; then it is killed (SIGKILL) where most is lost, just before the next checkpoint of a
+training or the last piece of answers is kept, and run again. Lost is what both together take more than the undisturbed
+run. A stage that began again would lose all until the kill. The outputs must be the same bytes as the undisturbed run's
+but for what was measured; else this fails.
 """
 
 import argparse
