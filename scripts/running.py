@@ -59,7 +59,7 @@ def run(wanted: Run, log: Path, threads: int | None) -> bool:
     changes = [argument for setting in settings for argument in ("-S", setting)]
     # An earlier one of the name makes way; `exp run --force` would also run what did not change.
     subprocess.run([sys.executable, "-m", "dvc", "exp", "remove", "-q", name], stderr=subprocess.DEVNULL)
-    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "-n", name, *changes, *targets]
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "exp", "run", "--temp", "-n", name, *changes, *targets]
     print(f"{name}: {' '.join(command[2:])}", flush=True)
     limited = {"OMP_NUM_THREADS": str(threads)} if threads else {}
     with log.open("w") as file:

@@ -472,3 +472,13 @@ def test_each_change_of_v3_can_be_undone_by_one_key(key, expected):
 def test_lora_reaches_the_three_trainings_and_the_report_alone():
     tracking = [name for name, stage in STAGES.items() if "lora" in tracked(stage)["params.yaml"]]
     assert tracking == ["train@cheap", "train@strong", "train-verifier", "report"]
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "params.yaml", *(ROOT / "configs").rglob("*.yaml")], ids=lambda path: path.name
+)
+def test_dvc_reads_every_configuration_file_as_the_stages_do(path):
+    """Its reader is another one (YAML 1.2), and stricter with C than without: in braces it takes no bare address."""
+    from dvc.utils.serialize import load_yaml  # takes a second
+
+    assert load_yaml(path) == yaml.load(path.read_text(encoding="utf-8"), LOADER)
