@@ -6,9 +6,11 @@
 Asked before anything is downloaded (stages/check.py), and shown by `python -m scripts.gpu_smoke`.
 """
 
-import os
 import subprocess
+from pathlib import Path
 from typing import NamedTuple
+
+import psutil
 
 from specacts.core.errors import UserError
 
@@ -95,8 +97,31 @@ def require(found: Gpu | str, dtype: str, needed: float, where: str) -> None:
 
 
 def ram_gib() -> float:
-    """This machine's memory in GiB."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
+    """The memory that there is for this process, in GiB: the machine's or, in a container, what that may have of it."""
+    return min(psutil.virtual_memory().total, *memory_limits(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))) / GIB
+
+
+def memory_limits(groups: Path, mounted: Path) -> list[int]:
+    """The limits in bytes of the control groups that a process is in, and of those around them (Linux alone has any).
+
+    groups: which they are, a line each (man 7 cgroups). mounted: where their files are. In a container a group may have
+    a path of the machine outside, which is not there; its limit then stands at the top.
+    """
+    limits = []
+    for line in groups.read_text(encoding="utf-8").splitlines() if groups.is_file() else ():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            top, name = mounted, "memory.max"
+        elif "memory" in controllers.split(","):
+            top, name = mounted / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        group = top / path.lstrip("/")
+        for folder in (group, *group.parents):
+            file = folder / name
+            if folder.is_relative_to(top) and file.is_file() and (limit := file.read_text("ascii").strip()) != "max":
+                limits.append(int(limit))
+    return limits
 
 
 def require_ram(needed: float, where: str) -> None:
@@ -104,5 +129,5 @@ def require_ram(needed: float, where: str) -> None:
     if ram_gib() < needed:
         raise UserError(
             f"{where}: its models need at least {needed:.0f} GiB of memory (`specacts plan` says which), but this "
-            f"machine has {ram_gib():.0f}; use a smaller scale, or a lower render.max_tokens"
+            f"machine or container has {ram_gib():.0f}; use a smaller scale, or a lower render.max_tokens"
         )

@@ -3,7 +3,7 @@
 import pytest
 
 from specacts.core.errors import UserError
-from specacts.models.device import Gpu, gpu, ram_gib, require, require_ram
+from specacts.models.device import Gpu, gpu, memory_limits, ram_gib, require, require_ram
 
 WHERE = "configs/scale/qwen3.yaml"
 A100 = Gpu("NVIDIA A100-SXM4-40GB", 1, 39.4, True, "8.0", "550.54", "2.13.0", "12.8")
@@ -40,5 +40,24 @@ def test_what_torch_says_here_is_a_gpu_or_a_reason():
 
 def test_this_machines_memory_is_known_and_asked_for():
     require_ram(ram_gib() / 2, WHERE)
-    with pytest.raises(UserError, match="GiB of memory .* but this machine has"):
+    with pytest.raises(UserError, match="GiB of memory .* but this machine or container has"):
         require_ram(ram_gib() * 2, WHERE)
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "limits"),
+    [
+        ("0::/\n", {"memory.max": "4000"}, [4000]),  # as a container sees itself
+        ("0::/a/b\n", {"memory.max": "max", "a/memory.max": "3000", "a/b/memory.max": "max"}, [3000]),
+        ("4:cpu,memory:/docker/12\n2:cpu:/\n", {"memory/memory.limit_in_bytes": "2000", "memory.max": "1"}, [2000]),
+        ("0::/\n", {}, []),
+        (None, {}, []),  # no Linux
+    ],
+)
+def test_a_container_has_what_its_control_groups_allow(tmp_path, groups, files, limits):
+    if groups:
+        (tmp_path / "groups").write_text(groups)
+    for name, text in files.items():
+        (tmp_path / "mounted" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mounted" / name).write_text(f"{text}\n")
+    assert memory_limits(tmp_path / "groups", tmp_path / "mounted") == limits
