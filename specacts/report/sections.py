@@ -34,6 +34,10 @@ from specacts.report.wording import (
 
 Rows = list[list[str]]
 
+BETTER: tuple[tuple[Side, Side], ...] = (("above", "below"), ("above", "within"), ("within", "below"))
+WORSE: tuple[tuple[Side, Side], ...] = (("below", "above"), ("below", "within"), ("within", "above"))
+"""On which sides of another's a policy's accuracy and cost lie, if it is better in one and not worse in the other."""
+
 
 def seeds_text(facts: Facts) -> str:
     """How far results with other seeds lie apart; empty where nobody has looked."""
@@ -97,7 +101,16 @@ def levers_text(facts: Facts) -> str:
         won=won[judge],
         gap=(a - b) * 100,
         overhead=evaluation.policies["B"].cost[facts.cost_model].value,
+        middle=evaluation.baselines["cascade"] if _cascade_beats_both(facts) else None,
+        level=facts.level,
+        cost_model=facts.cost_model,
     )
+
+
+def _cascade_beats_both(facts: Facts) -> bool:
+    """Whether a middle model that acts is measurably better than one that judges (D), and than none (F)."""
+    cascade = facts.evaluation.cascade
+    return cascade is not None and all(_stands(cascade.against[name], facts)[:2] in WORSE for name in "DF")
 
 
 def promises_text(facts: Facts) -> str:
@@ -318,6 +331,8 @@ def middle_text(facts: Facts) -> str:
         from_middle=cascade.from_middle,
         d=_stands(cascade.against["D"], facts),
         f=_stands(cascade.against["F"], facts),
+        better=BETTER,
+        worse=WORSE,
         rows=rows,
     )
 

@@ -6,7 +6,8 @@ from toy_facts import changed, laddered_facts, make_facts
 from specacts.core.results import Estimate
 from specacts.report.facts import Facts
 from specacts.report.report import appendix, result_table
-from specacts.report.sections import middle_text
+from specacts.report.sections import levers_text, middle_text
+from specacts.report.wording import percent, ratio
 
 MORE, EVEN, LESS = Estimate(0.02, 0.01, 0.03), Estimate(0.01, -0.01, 0.03), Estimate(-0.02, -0.03, -0.01)
 
@@ -50,6 +51,17 @@ def test_whether_asking_a_model_in_between_pays_is_told_by_f(facts):
     assert words in middle_text(standing(facts, "F", EVEN, LESS))
     assert words not in middle_text(standing(facts, "F", EVEN, EVEN))
     assert words not in middle_text(standing(facts, "F", LESS, LESS))
+
+
+def test_the_first_page_tells_of_a_middle_model_that_acts_where_that_beats_d_and_f(facts):
+    words = "*A middle model that acts.*"
+    beaten = standing(standing(facts, "D", EVEN, MORE), "F", LESS, EVEN)
+    cascade = facts.evaluation.baselines["cascade"]
+    assert f"are right in {percent(cascade.accuracy('type'))} at {ratio(cascade.cost['flops'])}" in levers_text(beaten)
+    assert words in levers_text(beaten)
+    assert words not in levers_text(standing(beaten, "F", EVEN, EVEN))
+    assert words not in levers_text(standing(beaten, "D", MORE, MORE))
+    assert words not in levers_text(make_facts())
 
 
 def test_differences_are_given_in_points_and_in_units_of_as_cost(facts):
