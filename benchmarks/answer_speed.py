@@ -9,9 +9,9 @@ Both sides answer the same decisions of the test split with the trained models o
   the whole context read again (A: strong; B: cheap; C, D: cheap and strong; E: cheap three times and strong).
   Verdicts are not even charged to this side.
 
-The ratio of decisions a second is what counts; absolute speed is the machine's. Both decode freely, also where the scale
-keeps proposals well-formed, so that both do the same work: greedy texts may differ by floating-point ties only, and if
-more than a tenth do, this fails.
+The ratio of decisions a second is what counts; absolute speed is the machine's. Both decode freely, also where the
+scale keeps proposals well-formed, so that both do the same work: greedy texts may differ by floating-point ties only,
+and if more than a quarter do, this fails.
 """
 
 import argparse
