@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import uvicorn
 from completions import completions_app
+from factories import make_cases, with_middle
 from places import ROOT
 
+from benchmarks.proposers import acting_first
 from benchmarks.signals import cross_fitted
 from specacts.evaluation.stats import auroc, resample_weights
 from specacts.models.load import load_model
@@ -19,6 +21,7 @@ TINY = {
     "gateway": ["--requests 5 --streams 5 --conversations 1"],
     "import_speed": ["--megabytes 1 --repeats 1"],
     "promises": ["--draws 3"],
+    "proposers": [""],
     "time_lost": ["--stages propose train@cheap"],
     "train_throughput": ["--rows 1 --tokens 64 --repeats 1", "--rows 1 --tokens 64 --repeats 1 --shape tiny"],
     "watch": ["--deployments 2"],
@@ -40,6 +43,14 @@ def test_it_prints_its_ratio(smoke, name, options):
     done = smoke.python("-m", f"benchmarks.{name}", *options.split())
     assert done.returncode == 0, done.stdout[-3000:]
     assert re.search(r"^ratio.*: \d+\.\d+", done.stdout, re.MULTILINE), done.stdout[-3000:]
+
+
+def test_a_verifier_that_proposes_is_charged_as_it_is_and_judged_by_nobody():
+    (row, *_) = (case.row for case in with_middle(make_cases(1)))
+    row = row.model_copy(update={"context": {"cheap": 10, "verifier": 20, "strong": 30}})
+    found = acting_first(row)
+    assert found.cheap == (row.middle,) and found.strong == row.strong and not found.verifier
+    assert found.context == {"cheap": 20, "verifier": 20, "strong": 30} and row.context["cheap"] == 10
 
 
 def test_a_signal_that_tells_is_seen_and_noise_is_not():
