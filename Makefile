@@ -98,6 +98,7 @@ quotes:
 dependencies:
 	@"$(PY)" -m pip check
 
-clean: ## remove .venv and caches; results and the DVC cache stay
-	rm -rf .venv .work .pytest_cache .ruff_cache .hypothesis build specacts.egg-info
+clean: ## remove .venv and caches; results, the DVC cache, and the gateway's logs and evidence stay
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build specacts.egg-info
+	[ ! -d .work ] || find .work -mindepth 1 -maxdepth 1 ! -name serve -exec rm -rf {} +
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -96,10 +96,11 @@ def answer(of: str = "") -> str:
 
 
 def advice(of: str = "") -> str:
-    """The report's table of what to use at which risk, the sentence before it included."""
+    """The report's table of what to use at which risk, the sentence before it included; then its savings otherwise."""
     parts = section("What to do", of)
     at = next(number for number, part in enumerate(parts) if part.startswith("|"))
-    return "\n\n".join(parts[: at + 1])
+    otherwise = parts[at + 1 : at + 3] if "".join(parts[at + 1 : at + 2]).startswith("**What is saved") else []
+    return "\n\n".join(parts[: at + 1] + otherwise)
 
 
 def policies(*columns: str, of: str = "") -> str:

@@ -334,7 +334,14 @@ def suggest(
 @app.command(epilog=f"Example: specacts use traces.jsonl --types types.yaml   (then: dvc repro){EXITS}")
 def use(
     traces: Traces,
-    types: TypesFile = None,
+    types: Annotated[
+        Path | None,
+        typer.Option(
+            "--types",
+            help="The file that maps tool names to action types. Default: the one in configs/action_types that has the "
+            "traces' name; it is drafted if it is not there.",
+        ),
+    ] = None,
     mix: Annotated[bool, typer.Option("--mix", help="Use your traces together with the default ones (BFCL).")] = False,
     skip_invalid: SkipInvalid = False,
     keep_secrets: KeepSecrets = False,
@@ -390,9 +397,10 @@ def use(
             f"{PARAMS}: the sources are now {'BFCL and ' if mix else ''}{place.path} with {types}. Next: dvc repro"
         )
     )
-    if _is_untracked(place.path):
-        command = shlex.join(["git", "add", place.path, str(types)])
-        print(one_line(f"`dvc exp run` sees only files that Git tracks; before experiments on these traces: {command}"))
+    untracked = [path for path in (place.path, str(types)) if _is_untracked(path)]
+    if untracked:
+        command = shlex.join(["git", "add", *untracked])
+        print(one_line(f"`dvc exp run --temp` and `--queue` see only files that Git tracks; before them: {command}"))
     for line in said:
         print(line)
 

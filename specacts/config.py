@@ -554,7 +554,10 @@ def _validated(path: Path, model: type[Model]) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{path}: {'; '.join(map(_problem, error.errors()))}") from error
+        found = error.errors()
+        lists = {one["loc"][:-1] for one in found}  # with wrong items, which pydantic leaves out before it counts them
+        told = [one for one in found if one["type"] != "too_short" or one["loc"] not in lists]
+        raise UserError(f"{path}: {'; '.join(map(_problem, told))}") from error
 
 
 SECRET = r"(?<=//)[^/\s]*(?=@)|(?<=\?)\S+"
@@ -578,4 +581,5 @@ def _problem(error: Any) -> str:
     says = WORDS.get(kind) if ending in ("type", "parsing", "from_float") else None
     given = error["input"]
     shown = "nothing" if given is None else repr(re.sub(SECRET, "…", str(given))[:60])
-    return f"{'.'.join(map(str, error['loc'])) or '(top level)'}: {says or error['msg']} (got {shown})"
+    place = ".".join(str(part) for part in error["loc"] if part != "[key]")  # pydantic's mark of a wrong key
+    return f"{place or '(top level)'}: {says or error['msg'].removeprefix('Value error, ')} (got {shown})"

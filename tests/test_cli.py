@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -247,9 +248,12 @@ def test_use_says_how_experiments_get_to_know_traces_that_git_does_not(here, run
     (here / "my logs.jsonl").write_text("".join(few), encoding="utf-8")
     assert "git add" not in run("use", "my logs.jsonl")[1]  # no Git here
     subprocess.run(["git", "init", "--quiet"], check=True)
-    told = "git add 'my logs.jsonl' 'configs/action_types/my logs.yaml'\n"
-    assert told in run("use", "my logs.jsonl")[1]
-    subprocess.run(["git", "add", "my logs.jsonl"], check=True)
+    told = "`dvc exp run --temp` and `--queue` see only files that Git tracks; before them: git add "
+    both = ["my logs.jsonl", "configs/action_types/my logs.yaml"]
+    assert f"{told}{shlex.join(both)}\n" in run("use", "my logs.jsonl")[1]
+    subprocess.run(["git", "add", both[0]], check=True)
+    assert f"{told}{shlex.join(both[1:])}\n" in run("use", "my logs.jsonl")[1]
+    subprocess.run(["git", "add", both[1]], check=True)
     assert "git add" not in run("use", "my logs.jsonl")[1]
 
 

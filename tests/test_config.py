@@ -130,7 +130,6 @@ def test_an_unknown_key_is_refused_at_every_level(root, edit, file, field):
         (SCALE, "device", "tpu", "'cpu', 'cuda' or 'auto'"),
         (SCALE, "traces.sha256", "abc", "match pattern"),
         (SCALE, "data.variants", [], "at least 1 item"),
-        (SCALE, "data.variants", ["bass"], "'base'"),
         (SCALE, "render.max_tokens", 8, "greater than or equal to 64"),
         (SCALE, "cheap.layers", "first", "should be a list"),
         (SCALE, "strong.learning_rate", 0, "greater than 0"),
@@ -178,7 +177,7 @@ def test_an_unknown_price_table_is_refused_with_the_known_ones(root, edit):
 def test_an_action_type_that_does_not_exist_has_no_risk(root, edit):
     edit(PARAMS, {"acceptance.risk": 0.1, "acceptance.risk_by_type": {"file_wrote": 0.1}})
     said = message(root)
-    assert "acceptance.risk_by_type.file_wrote" in said and "'file_write'" in said
+    assert "acceptance.risk_by_type.file_wrote: " in said and "'file_write'" in said
 
 
 @pytest.mark.parametrize(("risk", "fine"), [(0, True), (0.5, True), (1, False), (-0.1, False)])
@@ -188,6 +187,12 @@ def test_a_types_risk_may_be_nothing_and_has_to_stay_below_everything(root, edit
         assert load_config(root).acceptance.risk_by_type == {"file_write": risk}
     else:
         assert "acceptance.risk_by_type.file_write" in message(root)
+
+
+def test_a_problem_is_told_once_in_our_words(root, edit):
+    edit(PARAMS, {"acceptance.policies": ["H"]})
+    told = "acceptance.policies.0: it cannot have a promise; choose from C, D, E, F, G, S (got 'H')"
+    assert message(root) == f"{root / PARAMS}: {told}"
 
 
 def test_risks_by_type_need_a_risk_for_the_others(root, edit):

@@ -19,7 +19,7 @@ from specacts.report.offers import (
     without_promise,
 )
 from specacts.report.prose import render
-from specacts.report.wording import amount, listed, percent, risk_share, share, there, title
+from specacts.report.wording import amount, described, listed, percent, risk_share, share, there, title
 
 Rows = list[list[str]]
 
@@ -83,6 +83,7 @@ def advice_text(facts: Facts) -> str:
         recorded=True,
         calibration=facts.calibration,
         rows=[_advised(facts, risk, name, lacking) for risk, name in facts.promise.cheapest.items()],
+        compared=[described(name) for name in facts.calibration.guaranteed],
         cost_model=facts.cost_model,
         currency=facts.currency,
         lacking=[_lacking(facts, one) for one in lacking],

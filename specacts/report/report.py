@@ -40,7 +40,7 @@ from specacts.report.sections import (
     training_text,
     verifier_text,
 )
-from specacts.report.wording import COSTS, LEVELS, as_table, percent, ratio, share, side, there, title
+from specacts.report.wording import COSTS, LEVELS, as_table, described, percent, ratio, share, side, there, title
 
 
 def report(facts: Facts) -> str:
@@ -175,7 +175,7 @@ def remarks(facts: Facts) -> str:
         cost_of_b=policies["B"].cost[facts.cost_model],
         b_minus_a=facts.evaluation.paired["B_minus_A"].accuracy(facts.level),
         weak=not falls_back_on_better(facts) and not _unfair(facts),
-        over=[name for name in chosen if not facts.calibration.policies[name].within_budget],
+        over=[described(name) for name in chosen if not facts.calibration.policies[name].within_budget],
         budget=facts.max_relative_cost,
         accepting=[(name, there(policies[name].accept_rate).value) for name in facts.judging],
     )

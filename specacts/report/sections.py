@@ -1,7 +1,7 @@
 """The report's sections one by one: what each takes from the facts, as values and rows for its template."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from specacts.core.results import Estimate
 from specacts.evaluation.results import Kept, MeanCharge, Standing, Versus
@@ -10,14 +10,17 @@ from specacts.policies.decide import ALWAYS
 from specacts.policies.results import ASKED, Asked, Bar
 from specacts.policies.table import POLICIES
 from specacts.report.facts import Facts, Trained
-from specacts.report.fair import has_room
+from specacts.report.fair import falls_back_on_better, has_room
+from specacts.report.missing import missing
 from specacts.report.offers import acting, better_without_promise, contradicted, offer_at, without_promise
 from specacts.report.prose import render
 from specacts.report.seeds import seeds_table
 from specacts.report.wording import (
     AVERAGES,
+    COSTS,
     LEVELS,
     Side,
+    described,
     interval,
     percent,
     percent_to,
@@ -51,10 +54,16 @@ def advice_text(facts: Facts) -> str:
     """Which policy at which risk, what it saves and how sure that is; then what would have to be better for more."""
     best = without_promise(facts)
     entry = facts.evaluation.policies[best]
+    lacking = {one.risk: one.needed for one in missing(facts)}
+    counted_in = [facts.cost_model, *(model for model in COSTED if model != facts.cost_model)]
     return render(
         "advice",
         calibration=facts.calibration,
-        rows=[_advised(facts, risk, name) for risk, name in facts.promise.cheapest.items()],
+        rows=[_advised(facts, risk, name, lacking) for risk, name in facts.promise.cheapest.items()],
+        compared=[described(name) for name in facts.calibration.guaranteed],
+        counted=_counted(facts, counted_in),
+        counted_in=[COSTS[model] for model in counted_in],
+        prices=facts.prices,
         cost_model=facts.cost_model,
         budget=facts.max_relative_cost,
         best=best,
@@ -70,9 +79,33 @@ def advice_text(facts: Facts) -> str:
     )
 
 
-def _advised(facts: Facts, risk: str, name: str) -> list[str]:
+COSTED = ("flops_no_cache", "flops", "seconds", "money")
+"""What the first page counts savings in: all but another project's fixed prices."""
+
+
+def _counted(facts: Facts, models: Sequence[str]) -> Rows:
+    """What is promised (or was asked for), and what it saves by each way of counting; what does the same, once."""
+    asked, menu = facts.promise.asked, facts.promise.cheapest
+    if asked:
+        found = [offer_at(facts, asked.risk, asked.cheapest, ASKED)] if asked.cheapest != "A" else []
+    else:
+        found = [offer_at(facts, risk, name) for risk, name in menu.items() if name != "A"]
+    alike = [one._replace(risk=0.0) for one in found]
+    return [
+        [f"{one.name} at {risk_points(one.risk)}", *(_saved(one.costs[model]) for model in models)]
+        for number, one in enumerate(found)
+        if alike[number] not in alike[:number]
+    ]
+
+
+def _saved(cost: Estimate) -> str:
+    return percent_to(Estimate(1 - cost.value, 1 - cost.high, 1 - cost.low), ".0f")
+
+
+def _advised(facts: Facts, risk: str, name: str, lacking: Mapping[str, int]) -> list[str]:
     if name == "A":
-        return [risk_points(risk), "A: nothing cheaper can be promised", "–", "–", "–"]
+        few = f"too few groups for a promise (it takes {lacking[risk]})" if risk in lacking else ""
+        return [risk_points(risk), f"A: {few or 'nothing cheaper can be promised'}", "–", "–", "–"]
     offer = offer_at(facts, risk, name)
     cost = offer.costs[facts.cost_model]
     saved = f"{share(1 - cost.value)} ({(1 - cost.high) * 100:.0f}–{(1 - cost.low) * 100:.0f})"
@@ -94,12 +127,14 @@ def levers_text(facts: Facts) -> str:
         promises=[
             f"{share(twice[name][risk])} at {risk_points(risk)} ({acting(name, twice[name][risk])})"
             for risk, name in most.items()
+            if twice[name][risk]
         ],
         ceiling=ceiling.accuracy(facts.level).value,
         cost_of_ceiling=ceiling.cost[facts.cost_model],
         judge=judge,
         won=won[judge],
         gap=(a - b) * 100,
+        better=falls_back_on_better(facts),
         overhead=evaluation.policies["B"].cost[facts.cost_model].value,
         middle=evaluation.baselines["cascade"] if _cascade_beats_both(facts) else None,
         level=facts.level,

@@ -33,6 +33,11 @@ def title(name: str, recorded: bool) -> str:
     return AGENT if recorded and name == "A" else POLICIES[name].title
 
 
+def described(name: str) -> str:
+    """`C (cheap proposes, strong judges)`: a policy on a page that has not explained its letter."""
+    return f"{name} ({POLICIES[name].title})"
+
+
 def side(estimate: Estimate, pivot: float = 0.0) -> Side:
     """Where an interval lies: below or above a value, or around it."""
     return "below" if estimate.high < pivot else "above" if estimate.low > pivot else "within"
@@ -66,9 +71,9 @@ def percent(estimate: Estimate) -> str:
     return f"{estimate.value * 100:.1f} % ({estimate.low * 100:.0f}–{estimate.high * 100:.0f})"
 
 
-def percent_to(estimate: Estimate) -> str:
+def percent_to(estimate: Estimate, form: str = ".1f") -> str:
     """`61.2 % (57 to 65)`: where a bound may be negative."""
-    return f"{estimate.value * 100:.1f} % ({estimate.low * 100:.0f} to {estimate.high * 100:.0f})"
+    return f"{estimate.value * 100:{form}} % ({estimate.low * 100:.0f} to {estimate.high * 100:.0f})"
 
 
 def points(estimate: Estimate) -> str:

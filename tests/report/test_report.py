@@ -33,12 +33,13 @@ from specacts.evaluation.ablation import Made
 from specacts.evaluation.results import Evaluation, Speech
 from specacts.evaluation.seeds import AcrossSeeds, Seeds
 from specacts.live.results import LiveMetrics
+from specacts.policies.cost import COST_MODELS
 from specacts.policies.decide import NEVER
 from specacts.policies.results import Asked, OnCalibrate, Promise, Thresholds
 from specacts.report.facts import Facts, Trained
 from specacts.report.offers import serving
 from specacts.report.report import answer, appendix, first_page, remarks, report, result_table
-from specacts.report.sections import costs_text
+from specacts.report.sections import costs_text, levers_text
 from specacts.report.wording import percent
 from specacts.traces.ingest import metrics as no_own_traces
 from specacts.training.results import FROZEN
@@ -168,7 +169,8 @@ def test_remarks_say_what_undermines_the_answer(facts: Facts):
     text = remarks(facts._replace(recipe=RECIPES["v3"]))
     assert "not shown to be better than the cheap one" in remarks(facts)  # frozen; where both are trained: see below
     assert "not shown to be better" not in text
-    assert "With every threshold, C and E cost more than the budget" in text
+    both = "C (cheap proposes, strong judges) and E (cheap proposes N, verifier picks)"
+    assert f"With every threshold, {both} cost more than the budget" in text
 
 
 def test_two_trained_models_that_are_no_different_are_said_first(facts: Facts):
@@ -265,12 +267,43 @@ def test_a_frozen_model_is_said_not_to_have_been_trained(facts: Facts):
 
 
 def test_what_to_do_is_the_cheapest_certified_policy_at_each_risk_or_the_strong_model(facts: Facts):
-    (line,) = [line for line in report(facts).splitlines() if line.startswith("| 10 points") and "nothing" in line]
-    assert "A: nothing cheaper can be promised" in line
+    (line,) = [line for line in report(facts).splitlines() if line.startswith("| 10 points") and "groups" in line]
+    assert f"A: too few groups for a promise (it takes {facts.calibration.groups_needed['0.1']})" in line
+    assert "A: nothing cheaper can be promised" in report(changed(facts, "calibration/groups", 1000))
+    assert "Nothing that is cheaper than the strong model (A) can be promised with 90 % confidence" in report(facts)
     facts = promising(facts, "F", 0.7, CHEAPER)
+    assert "the cheapest policy for which this can be shown, of D (cheap proposes, trained verifier" in report(facts)
     (line,) = [line for line in report(facts).splitlines() if line.startswith("| 10 points") and "**F**" in line]
     assert "20 % (10–30)" in line and "40 %" in line and "+1.0 (-1.0 to +3.0)" in line
     assert "With 90 % confidence" in report(facts)
+
+
+def test_what_a_promise_saves_is_told_in_every_way_of_counting(facts: Facts):
+    """FLOPs without a cache alone would flatter: where models keep their caches, the same policy may save nothing."""
+    assert "What is saved depends" not in first_page(facts)
+    facts = promising(promising(facts, "F", 0.7, CHEAPER), "F", 0.7, CHEAPER, risk="0.2")
+    for risk in ("0.1", "0.2"):
+        facts = changed(facts, f"evaluation/guaranteed/F/{risk}/cost", dict.fromkeys(COST_MODELS, SAME))
+    facts = changed(facts, "evaluation/guaranteed/F/0.1/cost/flops", CHEAPER)
+    (first, second) = [line for line in first_page(facts).splitlines() if line.startswith("| F at ")]
+    cells = [cell.strip() for cell in first.strip("|").split("|")]
+    same = f"{(1 - SAME.value) * 100:.0f} % ({(1 - SAME.high) * 100:.0f} to {(1 - SAME.low) * 100:.0f})"
+    assert cells == ["F at 10 points", "20 % (10 to 30)", same, same, same] and second.startswith("| F at 20 points")
+    facts = changed(facts, "evaluation/guaranteed/F/0.2/cost/flops", CHEAPER)
+    assert first_page(facts).count("| F at ") == 1  # does the same
+
+
+def test_levers_do_not_call_a_model_better_that_is_not_shown_to_be(facts: Facts):
+    assert " points better than the cheap one and " in levers_text(facts)
+    facts = changed(facts, "evaluation/paired/B_minus_A/type_accuracy", EVEN)
+    assert "The strong model is not shown to be better than the cheap one, but " in levers_text(facts)
+
+
+def test_levers_leave_out_what_twice_the_groups_could_not_promise_either(facts: Facts):
+    none = {name: dict.fromkeys(by_risk, 0.0) for name, by_risk in facts.calibration.projected["2"].items()}
+    assert "nothing could be promised." in levers_text(changed(facts, "calibration/projected/2", none))
+    some = levers_text(changed(facts, "calibration/projected/2", none | {"F": none["F"] | {"0.2": 0.5}}))
+    assert "of the actions: 50 % at 20 points (F)." in some
 
 
 def test_what_cannot_be_promised_is_said(facts: Facts):

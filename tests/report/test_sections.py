@@ -58,7 +58,7 @@ def test_the_first_page_tells_of_a_middle_model_that_acts_where_that_beats_d_and
     beaten = standing(standing(facts, "D", EVEN, MORE), "F", LESS, EVEN)
     cascade = facts.evaluation.baselines["cascade"]
     assert f"are right in {percent(cascade.accuracy('type'))} at {ratio(cascade.cost['flops'])}" in levers_text(beaten)
-    assert words in levers_text(beaten)
+    assert f"\n- {words}" in levers_text(beaten)
     assert words not in levers_text(standing(beaten, "F", EVEN, EVEN))
     assert words not in levers_text(standing(beaten, "D", MORE, MORE))
     assert words not in levers_text(make_facts())
