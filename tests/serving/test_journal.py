@@ -398,13 +398,11 @@ def test_a_streamed_answer_becomes_a_whole_one_however_it_is_cut():
     assert whole["usage"]["prompt_tokens"] == 3 and whole["choices"][0]["finish_reason"] == "tool_calls"
 
 
-@pytest.mark.parametrize("separator", ["\u2028", "\u0085", "\x1c", "\x0b"])
+@pytest.mark.parametrize("separator", ["\u2028", "\u0085"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_only_ends_of_lines_end_a_line_of_a_stream(separator, end):
     piece = {"choices": [{"index": 0, "delta": {"content": f"one{separator}two"}, "finish_reason": "stop"}]}
     text = f"data: {json.dumps(piece, ensure_ascii=False)}{end}{end}data: [DONE]{end}{end}"
-    if separator > " ":  # others JSON escapes
-        assert separator in text
     assert joined([text.encode()])["choices"][0]["message"]["content"] == f"one{separator}two"
 
 
