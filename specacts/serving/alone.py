@@ -79,7 +79,7 @@ class Alone:
         message, headers = answer_of(decided)
         kind = decided.proposal.action.type if decided.proposal and decided.proposal.action else None
         self.conversations.answered(place, message, kind, None)
-        whole = completion(message, str(value.get("model")), used_by("cheap", decided), self.made_by)
+        whole = completion(message, str(value.get("model") or ""), used_by("cheap", decided), self.made_by)
         return as_response(value, whole, {"x-specacts-actor": self.role, **headers})
 
 

@@ -46,7 +46,7 @@ from specacts.serving.journal import Entry, Journal
 from specacts.serving.page import Last, Shown, page
 from specacts.serving.requests import Asked, NotOurs, Reading
 from specacts.serving.upstream import OURS, NoAnswer, Upstream, header, returned
-from specacts.serving.watch import Watch, save
+from specacts.serving.watch import Status, Watch, save
 from specacts.serving.web import (
     CHAT,
     Settings,
@@ -104,12 +104,14 @@ def checks(bundle: Bundle, never: tuple[str, ...] = ()) -> Checks:
 class Turn(NamedTuple):
     """A request on its way.
 
-    now: the bundle that it is read for. value: its body, None where that is no JSON object. asked: None where only
-    upstream may answer, and `why`. at: when it came; since: the same on a clock that only goes on.
+    now: the bundle that it is read for. query: of its address. value: its body, None where that is no JSON object.
+    asked: None where only upstream may answer, and `why`. at: when it came; since: the same on a clock that only goes
+    on. passed: when upstream was asked, on that clock; took: seconds until its answer was there.
     """
 
     now: Acting
     headers: list[tuple[str, str]]
+    query: str
     raw: bytes
     value: dict[str, Any] | None
     place: Place
@@ -117,6 +119,8 @@ class Turn(NamedTuple):
     why: str
     at: float
     since: float
+    passed: float = 0.0
+    took: float | None = None
 
 
 class Verdict(NamedTuple):
@@ -148,6 +152,7 @@ class Gateway:
         self.last: deque[Last] = deque(maxlen=SHOWN)
         self.started = time.time()
         self.told = False  # the watch something that is not in its file yet
+        self.saving = asyncio.Lock()  # an older state must not come after a newer one
         self.tasks: set[asyncio.Task[Any]] = set()
         self.using: Counter[int] = Counter()  # decisions that are being made, by engine
 
@@ -190,7 +195,8 @@ class Gateway:
         except Exception as error:  # whatever it is, the agent must not suffer from it
             LOG.error("a request could not be read: %s", type(error).__name__)
             why = "broken"
-        return Turn(self.now, request.headers.items(), raw, value, place, asked, why, at, since)
+        headers, query = request.headers.items(), request.url.query
+        return Turn(self.now, headers, query, raw, value, place, asked, why, at, since)
 
     def _is_alone(self, place: Place) -> bool:
         """Whether nobody but upstream acts in a conversation."""
@@ -244,7 +250,7 @@ class Gateway:
         proposal, action = decided.proposal, decided.proposal.action
         message = message_of(action, words_of(proposal))
         used = used_by("cheap", decided)
-        whole = completion(message, str(turn.value.get("model")), used, turn.now.made_by)
+        whole = completion(message, str(turn.value.get("model") or ""), used, turn.now.made_by)
         self.conversations.answered(turn.place, message, action.type, verdict.score)
         self.counters.avoided(used)
         self._answered("cheap", turn, verdict)
@@ -261,7 +267,7 @@ class Gateway:
         differs: bool | None = None
         result, since = "failed", time.perf_counter()
         try:
-            answer = await self.upstream.ask("POST", CHAT, turn.headers, turn.raw)
+            answer = await self.upstream.ask("POST", CHAT, turn.headers, turn.raw, turn.query)
             try:
                 body = b"".join([piece async for piece in answer.aiter_raw()])
             finally:
@@ -290,8 +296,9 @@ class Gateway:
         self, request: Request, turn: Turn, verdict: Verdict, beside: "asyncio.Task[Verdict] | None" = None
     ) -> Response:
         """Upstream's answer, as it comes. beside: what the cheap model is being asked at the same time."""
+        turn = turn._replace(passed=time.perf_counter())
         try:
-            asking = self.upstream.ask("POST", CHAT, turn.headers, turn.raw, request.url.query)
+            asking = self.upstream.ask("POST", CHAT, turn.headers, turn.raw, turn.query)
             answer = await unless_gone(request, asking)
         except NoAnswer as error:
             self._answered("gateway", turn, verdict._replace(reason="no_answer"))
@@ -341,6 +348,7 @@ class Gateway:
     ) -> None:
         """Count and tell what upstream did. found: None where its answer was none, or broke off."""
         self._answered("upstream", turn, verdict)
+        turn = turn._replace(took=time.perf_counter() - turn.passed)
         if found is None:
             if beside is not None:
                 beside.cancel()
@@ -406,8 +414,22 @@ class Gateway:
         name = hashlib.blake2b(turn.place.name.encode(), digest_size=12).hexdigest()
         self.told = True
         if watch.tell(name, turn.at, accepted, rate, differs):
-            LOG.error("the promise is broken on this traffic: the cheap model no longer acts (docs/serve.md)")
-            self._start(self.save())
+            self._stopped(watch)
+
+    def _stopped(self, watch: Watch) -> None:
+        """Say that the watch has just stopped, and keep it at once."""
+        if self.now.watch.stopped is None:  # another bundle acts by now: a person has to look at it too
+            self.now.watch.stopped = watch.stopped
+        LOG.error("the promise is broken on this traffic: the cheap model no longer acts (docs/serve.md)")
+        self._start(self.save())
+
+    def _status(self) -> Status:
+        """What the watch knows. Looking at it ends conversations, with which it may stop."""
+        watch = self.now.watch
+        before, status = watch.stopped, watch.status(time.time())
+        if before is None and watch.stopped is not None:
+            self._stopped(watch)
+        return status
 
     def _write(
         self,
@@ -433,7 +455,7 @@ class Gateway:
             score=decided.score if decided else None,
             threshold=decided.threshold if decided else None,
             reason=verdict.reason,
-            seconds=time.perf_counter() - turn.since,
+            seconds=time.perf_counter() - turn.since if turn.took is None else turn.took,
             usage={role: tokens._asdict() for role, tokens in decided.usage.items()} if decided else None,
             proposal=proposal.action.model_dump(mode="json") if proposal and proposal.action else None,
             audit=audit,
@@ -460,7 +482,7 @@ class Gateway:
 
     def metrics(self) -> bytes:
         """What /metrics says."""
-        status = self.now.watch.status(time.time())
+        status = self._status()
         self.counters.watched(
             stopped=float(status.stopped is not None),
             loss=status.estimate.value,
@@ -476,7 +498,7 @@ class Gateway:
 
     def page(self) -> str:
         """The page that people look at."""
-        counters, status = self.counters, self.now.watch.status(time.time())
+        counters, status = self.counters, self._status()
         return page(
             Shown(
                 policy=self.now.offer.policy,
@@ -498,8 +520,14 @@ class Gateway:
         )
 
     async def reload(self, other: Acting) -> None:
-        """Let another bundle act from the next request on; the old engine ends when nobody waits for it any more."""
-        old, self.now = self.now, other
+        """Let another bundle act from the next request on; the old engine ends when nobody waits for it any more.
+
+        Where it promises the same, what is known of the promise goes on, with what comes in yet.
+        """
+        old = self.now
+        same = old.watch.terms.promises_as(other.watch.terms)
+        self.now = other._replace(watch=old.watch) if same else other
+        self.now.watch.stopped = self.now.watch.stopped or old.watch.stopped  # also one that could not be saved
         quiet = 0
         while quiet < 2:  # a request that has just been read asks in a moment
             await asyncio.sleep(0.1)
@@ -515,10 +543,16 @@ class Gateway:
                 await self.save()
 
     async def save(self) -> None:
-        """Have what the watch knows in its file."""
-        if self.state is not None:
+        """Have what the watch knows in its file; where it cannot be written (a full disk), the next time."""
+        if self.state is None:
+            return
+        async with self.saving:
             self.told = False
-            await asyncio.to_thread(save, self.state / "watch.json", self.now.watch.state())
+            try:
+                await asyncio.to_thread(save, self.state / "watch.json", self.now.watch.state())
+            except OSError as error:
+                self.told = True
+                LOG.error("what the watch knows could not be saved: %s", error.strerror or type(error).__name__)
 
     async def close(self) -> None:
         """End what runs in the background, and save what is known."""

@@ -25,8 +25,10 @@ import hashlib
 import json
 import logging
 import math
+import operator
 import os
 import queue
+import re
 import shutil
 import threading
 from collections import Counter, OrderedDict
@@ -36,6 +38,8 @@ from typing import Any, Literal, NamedTuple
 
 from specacts.core.files import compact_json
 from specacts.core.seeds import draw
+from specacts.serving.requests import PARTS
+from specacts.traces.formats.openai_variants import without_thought
 from specacts.traces.formats.shape import fields, from_text, objects, texts
 from specacts.traces.redaction import redacted
 
@@ -56,7 +60,7 @@ class Entry(NamedTuple):
 
     conversation: what names it; only a digest of that is written. at: seconds since 1970. request: the body, as it
     came. answer: a whole `chat.completion`. by: who acted. alone: nobody but upstream acts in this conversation.
-    policy, score, threshold, reason: how it was decided. seconds: until the answer was there. usage: of our own models.
+    policy, score, threshold, reason: how it was decided. seconds: that who acted took. usage: of our own models.
     proposal: what the cheap model would have done, where it did not act. audit: the answer was not served, it is what
     upstream said of the cheap model's last action.
     """
@@ -100,7 +104,7 @@ class Journal:
         self._queue: queue.Queue[Entry | None] = queue.Queue(QUEUED)
         self._memory = Memory()
         self._day = ""
-        self._files: dict[bool, int] = {}
+        self._files: dict[Path, int] = {}
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in folder.glob("*.jsonl"):
             cut_torn(path)
@@ -157,20 +161,34 @@ class Journal:
         self._counts["written"] += 1
 
     def _opened(self, day: str, alone: bool) -> int:
-        """The file for a row of the day. With a new day the earlier ones' files are seen to."""
+        """The file for a row of the day, made anew where somebody moved it or the folder away.
+
+        With a new day the earlier ones' files are seen to.
+        """
         if day > self._day:  # a row that waited over midnight goes to the latest
             self._shut()
             self._day = day
             threading.Thread(target=tidy, args=(self.folder, day, self.days, self.packed), daemon=True).start()
-        if alone not in self._files:
-            path = self.folder / f"{self._day}-{'alone' if alone else 'shared'}.jsonl"
-            self._files[alone] = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        return self._files[alone]
+        path = self.folder / f"{self._day}-{'alone' if alone else 'shared'}.jsonl"
+        if path in self._files and not _is_at(path, self._files[path]):
+            os.close(self._files.pop(path))
+        if path not in self._files:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._files[path] = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        return self._files[path]
 
     def _shut(self) -> None:
         for file in self._files.values():
             os.close(file)
         self._files = {}
+
+
+def _is_at(path: Path, file: int) -> bool:
+    """Whether an open file still lies there."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file))
+    except FileNotFoundError:
+        return False
 
 
 # -- rows -----------------------------------------------------------------------------------------------------
@@ -209,22 +227,27 @@ class Memory:
 
 
 def row(entry: Entry, memory: Memory) -> dict[str, Any] | None:
-    """The line of an entry; None where there is nothing to say. `memory` is brought up to date."""
+    """The line of an entry; None where nothing was said or done. `memory` is brought up to date.
+
+    A call whose arguments are no JSON object, as models write now and then, is context that the reader can read.
+    """
     message = said_by(entry.answer)
-    if message is None:
+    if message is None or is_silent(message):
         return None
     if entry.audit and memory.confirmed(entry, message):
         return None
     messages = [
-        {**one, "weight": 0} if is_context(place, one, entry, memory) else one
+        readable({**one, "weight": 0} if is_context(place, one, entry, memory) else one)
         for place, one in enumerate(given_to(entry.request))
     ]
     if not entry.audit:
         memory.note(entry, message)
-    answer = dict(entry.answer)
+    answer, said = dict(entry.answer), readable(message)
     if entry.by == "cheap":
         answer.pop("usage", None)  # it is not the agent's
-        answer["choices"] = [{**objects(answer["choices"])[0], "message": {**message, "weight": 0}}]
+        said = {**said, "weight": 0}
+    first, *others = objects(answer["choices"])
+    answer["choices"] = [{**first, "message": said}, *others]
     about = {
         "conversation": hashlib.blake2b(entry.conversation.encode("utf-8", "replace"), digest_size=8).hexdigest(),
         "at": datetime.datetime.fromtimestamp(entry.at, datetime.UTC).isoformat(timespec="milliseconds"),
@@ -267,6 +290,45 @@ def said_by(answer: Mapping[str, Any]) -> dict[str, Any] | None:
     choices = objects(answer.get("choices"))
     message = choices[0].get("message") if choices else None
     return message if isinstance(message, dict) else None
+
+
+def is_silent(message: Mapping[str, Any]) -> bool:
+    """Whether an answer says and does nothing: some models think until their tokens are used up."""
+    if any(message.get(name) for name in ("tool_calls", "function_call", "refusal", "audio")):
+        return False
+    return not without_thought(texts(message.get("content"))).strip()
+
+
+def readable(message: Any) -> Any:
+    """The message itself, or a copy with what the reader can make something of.
+
+    Of images, sound and files it only reads that there was one. Where arguments of a call are no JSON object their text
+    stands as `input`, and the call is context, as one of a custom tool, which takes text, is to the reader.
+    """
+    if not isinstance(message, dict):
+        return message
+    changed: dict[str, Any] = {}
+    calls, parts = _calls(message), message.get("content")
+    made = [_readable_call(one) for one in calls]
+    if not all(map(operator.is_, made, calls)):
+        changed["tool_calls"] = made
+    if isinstance(parts, list) and any(map(_is_heavy, parts)):
+        changed["content"] = [{"type": part["type"]} if _is_heavy(part) else part for part in parts]
+    if isinstance(message.get("audio"), dict):
+        changed["audio"] = {name: value for name, value in message["audio"].items() if name != "data"}
+    return {**message, **changed} if changed else message
+
+
+def _is_heavy(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") in PARTS
+
+
+def _readable_call(one: dict[str, Any]) -> dict[str, Any]:
+    function = one.get("function")
+    given = function.get("arguments") if isinstance(function, dict) else None
+    if not isinstance(given, str) or not given.strip() or isinstance(from_text(given), dict):
+        return one
+    return {**one, "weight": 0, "function": {**fields(function), "arguments": compact_json({"input": given})}}
 
 
 def scrubbed(value: dict[str, Any]) -> Any:
@@ -312,6 +374,10 @@ def _digest(*parts: Any) -> bytes:
     return hashlib.blake2b(repr(parts).encode("utf-8", "replace"), digest_size=12).digest()
 
 
+LINES = re.compile("\r\n|\r|\n")
+"""What ends a line of server-sent events; other characters that Python takes for an end may stand inside one."""
+
+
 def joined(pieces: Iterable[bytes]) -> dict[str, Any] | None:
     """A streamed answer as a whole one; None where it broke off, or is none.
 
@@ -319,7 +385,7 @@ def joined(pieces: Iterable[bytes]) -> dict[str, Any] | None:
     """
     whole: dict[str, Any] = {}
     choices: dict[int, dict[str, Any]] = {}
-    for line in b"".join(pieces).decode("utf-8", "replace").splitlines():
+    for line in LINES.split(b"".join(pieces).decode("utf-8", "replace")):
         if not line.startswith("data:"):
             continue
         piece = fields(line.removeprefix("data:").strip())
@@ -342,15 +408,21 @@ def _add(message: dict[str, Any], delta: dict[str, Any]) -> None:
     for name in ("content", "refusal"):
         if isinstance(delta.get(name), str):
             message[name] = (message.get(name) or "") + delta[name]
+    if isinstance(delta.get("function_call"), dict):  # of the older interface
+        _go_on(message.setdefault("function_call", {"name": "", "arguments": ""}), delta["function_call"])
     for number, piece in enumerate(objects(delta.get("tool_calls"))):
         calls = message.setdefault("tool_calls", {})
-        call = calls.setdefault(
-            piece.get("index", number), {"id": None, "type": "function", "function": {"name": "", "arguments": ""}}
-        )
+        kind, field = ("custom", "input") if "custom" in (piece.get("type"), *piece) else ("function", "arguments")
+        call = calls.setdefault(piece.get("index", number), {"id": None, "type": kind, kind: {"name": "", field: ""}})
         call["id"] = piece.get("id") or call["id"]
-        for name, text in fields(piece.get("function")).items():
-            if name in call["function"] and isinstance(text, str):
-                call["function"][name] += text
+        _go_on(call.get(kind, {}), fields(piece.get(kind)))
+
+
+def _go_on(call: dict[str, Any], piece: Mapping[str, Any]) -> None:
+    """Go on with the texts that a call consists of."""
+    for name, text in piece.items():
+        if name in call and isinstance(text, str):
+            call[name] += text
 
 
 def _listed(choice: dict[str, Any]) -> dict[str, Any]:
@@ -389,17 +461,25 @@ def tidy(folder: Path, today: str, days: int, packed: bool) -> None:
     last = (datetime.date.fromisoformat(today) - datetime.timedelta(days=days)).isoformat()
     for path in sorted(folder.glob("????-??-??-*.jsonl*")):
         day = path.name[:10]
-        if day <= last or path.name.endswith(".part"):
-            path.unlink(missing_ok=True)
-        elif packed and day < today and path.suffix == ".jsonl":
-            pack(path)
+        try:
+            if day <= last or path.name.endswith(".part"):
+                path.unlink(missing_ok=True)
+            elif packed and day < today and path.suffix == ".jsonl":
+                pack(path)
+        except OSError as error:  # a full disk: it stays as it is, until the next day or start
+            log.warning("%s could not be packed or removed: %s", path, error.strerror)
 
 
 def pack(path: Path) -> None:
     """Replace a file by itself, packed; a start in between finds the one or both, never half of one."""
     part = path.with_name(f"{path.name}.gz.part")
-    with path.open("rb") as given, os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as made:
-            shutil.copyfileobj(given, made)
-    os.replace(part, path.with_name(f"{path.name}.gz"))
+    try:
+        made = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with path.open("rb") as given, os.fdopen(made, "wb") as file:
+            with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed:
+                shutil.copyfileobj(given, packed)
+        os.replace(part, path.with_name(f"{path.name}.gz"))
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
     path.unlink()

@@ -16,6 +16,7 @@ withhold tools until a later turn, when a tool came.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from types import NoneType
 from typing import Any, Literal, NamedTuple
 
 from specacts.core.episodes import Act, Action, Episode, Tool, User
@@ -34,6 +35,8 @@ ANY = frozenset(
     "max_completion_tokens".split()
 )
 """Fields that change nothing of what is asked for, whatever they hold, or that are looked at elsewhere."""
+MOST_TOKENS = ("max_completion_tokens", "max_tokens")
+"""Whole numbers that an answer may not exceed; of two the smaller one counts."""
 PLAIN: dict[str, tuple[Any, ...]] = {
     "n": (1,),
     "logprobs": (False,),
@@ -204,6 +207,8 @@ def unusual(body: Mapping[str, Any]) -> str | None:
         return "prefill"
     if _is_custom_choice(body.get("tool_choice")):
         return "tool_choice"
+    if not all(type(body.get(name)) in (int, NoneType) for name in MOST_TOKENS):
+        return "max_tokens"
     return next((reason for message in messages if (reason := _unusual_message(message))), None)
 
 
@@ -262,8 +267,7 @@ def _name_of(value: Any) -> Any:
 
 
 def _most_tokens(body: Mapping[str, Any]) -> int | None:
-    given = [body.get(name) for name in ("max_completion_tokens", "max_tokens")]
-    return next((value for value in given if isinstance(value, int) and not isinstance(value, bool)), None)
+    return min((body[name] for name in MOST_TOKENS if body.get(name) is not None), default=None)
 
 
 # -- types ----------------------------------------------------------------------------------------------------

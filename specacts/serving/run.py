@@ -74,6 +74,11 @@ class Options:
     verbose: bool = False
 
     @property
+    def logs(self) -> Path:
+        """The folder of logs."""
+        return self.log_dir or self.state / "logs"
+
+    @property
     def settings(self) -> Settings:
         hosts = LOOPBACK | {self.host} if self.host in LOOPBACK else frozenset[str]()
         return Settings(self.mode, self.share, self.audit, self.timeout, token=self.token, hosts=hosts)
@@ -87,7 +92,9 @@ def serve(options: Options) -> None:
         listening = stack.enter_context(_listening(options.host, options.port))
         bundle = load_bundle(options.bundle)
         if options.model is None:
-            stack.enter_context(_held(options.state))
+            stack.enter_context(_held("--state", options.state))
+            if options.log_share > 0:
+                stack.enter_context(_held("--log-dir", options.logs))
         work = (_gateway if options.model is None else _alone)(options, bundle, listening)
         with asyncio.Runner(loop_factory=uvicorn.Config("", log_config=None).get_loop_factory()) as runner:
             runner.run(work)
@@ -105,13 +112,13 @@ def _refuse(options: Options) -> None:
         )
 
 
-def _held(state: Path) -> Any:
-    """The state folder, for one gateway at a time."""
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _held(option: str, folder: Path) -> Any:
+    """A folder, for one gateway at a time."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        return FileLock(state / "lock").acquire(blocking=False)
+        return FileLock(folder / "lock").acquire(blocking=False)
     except Timeout as error:
-        raise UserError(f"--state {state}: is used by another gateway; give this one its own folder") from error
+        raise UserError(f"{option} {folder}: is used by another gateway; give this one its own folder") from error
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -131,10 +138,10 @@ async def _gateway(options: Options, bundle: Bundle, listening: socket.socket) -
         trust_again(path, time.time())
     now = await _opened(options, bundle)
     assert options.upstream is not None
-    upstream = Upstream(options.upstream, options.key, options.upstream_timeout, guarded=options.token is not None)
+    upstream = Upstream(options.upstream, options.key, options.upstream_timeout, options.token)
     journal = None
     if options.log_share > 0:
-        journal = Journal(options.log_dir or options.state / "logs", options.log_share, options.log_days)
+        journal = Journal(options.logs, options.log_share, options.log_days)
     server = Gateway(options.settings, upstream, now, journal, options.state)
     _say(options, now, _url(listening))
     await _run(gateway.app(server), listening, _reloading(options, server))

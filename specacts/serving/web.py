@@ -15,17 +15,18 @@ from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fastapi import Request, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from specacts.core.words import Role
 from specacts.serving.answers import Used, failure, in_chunks
 from specacts.serving.bundle import Bundle
 from specacts.serving.engine import Decided
 from specacts.serving.requests import Reading
-from specacts.serving.upstream import OURS
+from specacts.serving.upstream import KEYS, OURS
 from specacts.traces.formats.openai_chat import Invalid, decode
 from specacts.traces.tool_types import load_type_map
 
@@ -74,19 +75,29 @@ def admit(request: Request, settings: Settings) -> None:
     A page in a browser may send requests to this machine too. It cannot know the token; without one it is told by the
     name it calls us by, or by its own, which the browser says.
     """
-    host = (urlsplit(f"//{request.headers.get('host', '')}").hostname or "") if settings.hosts else ""
-    if settings.hosts and host not in settings.hosts:
+    if settings.hosts and _place(f"//{request.headers.get('host', '')}").hostname not in settings.hosts:
         raise HTTPException(403, "this name is not the gateway's; start it with --host to be called by another")
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is not None and _place(origin).netloc != request.headers.get("host"):
         raise HTTPException(403, "requests of web pages are not answered")
     if settings.token is not None and not hmac.compare_digest(_shown(request).encode(), settings.token.encode()):
         raise HTTPException(401, "the token is missing or wrong", {"www-authenticate": 'Basic realm="specacts"'})
 
 
+def _place(address: str) -> SplitResult:
+    """An address in its parts; of one that is none, nothing."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
+
+
 def _shown(request: Request) -> str:
-    """The token that a client shows: as a bearer token, or as a browser's password."""
-    kind, _, value = request.headers.get("authorization", "").partition(" ")
+    """The token that a client shows: as a bearer token or another kind of API key, or as a browser's password."""
+    shown = next((request.headers[name] for name in KEYS if name in request.headers), "")
+    if "authorization" not in request.headers:
+        return shown.strip()
+    kind, _, value = shown.partition(" ")
     if kind.lower() == "basic":
         with suppress(binascii.Error, UnicodeDecodeError):
             return base64.b64decode(value, validate=True).decode().partition(":")[2]
@@ -113,6 +124,8 @@ async def body_of(request: Request, most: int) -> bytes:
                 pieces.append(piece)
     except TimeoutError as error:
         raise HTTPException(408, "the request did not arrive in time") from error
+    except ClientDisconnect as error:
+        raise HTTPException(499, "the client went away before its request was there") from error
     return b"".join(pieces)
 
 

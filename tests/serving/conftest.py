@@ -74,16 +74,16 @@ class Shop:
         self.gateway = Gateway(Settings(**{"audit": 0.0, **how}), self.upstream, now, self.journal, folder)
         self.wire = httpx.ASGITransport(app(self.gateway), raise_app_exceptions=False)
 
-    def ask(self, *bodies: Any, **headers: str) -> list[httpx.Response]:
+    def ask(self, *bodies: Any, query: str = "", **headers: str) -> list[httpx.Response]:
         """Bodies are JSON, or bytes; the gateway has ended when the answers are there."""
-        return asyncio.run(self._ask(bodies, headers))
+        return asyncio.run(self._ask(bodies, query, headers))
 
-    async def _ask(self, bodies: Any, headers: dict[str, str]) -> list[httpx.Response]:
+    async def _ask(self, bodies: Any, query: str, headers: dict[str, str]) -> list[httpx.Response]:
         client = httpx.AsyncClient(transport=self.wire, base_url="http://localhost", headers=headers)
         found = []
         for body in bodies:
             sent = {"content": body} if isinstance(body, bytes) else {"json": body}
-            found.append(await client.post("/v1/chat/completions", **sent))
+            found.append(await client.post(f"/v1/chat/completions{query}", **sent))
         self.metrics = self.gateway.metrics().decode()
         await self.gateway.close()
         self.metrics = self.gateway.metrics().decode()

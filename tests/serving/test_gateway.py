@@ -1,5 +1,7 @@
 """The gateway at work, without sockets: who acts, why, and that nothing is altered on its way."""
 
+import asyncio
+import errno
 import json
 import re
 
@@ -8,8 +10,10 @@ import pytest
 from agents import ACTIONS, MESSAGES, PLACES, TOOLS, request, watching
 from upstreams import calls, says
 
+from specacts.serving import gateway
 from specacts.serving.engine import EngineBusy, EngineFailed
 from specacts.serving.upstream import Upstream
+from specacts.serving.watch import Talk, Watch
 
 WATCH = "specacts_watch_"
 
@@ -241,6 +245,20 @@ def test_an_audit_asks_upstream_the_same_and_tells_the_watch(serving):
     assert (status.decisions, status.accepted, status.audited, status.differing) == (2, 2, 2, 1)
 
 
+def test_an_audit_asks_under_the_same_address(serving):
+    shop = serving(audit=1.0)
+    asked = []
+
+    async def behind(scope, receive, send):
+        asked.append(scope["query_string"])
+        await shop.behind.app(scope, receive, send)
+
+    shop.upstream.client = httpx.AsyncClient(transport=httpx.ASGITransport(behind))
+    shop.ask(request(0), query="?api-version=1")
+    assert asked == [b"api-version=1"]
+    assert shop.watch.status(0.0).audited == 1
+
+
 def test_an_audit_that_gets_no_answer_is_counted_and_tells_nothing(serving):
     shop = serving(audit=1.0)
     shop.behind.status = 500
@@ -266,6 +284,52 @@ def test_when_the_watch_has_stopped_nothing_is_accepted_and_everybody_is_told(se
     assert who(answer) == ("upstream", "stopped") and answer.headers["x-specacts-watch"] == "stopped"
     assert metric(shop.metrics, "specacts_watch_stopped") == 1
     assert shop.engine.asked == 0
+
+
+def test_what_cannot_be_saved_is_saved_as_soon_as_it_can(serving, tmp_path, monkeypatch):
+    shop = serving(audit=0.5)
+
+    def full(*given):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(gateway, "save", full)
+        shop.ask(request(3))  # it has ended without an error
+    assert shop.gateway.told and not (tmp_path / "watch.json").exists()
+    asyncio.run(shop.gateway.save())
+    assert json.loads((tmp_path / "watch.json").read_text())["decisions"] == 1 and not shop.gateway.told
+
+
+def test_a_stop_that_is_found_by_looking_is_said_and_kept_too(serving, tmp_path, capfd):
+    state = watching(tmp_path, limit=0.1).state()
+    lost = Talk(began=0.0, last=0.0, rate=1.0, decisions=1, differing=1, lost=1.0)  # of a conversation that is over
+    shop = serving(watch=Watch(state.model_copy(update={"peak": 9.0, "talks": {"a": lost}})))
+    shop.ask()
+    assert shop.watch.stopped is not None
+    assert json.loads((tmp_path / "watch.json").read_text())["stopped"] == shop.watch.stopped
+    assert "no longer acts" in capfd.readouterr().err
+
+
+def test_a_bundle_that_is_read_again_goes_on_with_what_is_known_of_its_promise(serving, tmp_path):
+    shop = serving(audit=0.5)
+    now = shop.gateway.now
+    asyncio.run(shop.gateway.reload(now._replace(watch=watching(tmp_path / "saved before"))))
+    assert shop.gateway.now.watch is now.watch
+
+
+def test_a_stop_holds_for_the_bundle_that_came_meanwhile_too(serving, tmp_path):
+    nearly = Watch(watching(tmp_path, limit=0.1).state().model_copy(update={"peak": 9.0}))
+    shop, other = serving(audit=1.0, watch=nearly), watching(tmp_path / "other", limit=0.2)
+    shop.behind.pause = 0.05  # the audit's answer comes when the other bundle acts already
+
+    async def go() -> None:
+        async with httpx.AsyncClient(transport=shop.wire, base_url="http://localhost") as client:
+            await client.post("/v1/chat/completions", json=request(0))
+        await shop.gateway.reload(shop.gateway.now._replace(watch=other))
+        await shop.gateway.close()
+
+    asyncio.run(go())
+    assert nearly.stopped is not None and other.stopped == nearly.stopped
 
 
 # -- observe ------------------------------------------------------------------------------------------------------
@@ -296,6 +360,14 @@ def test_what_passed_is_in_the_log(serving, tmp_path):
     shop.ask(request(0), request(3))
     rows = [json.loads(line) for path in (tmp_path / "logs").glob("*.jsonl") for line in path.read_text().splitlines()]
     assert sorted(row["specacts"]["by"] for row in rows) == ["cheap", "upstream", "upstream"]
+
+
+@pytest.mark.parametrize("mode", ["observe", "enforce"])
+def test_a_row_says_how_long_upstream_took_and_not_how_long_the_cheap_model_did(serving, tmp_path, mode):
+    shop = serving(logs=True, mode=mode, wait=0.4)
+    shop.ask(request(3))
+    (path,) = (tmp_path / "logs").glob("*.jsonl")
+    assert 0 < json.loads(path.read_text())["duration_seconds"] < 0.4
 
 
 # -- the rest -----------------------------------------------------------------------------------------------------

@@ -1,10 +1,12 @@
 """The journal: whole lines that the reader understands, and nothing learnt but what upstream said."""
 
+import errno
 import gzip
 import json
 import os
 import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -228,6 +230,41 @@ def test_an_answer_without_a_message_leaves_no_row(logs):
     assert written(logs, *(Entry("c", AT, request, one, "upstream", False) for one in nothing))[:4] == (0, 0, 0, 0)
 
 
+@pytest.mark.parametrize("content", ["", None, "  ", "<think>I have no tokens left to", [{"type": "thinking"}], []])
+def test_an_answer_that_says_and_does_nothing_leaves_no_row_that_could_not_be_read(logs, content):
+    talk = Talk()
+    talk.acts("upstream", said(content))
+    talk.messages.pop()
+    talk.acts("upstream", said("Paid."))
+    assert written(logs, *talk.entries).written == 1
+    assert [learnt(one) for one in read(logs)] == [["Paid."]]
+
+
+@pytest.mark.parametrize("arguments", ['{"x": ', "[1]", "nonsense", '{"x": NaN}'])
+def test_a_call_whose_arguments_are_no_object_is_context_and_the_conversation_goes_on(logs, arguments):
+    broken = said(None, ("u1", "find", {}))
+    broken["tool_calls"][0]["function"]["arguments"] = arguments
+    talk = Talk()
+    talk.acts("upstream", broken, result("u1", "Error: the arguments are not JSON"))
+    talk.acts("upstream", said(None, ("u2", "pay", {})), result("u2"))
+    talk.acts("upstream", said("Paid."))
+    written(logs, *talk.entries)
+    (found,) = read(logs)
+    assert learnt(found) == ["pay", "Paid."]
+    assert found.episode.steps[1].action.arguments == {"input": arguments}
+
+
+def test_of_an_image_a_row_only_holds_that_there_was_one(logs):
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "iVBORw0KGgo" * 1_000_000}}
+    talk = Talk()
+    talk.messages.append({"role": "user", "content": [{"type": "text", "text": "What is this?"}, picture]})
+    talk.acts("upstream", said("A receipt."))
+    assert written(logs, *talk.entries).written == 1
+    (found,) = read(logs)
+    assert found.episode.steps[1].content == "What is this?\n[image_url]" and learnt(found) == ["A receipt."]
+    assert talk.messages[1]["content"][1] is picture  # what was given is as it was
+
+
 def test_what_cannot_be_written_is_counted_and_the_next_row_is(logs, monkeypatch):
     monkeypatch.setattr(module, "LONGEST", 2_000)
     entries = [
@@ -297,6 +334,39 @@ def test_earlier_days_are_packed_and_old_ones_removed(tmp_path):
     assert stat.S_IMODE((tmp_path / "2025-11-25-alone.jsonl.gz").stat().st_mode) == 0o600
 
 
+def test_a_file_that_cannot_be_packed_stays_as_it_is_and_keeps_no_other_from_its_turn(tmp_path, monkeypatch, capfd):
+    for day in ("2025-10-20", "2025-11-24", "2025-11-25"):
+        (tmp_path / f"{day}-alone.jsonl").write_text(f"{day}\n")
+
+    def full(*given):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module.shutil, "copyfileobj", full)
+    tidy(tmp_path, "2025-11-26", days=30, packed=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2025-11-24-alone.jsonl", "2025-11-25-alone.jsonl"]
+    assert capfd.readouterr().err.count("No space left on device") == 2
+
+
+@pytest.mark.parametrize("moved", ["2025-11-26-shared.jsonl", ""])
+def test_a_file_or_folder_that_somebody_moves_away_is_made_anew(logs, moved):
+    talk = Talk()
+    journal = Journal(logs)
+    for _ in range(2):
+        talk.acts("upstream", said("Which one?"), user("That."))
+        journal.write(talk.entries[-1])
+        wait_for(lambda: journal.counts.waiting == 0 and lines(logs))
+        if talk.entries[1:] == []:
+            os.rename(logs / moved, logs.parent / "moved")
+    journal.close()
+    assert journal.counts[:4] == (2, 0, 0, 0) and len(lines(logs)) == 1
+
+
+def wait_for(there):
+    ends = time.monotonic() + 10
+    while not there() and time.monotonic() < ends:
+        time.sleep(0.001)
+
+
 def test_a_new_day_is_a_new_file_and_a_late_row_goes_to_the_latest(logs):
     entry = Entry("c", AT, {"messages": [user("Hi")]}, answer(said("Hi.")), "upstream", False)
     written(logs, entry, entry._replace(at=AT + 86_400), entry, packed=False)
@@ -326,6 +396,26 @@ def test_a_streamed_answer_becomes_a_whole_one_however_it_is_cut():
     whole = joined([text[n : n + 7] for n in range(0, len(text), 7)])
     assert whole["choices"][0]["message"] == said("Ä moment.", ("a", "find", {"x": 1}), ("b", "pay", {}))
     assert whole["usage"]["prompt_tokens"] == 3 and whole["choices"][0]["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u0085"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_only_ends_of_lines_end_a_line_of_a_stream(separator, end):
+    piece = {"choices": [{"index": 0, "delta": {"content": f"one{separator}two"}, "finish_reason": "stop"}]}
+    text = f"data: {json.dumps(piece, ensure_ascii=False)}{end}{end}data: [DONE]{end}{end}"
+    assert joined([text.encode()])["choices"][0]["message"]["content"] == f"one{separator}two"
+
+
+def test_streamed_calls_of_custom_tools_and_of_the_older_interface_are_kept():
+    custom = [
+        {"tool_calls": [{"index": 0, "id": "a", "type": "custom", "custom": {"name": "shell", "input": "l"}}]},
+        {"tool_calls": [{"index": 0, "custom": {"input": "s"}}]},
+    ]
+    (call,) = joined([stream(*custom)])["choices"][0]["message"]["tool_calls"]
+    assert call == {"id": "a", "type": "custom", "custom": {"name": "shell", "input": "ls"}}
+    older = [{"function_call": {"name": "find", "arguments": '{"x"'}}, {"function_call": {"arguments": ": 1}"}}]
+    message = joined([stream(*older)])["choices"][0]["message"]
+    assert message["function_call"] == {"name": "find", "arguments": '{"x": 1}'}
 
 
 def test_a_stream_that_broke_off_is_no_answer():

@@ -112,6 +112,23 @@ def test_a_truth_value_is_no_number():
 
 
 @pytest.mark.parametrize(
+    ("changed", "most"),
+    [
+        ({}, None),
+        ({"max_tokens": None, "max_completion_tokens": 7}, 7),
+        ({"max_tokens": 3, "max_completion_tokens": 7}, 3),
+    ],
+)
+def test_the_smaller_of_two_limits_counts(changed, most):
+    assert read(request(0, **changed)).most_tokens == most
+
+
+@pytest.mark.parametrize("value", ["3", 3.5, True])
+def test_a_limit_that_is_no_whole_number_is_upstreams_to_judge(value):
+    assert why_not(request(0, max_tokens=value)) == "max_tokens"
+
+
+@pytest.mark.parametrize(
     ("given", "wanted"),
     [
         (None, Choice()),

@@ -28,7 +28,7 @@ from specacts.serving.alone import Alone, engine_of
 from specacts.serving.alone import app as alone_app
 from specacts.serving.bundle import hashes, load_bundle
 from specacts.serving.command import _part
-from specacts.serving.run import Options, _Plain, _refuse, serve, terms
+from specacts.serving.run import Options, _held, _Plain, _refuse, serve, terms
 from specacts.serving.web import Settings
 
 UPSTREAM = "http://127.0.0.1:9/v1"
@@ -54,6 +54,18 @@ def test_what_would_not_work_or_not_be_safe_is_refused(options, why):
 @pytest.mark.parametrize("options", [{"host": "0.0.0.0", "token": "t"}, {"host": "0.0.0.0", "insecure": True}, {}])
 def test_what_is_safe_is_not(options):
     _refuse(Options(bundle=Path("x"), upstream=UPSTREAM, **options))
+
+
+@pytest.mark.parametrize("option", ["--state", "--log-dir"])
+def test_two_gateways_share_no_folder(option, tmp_path):
+    with (
+        _held(option, tmp_path),
+        pytest.raises(UserError, match=f"{option} .*: is used by another gateway"),
+        _held(option, tmp_path),
+    ):
+        pass
+    with _held(option, tmp_path):
+        pass
 
 
 def test_a_bundle_that_is_not_there_and_a_port_that_is_taken_are_said(tmp_path):
@@ -120,10 +132,16 @@ def strong(shop):
         ({"token": "t"}, {"authorization": "Bearer x"}, 401),
         ({"token": "t"}, {"authorization": "Bearer t"}, 200),
         ({"token": "t"}, {"authorization": "Basic OnQ="}, 200),
+        ({"token": "t"}, {"x-api-key": "t"}, 200),
+        ({"token": "t"}, {"api-key": "t"}, 200),
+        ({"token": "t"}, {"x-api-key": "x"}, 401),
+        ({"token": "t"}, {"authorization": "Bearer x", "x-api-key": "t"}, 401),
         ({"token": "t"}, {"authorization": "Basic !"}, 401),
         ({"hosts": frozenset({"127.0.0.1"})}, {}, 200),
         ({"hosts": frozenset({"127.0.0.1"})}, {"host": "evil.example"}, 403),
+        ({"hosts": frozenset({"127.0.0.1"})}, {"host": "[::1"}, 403),
         ({}, {"origin": "http://evil.example"}, 403),
+        ({}, {"origin": "http://[::1"}, 403),
         ({}, {"origin": "http://127.0.0.1:8484"}, 200),
     ],
 )
@@ -137,6 +155,21 @@ def test_who_may_ask(strong, how, headers, status):
 def test_a_request_that_is_too_large_is_refused(strong):
     answer = strong(largest=100).post("/v1/chat/completions", json=request(0))
     assert answer.status_code == 413 and "larger than 100 bytes" in answer.json()["error"]["message"]
+
+
+def test_a_client_that_goes_away_in_the_middle_of_its_request_is_no_fault_of_ours(strong):
+    came = [{"type": "http.request", "body": b'{"messages', "more_body": True}, {"type": "http.disconnect"}]
+    scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "query_string": b"", "headers": []}
+    sent: list[dict] = []
+
+    async def receive() -> dict:
+        return came.pop(0)
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    asyncio.run(strong().app(scope, receive, send))
+    assert sent[0]["status"] == 499
 
 
 # -- one model alone ----------------------------------------------------------------------------------------------

@@ -20,15 +20,39 @@ GIVEN = [
 ]
 
 
-def forwarded(**how) -> httpx.Request:
+def forwarded(given=GIVEN, query="a=b", **how) -> httpx.Request:
     seen: list[httpx.Request] = []
 
     async def ask() -> None:
         wire = httpx.MockTransport(lambda request: seen.append(request) or httpx.Response(200))
-        await Upstream("http://up/v1/", wire=wire, **how).ask("POST", "/chat/completions", GIVEN, b"{}", "a=b")
+        await Upstream("http://up/v1/", wire=wire, **how).ask("POST", "/chat/completions", given, b"{}", query)
 
     asyncio.run(ask())
     return seen[0]
+
+
+def test_what_upstream_sets_for_one_client_goes_with_no_other_request():
+    seen: list[httpx.Request] = []
+    wire = httpx.MockTransport(lambda request: seen.append(request) or httpx.Response(200, headers=COOKIE))
+
+    async def ask() -> None:
+        upstream = Upstream("http://up.example/v1", wire=wire)
+        for who in ("a", "b"):
+            answer = await upstream.ask("POST", "/chat/completions", [("authorization", who)], b"{}")
+            assert (b"set-cookie", b"session=of-a") in returned(answer.headers)
+        await upstream.ask("POST", "/chat/completions", [("cookie", "session=own")], b"{}")
+
+    asyncio.run(ask())
+    assert [request.headers.get("cookie") for request in seen] == [None, None, "session=own"]
+
+
+COOKIE = {"set-cookie": "session=of-a"}
+
+
+def test_headers_that_are_not_ascii_go_there_byte_for_byte():
+    given = "Café ☕".encode()
+    sent = forwarded(given=[("x-title", given.decode("latin-1"))])
+    assert dict(sent.headers.raw)[b"x-title"] == given
 
 
 def test_a_request_goes_there_with_its_own_headers_and_bytes():
@@ -45,12 +69,32 @@ def test_a_request_goes_there_with_its_own_headers_and_bytes():
     [
         ({}, "Bearer client"),
         ({"key": "ours"}, "Bearer ours"),
-        ({"guarded": True}, None),
-        ({"guarded": True, "key": "ours"}, "Bearer ours"),
+        ({"token": "t"}, None),
+        ({"token": "t", "key": "ours"}, "Bearer ours"),
     ],
 )
 def test_whose_key_it_shows(how, wanted):
     assert forwarded(**how).headers.get("authorization") == wanted
+
+
+@pytest.mark.parametrize("name", ["x-api-key", "api-key"])
+@pytest.mark.parametrize(
+    ("how", "shown", "wanted"),
+    [
+        ({}, "client", "client"),
+        ({"key": "ours"}, "client", "ours"),
+        ({"token": "t"}, "t", None),
+        ({"token": "t"}, "client", "client"),
+        ({"token": "t", "key": "ours"}, "t", "ours"),
+    ],
+)
+def test_whose_key_it_shows_in_the_headers_of_other_apis(name, how, shown, wanted):
+    assert forwarded(given=[("authorization", "Bearer t"), (name, shown)], **how).headers.get(name) == wanted
+
+
+def test_a_query_that_is_none_gets_no_answer():
+    with pytest.raises(NoAnswer):
+        forwarded(query="a=\x7f")
 
 
 @pytest.mark.parametrize(
