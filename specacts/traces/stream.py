@@ -60,7 +60,14 @@ TABLE_BYTES = 2**30
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 HEAD = 2**16
 """Bytes of a file that are looked at to see what it is."""
-OTHERS = {b"7z\xbc\xaf\x27\x1c": "a 7z archive", b"Rar!": "a RAR archive", b"\x04\x22\x4d\x18": "compressed with lz4"}
+OTHERS = {
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive, which is not read here; unpack it first",
+    b"Rar!": "a RAR archive, which is not read here; unpack it first",
+    b"\x04\x22\x4d\x18": "compressed with lz4, which is not read here; unpack it first",
+    b"SQLite format 3\0": "an SQLite database, which is not read here; export its conversations as JSON lines",
+    b"ARROW1\0\0": "an Arrow file, which is not read here; write it as Parquet",
+    b"PAR1": "a Parquet file; give it a name that ends in .parquet",
+}
 HOLDS = ("messages", "conversations", "conversation", "traj", "request", "response", "body", "inputs", "contents")
 """Fields by which a member of a list is a conversation, and not a message or a step of one."""
 
@@ -271,7 +278,7 @@ def _unpacked(name: str, raw: Any, allowed: Allowance, layer: int = 0) -> Iterat
     magic = raw.peek(512)[:512]
     other = next((what for start, what in OTHERS.items() if magic.startswith(start)), None)
     if other:
-        yield Record(name, 1, problem=f"{other}, which is not read here; unpack it first")
+        yield Record(name, 1, problem=other)
     elif layer > LAYERS:
         yield Record(name, 1, problem=f"packed more than {LAYERS} times, one inside the other; unpack it first")
     elif magic.startswith(b"PK\x03\x04"):
@@ -625,4 +632,6 @@ def without_fillers(value: Any) -> Any:
         return [without_fillers(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, bytes):  # some databases write text in columns that say nothing of it
+        return value.decode("utf-8", "replace")
     return value if value is None or isinstance(value, str | bool | int | float) else str(value)
