@@ -247,6 +247,26 @@ def test_tables_lose_the_nulls_that_fill_them_up(tmp_path):
     assert [r.value for r in found] == CLEAN and [r.number for r in found] == [1, 2]
 
 
+def test_text_in_a_column_of_bytes_is_text(tmp_path):
+    pq.write_table(pa.table({"messages": pa.array(["[„x“]".encode()], pa.binary())}), tmp_path / "t.parquet")
+    (found,) = records([tmp_path / "t.parquet"])
+    assert found.value == {"messages": "[„x“]"}
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (b"SQLite format 3\0", "an SQLite database, which is not read here; export its conversations as JSON lines"),
+        (b"ARROW1\0\0", "an Arrow file, which is not read here; write it as Parquet"),
+        (b"PAR1", "a Parquet file; give it a name that ends in .parquet"),
+    ],
+)
+def test_files_that_are_no_text_are_told_by_their_first_bytes(tmp_path, start, said):
+    (tmp_path / "t.jsonl").write_bytes(start + bytes(64))
+    (found,) = records([tmp_path / "t.jsonl"])
+    assert found.problem == said
+
+
 def test_what_json_does_not_have_becomes_text_or_nothing(tmp_path):
     row = {"when": datetime.datetime(2026, 1, 2), "raw": b"x", "reward": float("nan"), "deep": [{"n": float("inf")}]}
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "t.parquet")
