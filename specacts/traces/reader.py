@@ -16,7 +16,7 @@ import os
 import signal
 import threading
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, groupby, islice
@@ -259,24 +259,29 @@ class Reader:
         """
         for file in files:
             for name, rows in groupby(records([file], progress), key=lambda record: record.file):
-                first = list(islice(rows, FIRST))
-                if any(_is_part(record) for record in first):
-                    yield Source(name, claude_code.NAME)
-                    yield from _joined(chain(first, rows))
-                    continue
-                formats, refused = _formats(first)
-                if refused:
-                    yield Reject(name, [Problem("(file)", refused)], here._text_of(first[0]))
-                    if name == str(file):
-                        break  # without reading the rest of it
-                    continue
-                every = chain(first, rows)
-                if any(map(_is_link, first)):
-                    every = _chained(every)
-                self._formats[name] = set(formats)
-                if formats:
-                    yield Source(name, " and ".join(formats))
-                yield from every
+                is_read = yield from self._of_one(name, rows, here)
+                if not is_read and name == str(file):
+                    break  # without a look at the rest of it
+
+    def _of_one(self, name: str, rows: Iterator[Record], here: _Understanding) -> Generator[Any, None, bool]:
+        """The records of one file behind what it holds, or a reject; returns whether it is read."""
+        first = list(islice(rows, FIRST))
+        rows = chain(first, rows)
+        if any(map(_is_part, first)):
+            yield Source(name, claude_code.NAME)
+            yield from _joined(rows)
+            return True
+        formats, refused = _formats(first)
+        if refused:
+            yield Reject(name, [Problem("(file)", refused)], here._text_of(first[0]))
+            return False
+        if any(map(_is_link, first)):
+            rows = _chained(rows)
+        self._formats[name] = set(formats)
+        if formats:
+            yield Source(name, " and ".join(formats))
+        yield from rows
+        return True
 
     def _checked(self, outcomes: Iterable[Any]) -> Iterator[Any]:
         """Without what was there before; ids that name two conversations are a problem."""

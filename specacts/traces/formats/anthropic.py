@@ -2,8 +2,8 @@
 
 Thinking is left out. What the server itself ran (`server_tool_use` and its results), and its summaries of what was said
 before (`compaction`), are left out and counted. A call that code made, and not the model, is context. A result with
-`is_error` is a failed one. In a user message results come before its words; documents and search results that the user
-gives as text are read. Text that citations divide is one text.
+`is_error` is a failed one. In a user message results come before its words; documents and search results that
+hold text are read. Text that citations divide is one text.
 """
 
 from collections import Counter
@@ -69,7 +69,7 @@ def answer(message: dict[str, Any], noted: Counter[str]) -> Chat:
 
 
 def _add(content: list[Any], block: Any) -> None:
-    """A block behind others; texts that are cited from documents stand in blocks of their own, as parts of a sentence."""
+    """A block behind others; what is cited from documents stands in blocks of its own, as a part of a sentence."""
     before = fields(content[-1]) if content else {}
     found = fields(block)
     is_text = found.get("type") == before.get("type") == "text"
@@ -91,13 +91,15 @@ def asked(message: dict[str, Any], noted: Counter[str]) -> list[Chat]:
 
 
 def _read(block: Any) -> Any:
-    """A block of the user's; documents and search results that hold text as text."""
+    """A block that the model was given; documents and search results that hold text as text."""
     found = fields(block)
     source = fields(found.get("source"))
-    held = {"search_result": found.get("content"), "document": source.get("data", source.get("content"))}
-    if found.get("type") not in held or source.get("type") in ("base64", "url", "file"):
+    if found.get("type") == "search_result":
+        text = texts(found.get("content"))
+    elif found.get("type") == "document" and source.get("type") in ("text", "content"):
+        text = texts(source.get("data", source.get("content")))
+    else:
         return block
-    text = texts(held[found["type"]])
     title = found.get("title")
     return {"type": "text", "text": f"{title}\n{text}" if isinstance(title, str) else text} if text else block
 
@@ -106,4 +108,4 @@ def _content(content: Any) -> Any:
     """What a tool returned; results of a search for tools hold names only."""
     if isinstance(content, list) and content and all(fields(b).get("type") == "tool_reference" for b in content):
         return ", ".join(str(block.get("tool_name")) for block in objects(content))
-    return content
+    return [_read(block) for block in content] if isinstance(content, list) else content

@@ -62,16 +62,16 @@ class _Conversation:
 
     def add(self, message: dict[str, Any], line: dict[str, Any]) -> None:
         """Blocks of one answer stand in several lines, under the answer's id."""
-        key, content = message.get("id"), message.get("content")
-        is_answer = message.get("role") == "assistant" and isinstance(key, str)
-        if is_answer and (before := self.answers.get(key)) is not None:
+        content = message.get("content")
+        key = str(message["id"]) if message["role"] == "assistant" and message.get("id") is not None else ""
+        if key and (before := self.answers.get(key)) is not None:
             before["content"] = [*_blocks(before.get("content")), *_blocks(content)]
             before["usage"] = fields(message.get("usage")) or before.get("usage")
             before["timestamp"] = line.get("timestamp")  # when the answer was complete
             return
-        kept = {name: message[name] for name in ("role", "content", "usage") if name in message}
+        kept: Chat = {name: message[name] for name in ("role", "content", "usage") if name in message}
         self.messages.append({**kept, "timestamp": line.get("timestamp")})
-        if is_answer:
+        if key:
             self.answers[key] = self.messages[-1]
 
     def back(self, line: dict[str, Any]) -> int | None:

@@ -62,7 +62,7 @@ def sides(value: dict[str, Any]) -> tuple[dict[str, Any], Any] | None:
 
 
 def _is_flat(value: dict[str, Any]) -> bool:
-    """Whether the messages of the request stand in the row itself; some leave the field empty, and have it elsewhere."""
+    """Whether the messages of the request stand in the row itself; some have the field, empty, and them elsewhere."""
     messages = value.get("messages")
     return isinstance(messages, list) and (
         bool(messages) or all(_request(from_text(value.get(key))) is None for key in REQUESTS)

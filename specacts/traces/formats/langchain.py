@@ -1,8 +1,8 @@
 """LangChain messages, dumped in any of its ways, and the runs of language models that LangSmith exports.
 
 A message is `{"type": "ai", "content": ...}`, `{"type": "ai", "data": {...}}` or `{"lc": 1, "kwargs": {...}}`. A tool
-message with `status: error` is a failed result. Of a LangSmith run the `inputs` are the conversation, `outputs` its
-answer, in the shape of whatever client was traced.
+message with `status: error` is a failed result; a call with arguments that could not be read is context. Of a LangSmith
+run the `inputs` are the conversation, `outputs` its answer, in the shape of whatever client was traced.
 """
 
 from collections import Counter
@@ -89,6 +89,9 @@ def _ai(inner: dict[str, Any], content: Any, noted: Counter[str]) -> Chat:
     more = fields(inner.get("additional_kwargs"))
     if not calls:
         calls = objects(more.get("tool_calls"))
+    for one in objects(inner.get("invalid_tool_calls")):
+        calls.append(call(one.get("id"), one.get("name"), {"input": one.get("args")}, weight=0))
+        noted["calls with arguments that are not JSON are context"] += 1
     if calls and isinstance(content, list):  # the same calls stand in the blocks of some providers
         content = [p for p in content if fields(p).get("type") not in ("tool_use", "function_call", "tool_call")]
     found = said(content, calls)

@@ -651,6 +651,8 @@ class _Reader:
     def _part(self, field: str, value: Any) -> str:
         if isinstance(value, str):
             return value
+        if (held := _held_text(value)) is not None:
+            return held
         try:
             part = _Part.model_validate(value)
         except ValidationError as error:
@@ -881,6 +883,18 @@ def _is_part(value: Any) -> bool:
         held = any(isinstance(value.get(name), dict) for name in CARRY_OBJECTS)
         return len(value) == 1 or held or not CARRY.isdisjoint(value)
     return isinstance(value, str) or value is None
+
+
+def _held_text(part: Any) -> str | None:
+    """The text of a document or a resource that stands in a message whole."""
+    if not isinstance(part, dict) or part.get("type") not in ("document", "resource"):
+        return None
+    source, resource = part.get("source"), part.get("resource")
+    if isinstance(source, dict) and source.get("type") == "text":
+        text = source.get("data")
+    else:
+        text = resource.get("text") if isinstance(resource, dict) else None
+    return text if isinstance(text, str) else None
 
 
 def _is_refusal(content: Any) -> bool:

@@ -2,11 +2,11 @@
 
     to_chat(value, noted)       # the very same object where there is nothing to do
 
-Other names of roles (`human`, `ai`, `Assistant`) and of fields (`toolCallId`, `tool_name`, `text`); the older `functions`, `function_call` and role `function`; thinking
-before the answer (`<think>`, thinking parts); calls and results as text (`hermes.py`); transcripts of audio; calls of
-custom tools, which are context; and exports of tables, in which every object has every other's keys with null. Calls in
-a field that is not known here are a problem, never left out. A message stays at its number, so that a problem is told
-with the field that the user sees.
+Other names of roles (`human`, `ai`, `Assistant`) and of fields (`toolCallId`, `tool_name`, `text`); the older
+`functions`, `function_call` and role `function`; thinking before the answer (`<think>`, thinking parts); calls and
+results as text (`hermes.py`); transcripts of audio; calls of custom tools, which are context; and exports of tables, in
+which every object has every other's keys with null. Calls in a field, or as text in a form, that is not known here are
+a problem, never left out. A message stays at its number, so that a problem is told with the field that the user sees.
 """
 
 import re
@@ -33,6 +33,11 @@ from specacts.traces.stream import without_fillers
 NAME = "OpenAI chat"
 THOUGHT = re.compile(r"\s*(?:<think(?:ing)?>)?(?:(?!<think(?:ing)?>).)*?</think(?:ing)?>\s*", re.DOTALL)
 UNCLOSED = re.compile(r"\s*<think(?:ing)?>", re.DOTALL)
+UNREAD_CALLS = re.compile(
+    r"<｜tool▁calls?▁begin｜>|<\|tool_calls?_section_begin\|>|<\|channel\|>[^<]*\bto=functions\.|<\|python_tag\|>"
+    r"|<(?:\w+:)?(?:function_calls|tool_call)>\s*<invoke name=|\A\s*(?:\[TOOL_CALLS\]|<\|tool_call\|>|<function=\w+>)"
+)
+"""How calls begin that are written as text in the way of models whose text is not read here."""
 STRICT = ("user", "tool", "system", "developer")
 CALLS, RESULTS = ("tool_call", "function_call"), ("tool_response", "tool_result", "observation")
 """Roles of one call and one result each, the call as JSON text."""
@@ -94,7 +99,7 @@ def _is_usual(message: Any) -> bool:
     if content.__class__ is not str:
         if content is not None or role != "assistant" or "audio" in message:
             return False
-    elif "<" in content:
+    elif "<" in content or content.lstrip().startswith("[TOOL"):
         return False
     if role != "assistant":
         return role in STRICT and "tool_calls" not in message and "tool_responses" not in message
@@ -139,6 +144,8 @@ def _usual(message: dict[str, Any], noted: Counter[str]) -> list[Any]:
     if isinstance(content, str):
         if "</think" in content or content.lstrip().startswith("<think"):
             message = {**message, "content": without_thought(content)}
+        if not message.get("tool_calls") and UNREAD_CALLS.search(message["content"]):
+            raise ValueError("a call as text in a form that is not read here: write it as one of `tool_calls`")
         if hermes.has_calls(message):
             message = hermes.with_calls(message)
             noted["calls that stood in the text"] += len(message["tool_calls"])
@@ -258,6 +265,9 @@ def _other_role(message: dict[str, Any], noted: Counter[str]) -> list[Any]:
     role = message.get("role")
     if not isinstance(role, str):
         return [message]
+    if role == "exit":  # mini-swe-agent's
+        noted["notes on how a run ended left out"] += 1
+        return []
     if usual := ROLES.get(role.lower()):
         return _usual({**message, "role": usual}, noted)
     if role in CALLS:

@@ -14,7 +14,6 @@ from specacts.traces.formats.anthropic import SERVER_SIDE
 from specacts.traces.formats.openai_chat import Invalid, Problem
 from specacts.traces.formats.shape import (
     CLIENT_CALLS,
-    ITEMS,
     Chat,
     call,
     fields,

@@ -41,7 +41,7 @@ def unknown(value: dict[str, Any] | list[Any]) -> Named:
     if isinstance(value, list):
         return Named("arrays that are no messages", f"write every conversation {CHAT}")
     names = ", ".join(f"`{name}`" for name in list(value)[:6])
-    if where := _inside(value, 3):
+    if where := _inside(value, 3).removesuffix(".input").removesuffix(".inputs").removesuffix(".request"):
         return Named("objects without `messages`", f"`{where}` holds some: write each of them as a line of its own")
     return Named("objects without `messages`", f"they hold {names or 'nothing'}; write every conversation {CHAT}")
 

@@ -444,7 +444,11 @@ def test_calls_in_messages_of_their_own_were_decided_together_if_their_results_s
     assert found.episode == expected.episode and parallel(found) == [False, True, False]
     words = {"role": "assistant", "content": "And Monday."}
     said = read({"messages": [USER, call_of("a"), words, call_of("b"), *answers, DONE]})
-    assert [step.action.content for step in said.episode.steps if isinstance(step, Act)] == ["And Monday.", "", "Yes, it is."]
+    assert [step.action.content for step in said.episode.steps if isinstance(step, Act)] == [
+        "And Monday.",
+        "",
+        "Yes, it is.",
+    ]
     assert results(said) == ["a", "b"] and parallel(said) == [False, True, False]
     interrupted = read({"messages": [USER, call_of("a"), call_of("b"), answers[0], DONE]})
     assert acts(interrupted) == ["~retrieval", "retrieval", "final_answer"] and not any(parallel(interrupted))
@@ -485,6 +489,16 @@ def test_calls_in_a_field_that_nobody_knows_are_told_with_it(name):
 
 
 # -- requests and responses --------------------------------------------------------------------------------------
+
+
+def test_text_that_a_result_holds_whole_is_read():
+    parts = [
+        {"type": "text", "text": "a"},
+        {"type": "resource", "resource": {"uri": "file:///b", "text": "b"}},
+        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "c"}},
+        {"type": "resource", "resource": {"uri": "file:///d", "blob": "AAAA"}},
+    ]
+    assert results(read({"messages": [USER, CALLS, {**RESULT, "content": parts}]})) == ["a\nb\nc\n[resource]"]
 
 
 def test_the_answer_of_a_request_is_the_last_action_whatever_the_sides_are_called():
@@ -586,6 +600,43 @@ def test_tools_are_found_among_the_settings_of_a_row():
     tools = [{"type": "function", "function": {"name": "get_boat"}}]
     value = {"messages": [USER], "model_parameters": {"tools": tools}, "response": {"choices": [{"message": CALLS}]}}
     assert [tool.name for tool in read(value).episode.tools] == ["get_boat"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_boat",
+        '[TOOL_CALLS][{"name": "get_boat", "arguments": {}}]',
+        "<|channel|>commentary to=functions.get_boat <|constrain|>json<|message|>{}<|call|>",
+        'I look.\n<function_calls>\n<invoke name="get_boat">\n</invoke>\n</function_calls>',
+        '<minimax:tool_call>\n<invoke name="get_boat"></invoke>',
+        '<function=get_boat>{"day": "Sunday"}</function>',
+        '<|python_tag|>get_boat.call(day="Sunday")',
+    ],
+)
+def test_a_call_as_text_that_is_not_read_is_no_answer(text):
+    with pytest.raises(Invalid, match="messages.1.content: a call as text in a form that is not read here"):
+        read({"messages": [USER, {"role": "assistant", "content": text}, DONE]})
+    said = {"role": "assistant", "content": "Models write [TOOL_CALLS] or `<function_calls>` there."}
+    assert acts(read({"messages": [USER, said]})) == ["final_answer"]
+
+
+def test_a_call_whose_arguments_langchain_could_not_read_is_context_and_keeps_its_result():
+    broken = {"type": "invalid_tool_call", "id": "a", "name": "get_boat", "args": "{day", "error": "no JSON"}
+    messages = [
+        {"type": "human", "content": "Free?"},
+        {"type": "ai", "content": "", "tool_calls": [], "invalid_tool_calls": [broken]},
+        {"type": "tool", "content": "no JSON", "tool_call_id": "a", "status": "error"},
+        {"type": "ai", "content": "", "tool_calls": [{"name": "get_boat", "args": {"day": "Sunday"}, "id": "b"}]},
+        {"type": "tool", "content": "free", "tool_call_id": "b"},
+    ]
+    found = read({"messages": messages})
+    assert acts(found) == ["~retrieval", "repair"] and results(found) == ["no JSON", "free"]
+
+
+def test_how_a_run_of_mini_swe_agent_ended_is_no_message():
+    end = {"role": "exit", "content": "patch", "extra": {"exit_status": "Submitted"}}
+    assert read({"messages": [USER, CALLS, RESULT, end]}).episode == read({"messages": [USER, CALLS, RESULT]}).episode
 
 
 # -- newer kinds of blocks and items -------------------------------------------------------------------------------
@@ -741,7 +792,13 @@ def test_a_claude_code_session_is_one_conversation_and_a_subagents_another(tmp_p
 def session(*lines: tuple[str, Any, str, str | None], **more: Any) -> list[dict[str, Any]]:
     """Lines of a session: who, the content, the line's own id and that of the line before it."""
     return [
-        {"type": kind, "sessionId": "s", "uuid": key, "parentUuid": parent, "message": {"role": kind, "content": content}}
+        {
+            "type": kind,
+            "sessionId": "s",
+            "uuid": key,
+            "parentUuid": parent,
+            "message": {"role": kind, "content": content},
+        }
         | more
         for kind, content, key, parent in lines
     ]
@@ -809,12 +866,16 @@ def test_a_question_that_the_user_takes_back_ends_a_conversation_and_the_other_g
     )
     found = conversations(tmp_path, *lines)
     assert [acts(one) for one in found] == [["final_answer"] * 2, ["~final_answer", "final_answer"], ["final_answer"]]
-    assert [one.first for one in found] == ["Count.", "Count.", "Begin again."] and {one.group for one in found} == {"s"}
+    assert [one.first for one in found] == ["Count.", "Count.", "Begin again."] and {one.group for one in found} == {
+        "s"
+    }
 
 
 def test_a_session_is_known_by_its_notes_of_whatever_kind_and_never_read_line_by_line(tmp_path):
     notes = [{"type": f"note-{number}", "sessionId": "s"} for number in range(6)]
-    lines = session(("user", "Count.", "1", None), ("assistant", used("a"), "2", "1"), ("user", returned("a"), "3", "2"))
+    lines = session(
+        ("user", "Count.", "1", None), ("assistant", used("a"), "2", "1"), ("user", returned("a"), "3", "2")
+    )
     (found,) = conversations(tmp_path, *notes, *lines)
     assert acts(found) == ["file_read"] and results(found) == ["a"]
     chats = [{"messages": [{**USER, "content": f"{number}"}, DONE]} for number in range(5)]
@@ -871,6 +932,7 @@ def test_what_the_simulated_user_of_tau2_does_is_not_the_agents():
         ({"messages": [{"role": "user", "blocks": [{"block_type": "text", "text": "x"}]}]}, "LlamaIndex"),
         ({"custom_id": "r", "params": {"messages": [USER]}}, "batch requests without answers"),
         ({"custom_id": "r", "result": {"type": "succeeded", "message": DONE}}, "answers without their requests"),
+        ({"observations": [{"input": {"messages": [USER]}, "output": DONE}]}, "`observations` holds some"),
         ({"id": "r", "object": "response", "output": [DONE]}, "answers without their requests"),
         ({"steps": [{"step": 1, "tool_calls": [], "observations": "x"}]}, "smolagents"),
         ({"trajectory": [{"action": "ls", "observation": "x"}], "history": []}, "SWE-agent"),
