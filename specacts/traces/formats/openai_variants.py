@@ -54,6 +54,7 @@ OTHER_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
     **{role: {"content": TEXT_NAMES} for role in ("user", "system", "developer")},
 }
 """By role: the fields of a message, and under what other names they stand where there is none of that name."""
+USUAL_ANSWER = frozenset(("role", "content", "tool_calls", "function_call", "refusal"))
 UNUSUAL = frozenset(
     ("additional_kwargs", *(name for names in OTHER_NAMES.values() for others in names.values() for name in others))
 )
@@ -99,15 +100,15 @@ def _is_usual(message: Any) -> bool:
     if content.__class__ is not str:
         if content is not None or role != "assistant" or "audio" in message:
             return False
-    elif "<" in content or content.lstrip().startswith("[TOOL"):
+    elif "<" in content or (role == "assistant" and content.lstrip().startswith("[TOOL")):
         return False
     if role != "assistant":
         return role in STRICT and "tool_calls" not in message and "tool_responses" not in message
     if message.get("function_call"):
         return False
     calls = message.get("tool_calls")
-    if not calls and any(map(CALL_FIELDS.fullmatch, message)):
-        return calls is None and message.keys() <= {"role", "content", "refusal", "tool_calls", "function_call"}
+    if not calls and not USUAL_ANSWER.issuperset(message) and any(map(CALL_FIELDS.fullmatch, message)):
+        return False
     return calls is None or (isinstance(calls, list) and all(map(_is_strict_call, calls)))
 
 
