@@ -16,10 +16,10 @@ import os
 import signal
 import threading
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -253,27 +253,35 @@ class Reader:
         return min(cores, 8) if cores > 1 and size(files) >= WORTH_WORKERS else 0
 
     def _records(self, files: list[Path], here: _Understanding, progress: Progress) -> Iterator[Any]:
-        """The records of each file behind what it holds; of one that is known and not read, a reject alone."""
+        """The records of each file behind what it holds; of one that is known and not read, a reject alone.
+
+        A member of an archive is a file of its own.
+        """
         for file in files:
-            rows = records([file], progress)
-            first = list(islice(rows, FIRST))
-            formats, refused = _formats(first)
-            name = str(file)
-            if refused:
-                text = here._text_of(first[0])
-                yield Reject(name, [Problem("(file)", refused)], text)
-                continue
-            rows = chain(first, rows)
-            if any(_is_part(record) for record in first):
-                yield Source(name, claude_code.NAME)
-                yield from _joined(rows)
-                continue
-            if any(map(_is_link, first)):
-                rows = _chained(rows)
-            self._formats[name] = set(formats)
-            if formats:
-                yield Source(name, " and ".join(formats))
-            yield from rows
+            for name, rows in groupby(records([file], progress), key=lambda record: record.file):
+                is_read = yield from self._of_one(name, rows, here)
+                if not is_read and name == str(file):
+                    break  # without a look at the rest of it
+
+    def _of_one(self, name: str, rows: Iterator[Record], here: _Understanding) -> Generator[Any, None, bool]:
+        """The records of one file behind what it holds, or a reject; returns whether it is read."""
+        first = list(islice(rows, FIRST))
+        rows = chain(first, rows)
+        if any(map(_is_part, first)):
+            yield Source(name, claude_code.NAME)
+            yield from _joined(rows)
+            return True
+        formats, refused = _formats(first)
+        if refused:
+            yield Reject(name, [Problem("(file)", refused)], here._text_of(first[0]))
+            return False
+        if any(map(_is_link, first)):
+            rows = _chained(rows)
+        self._formats[name] = set(formats)
+        if formats:
+            yield Source(name, " and ".join(formats))
+        yield from rows
+        return True
 
     def _checked(self, outcomes: Iterable[Any]) -> Iterator[Any]:
         """Without what was there before; ids that name two conversations are a problem."""

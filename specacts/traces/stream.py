@@ -60,7 +60,14 @@ TABLE_BYTES = 2**30
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 HEAD = 2**16
 """Bytes of a file that are looked at to see what it is."""
-OTHERS = {b"7z\xbc\xaf\x27\x1c": "a 7z archive", b"Rar!": "a RAR archive", b"\x04\x22\x4d\x18": "compressed with lz4"}
+OTHERS = {
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive, which is not read here; unpack it first",
+    b"Rar!": "a RAR archive, which is not read here; unpack it first",
+    b"\x04\x22\x4d\x18": "compressed with lz4, which is not read here; unpack it first",
+    b"SQLite format 3\0": "an SQLite database, which is not read here; export its conversations as JSON lines",
+    b"ARROW1\0\0": "an Arrow file, which is not read here; write it as Parquet",
+    b"PAR1": "a Parquet file; give it a name that ends in .parquet",
+}
 HOLDS = ("messages", "conversations", "conversation", "traj", "request", "response", "body", "inputs", "contents")
 """Fields by which a member of a list is a conversation, and not a message or a step of one."""
 
@@ -256,6 +263,9 @@ def _records(file: Path, allowed: Allowance, progress: Progress) -> Iterator[Rec
 
 def _packed(path: Path, allowed: Allowance, progress: Progress) -> Iterator[Record]:
     """The records of a file of text, however it is packed."""
+    if path.name.lower().endswith((".csv", ".tsv")):
+        yield Record(str(path), 1, problem="a CSV file, which is not read here; export JSON lines or Parquet")
+        return
     with path.open("rb", buffering=HEAD) as raw:
         passed = 0
         for record in _unpacked(str(path), raw, allowed):
@@ -271,7 +281,7 @@ def _unpacked(name: str, raw: Any, allowed: Allowance, layer: int = 0) -> Iterat
     magic = raw.peek(512)[:512]
     other = next((what for start, what in OTHERS.items() if magic.startswith(start)), None)
     if other:
-        yield Record(name, 1, problem=f"{other}, which is not read here; unpack it first")
+        yield Record(name, 1, problem=other)
     elif layer > LAYERS:
         yield Record(name, 1, problem=f"packed more than {LAYERS} times, one inside the other; unpack it first")
     elif magic.startswith(b"PK\x03\x04"):
@@ -387,6 +397,8 @@ def _text(name: str, file: io.BufferedReader) -> Iterator[Record]:
         file.read(3)
         head = head[3:]
     shape = _shape(head)
+    if shape == "array" and b"\n" not in head:
+        shape, file = _of_long_line(file)
     if shape == "array":
         yield from _members(name, io.BufferedReader(_Shallow(file), HEAD))
     elif shape == "object":
@@ -408,6 +420,32 @@ def _shape(head: bytes) -> str:
         return "object" if b'"simulations"' in head or b'"tasks"' in head else "lines"
     begins = first == b"{" or first.endswith((b",", b"[", b"{", b":"))
     return "object" if begins and not rest.startswith(b"{") and not _is_json(first) else "lines"
+
+
+def _of_long_line(file: io.BufferedReader) -> tuple[str, io.BufferedReader]:
+    """Whether a text that begins with a long line is one array or has one in every line; and all of it again."""
+    line = file.readline(LONGEST_LINE + 1)
+    is_first = line.endswith(b"\n") and line.rstrip().endswith(b"]")
+    shape = "lines" if is_first and file.peek(HEAD).lstrip().startswith(b"[") else "array"
+    return shape, io.BufferedReader(_Behind(line, file), HEAD)
+
+
+class _Behind(io.RawIOBase):
+    """Bytes that were read already, and the stream behind them."""
+
+    def __init__(self, start: bytes, source: io.BufferedReader) -> None:
+        self.start, self.at, self.source = start, 0, source
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        data = self.start[self.at : self.at + len(buffer)]
+        self.at += len(data)
+        if not data:
+            self.start, data = b"", self.source.read1(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def _is_json(line: bytes) -> bool:
@@ -616,6 +654,13 @@ def _saved_rows(folder: Path, allowed: Allowance, progress: Progress) -> Iterato
     progress(size([folder]))
 
 
+def _text_of(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return str(value)
+
+
 def without_fillers(value: Any) -> Any:
     """A table's value as JSON has it, without the nulls (and NaNs) that fill up objects of different shape."""
     if isinstance(value, dict):
@@ -625,4 +670,6 @@ def without_fillers(value: Any) -> Any:
         return [without_fillers(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, bytes):  # some databases write text in columns that say nothing of it
+        return _text_of(value)
     return value if value is None or isinstance(value, str | bool | int | float) else str(value)

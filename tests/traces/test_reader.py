@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from specacts.core.episodes import Act, Usage, load_episodes
 from specacts.traces import reader
 from specacts.traces.formats.openai_chat import Conversation
 from specacts.traces.ingest import ingest
-from specacts.traces.reader import Continued, Reader
+from specacts.traces.reader import Continued, Duplicate, Reader, Reject
 from specacts.traces.stream import Place
 from specacts.traces.tool_types import TypeMap
 
@@ -48,6 +49,24 @@ def test_no_process_that_reads_outlives_the_one_that_was_killed(tmp_path):
     assert len(others) >= 3
     _, alive = psutil.wait_procs(others, timeout=20)
     assert alive == []
+
+
+def test_a_member_of_an_archive_is_a_file_of_its_own(tmp_path):
+    chat = {"messages": [{"role": "user", "content": "Which?"}, {"role": "assistant", "content": "Both."}]}
+    lines = [
+        {"type": kind, "sessionId": "s", "message": {"role": kind, "content": "x"}} for kind in ("user", "assistant")
+    ]
+    with zipfile.ZipFile(tmp_path / "logs.zip", "w") as archive:
+        for number in range(6):
+            archive.writestr(f"a{number}.json", json.dumps({"config": number}))
+        archive.writestr("b.jsonl", json.dumps(chat))
+        for name in "cd":
+            archive.writestr(f"{name}.jsonl", "\n".join(json.dumps(line) for line in lines))
+    found = list(Reader(TypeMap({}, {}), keep_secrets=False).read(Place(str(tmp_path / "logs.zip"), ())))
+    names = [one.episode.id for one in found if isinstance(one, Conversation)]
+    assert names == ["logs.zip/b.jsonl:1", "logs.zip/c.jsonl:1"]
+    assert [one.where[-9:] for one in found if isinstance(one, Duplicate)] == ["d.jsonl:1"]
+    assert len([one for one in found if isinstance(one, Reject)]) == 6
 
 
 # -- rows of one conversation ------------------------------------------------------------------------------------

@@ -247,11 +247,47 @@ def test_tables_lose_the_nulls_that_fill_them_up(tmp_path):
     assert [r.value for r in found] == CLEAN and [r.number for r in found] == [1, 2]
 
 
+def test_text_in_a_column_of_bytes_is_text(tmp_path):
+    pq.write_table(pa.table({"messages": pa.array(["[„x“]".encode()], pa.binary())}), tmp_path / "t.parquet")
+    (found,) = records([tmp_path / "t.parquet"])
+    assert found.value == {"messages": "[„x“]"}
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (b"SQLite format 3\0", "an SQLite database, which is not read here; export its conversations as JSON lines"),
+        (b"ARROW1\0\0", "an Arrow file, which is not read here; write it as Parquet"),
+        (b"PAR1", "a Parquet file; give it a name that ends in .parquet"),
+    ],
+)
+def test_files_that_are_no_text_are_told_by_their_first_bytes(tmp_path, start, said):
+    (tmp_path / "t.jsonl").write_bytes(start + bytes(64))
+    (found,) = records([tmp_path / "t.jsonl"])
+    assert found.problem == said
+
+
 def test_what_json_does_not_have_becomes_text_or_nothing(tmp_path):
-    row = {"when": datetime.datetime(2026, 1, 2), "raw": b"x", "reward": float("nan"), "deep": [{"n": float("inf")}]}
+    row = {"when": datetime.datetime(2026, 1, 2), "raw": b"\xff", "reward": float("nan"), "deep": [{"n": float("inf")}]}
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "t.parquet")
     (found,) = records([tmp_path / "t.parquet"])
-    assert found.value == {"when": "2026-01-02 00:00:00", "raw": "b'x'", "deep": [{}]}
+    assert found.value == {"when": "2026-01-02 00:00:00", "raw": "b'\\xff'", "deep": [{}]}
+
+
+@pytest.mark.parametrize("break_", ["\n", "\r\n", "\n\n"])
+def test_an_array_in_every_line_is_a_conversation_however_long_the_lines_are(tmp_path, break_):
+    lines = [json.dumps([{"role": "user", "content": f"{number}{'x' * 100_000}"}]) for number in range(3)]
+    (tmp_path / "t.jsonl").write_text(break_.join(lines), encoding="utf-8", newline="")
+    assert [json.loads(record.text) for record in records([tmp_path / "t.jsonl"])] == list(map(json.loads, lines))
+    for whole in (f"[{lines[0][1:-1]}]", f"[{lines[0][1:-1]},\n{lines[1][1:-1]}]", f"[{lines[0]},\n{lines[1]}]"):
+        (tmp_path / "t.jsonl").write_text(whole, encoding="utf-8")
+        assert all(record.problem is None for record in records([tmp_path / "t.jsonl"]))
+
+
+def test_a_table_as_text_is_told_by_its_name(tmp_path):
+    (tmp_path / "t.csv").write_text("id,messages\n1,[]\n", encoding="utf-8")
+    (found,) = records([tmp_path / "t.csv"])
+    assert found.problem == "a CSV file, which is not read here; export JSON lines or Parquet"
 
 
 def test_folders_that_datasets_saved_are_read_split_by_split(tmp_path):

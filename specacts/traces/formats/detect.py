@@ -50,6 +50,8 @@ TELLING = frozenset(
     "conversations conversation attributes resourceSpans scopeSpans sessionId uuid".split()
 )
 """Fields beside `messages` by which an object may be in another format."""
+TELLING_MESSAGE = frozenset(("type", "parts", "blocks", "toolInvocations"))
+"""The same of a message."""
 DEEPEST = 4
 """Formats inside one another."""
 
@@ -107,8 +109,7 @@ def _is_plain(value: dict[str, Any]) -> bool:
             isinstance(message, dict)
             and message.get("role") in PLAIN_ROLES
             and _is_text(message.get("content"))
-            and "type" not in message
-            and "parts" not in message
+            and TELLING_MESSAGE.isdisjoint(message)
             for message in messages
         )
     )

@@ -1,14 +1,15 @@
 """LangChain messages, dumped in any of its ways, and the runs of language models that LangSmith exports.
 
 A message is `{"type": "ai", "content": ...}`, `{"type": "ai", "data": {...}}` or `{"lc": 1, "kwargs": {...}}`. A tool
-message with `status: error` is a failed result. Of a LangSmith run the `inputs` are the conversation, `outputs` its
-answer.
+message with `status: error` is a failed result; a call with arguments that could not be read is context. Of a LangSmith
+run the `inputs` are the conversation, `outputs` its answer, in the shape of whatever client was traced.
 """
 
 from collections import Counter
 from typing import Any
 
 from specacts.traces import timing
+from specacts.traces.formats import exchange
 from specacts.traces.formats.shape import Chat, call, fields, is_langchain, items, kept, objects, result, said
 
 NAME = "LangChain messages"
@@ -38,22 +39,24 @@ def to_chat(value: dict[str, Any], noted: Counter[str]) -> Chat:
     if isinstance(value.get("messages"), list):
         return kept(value, messages=[_message(message, noted) for message in value["messages"]])
     inputs, outputs = fields(value["inputs"]), fields(value.get("outputs"))
-    messages = list(_batch(inputs["messages"]))
+    messages, usage = list(_batch(inputs["messages"])), None
     if "messages" in outputs:
         more = _batch(outputs["messages"])
         if _holds(more, messages):  # a graph gives back its whole state, in which a thread's earlier turns stand too
             messages, more = more, []
     else:
-        more = _answers(outputs)
+        generations = objects(_batch(outputs.get("generations")))
+        more, usage = exchange.answer_of(generations[0] if generations else outputs)
+        noted[exchange.NO_ANSWER] += not more
     made = [_message(message, noted) for message in (*messages, *more)]
     if len(more) == 1 and value.get("run_type", "llm") == "llm" and fields(made[-1]).get("role") == "assistant":
-        if seconds := timing.seconds_of(value, noted):  # a chain's include what its tools took
-            made[-1] = {"seconds": seconds, **made[-1]}
+        took = {"seconds": timing.seconds_of(value, noted), "usage": usage}  # a chain's include what its tools took
+        made[-1] = {**{name: item for name, item in took.items() if item}, **made[-1]}
     settings = fields(fields(value.get("extra")).get("invocation_params"))
     tools = inputs.get("tools") or settings.get("tools")
     group = value.get("thread_id") or value.get("session_name") or value.get("trace_id")
     found = kept({"tools": tools, "group": group if isinstance(group, str) else None})
-    return {**found, "messages": made}
+    return {**found, **({"system": inputs["system"]} if inputs.get("system") else {}), "messages": made}
 
 
 def _holds(whole: list[Any], part: list[Any]) -> bool:
@@ -61,15 +64,6 @@ def _holds(whole: list[Any], part: list[Any]) -> bool:
     said = ((one.get("role"), one.get("content")) for one in map(fields, (_message(m, Counter()) for m in whole)))
     wanted = [fields(_message(message, Counter())) for message in part]
     return all((one.get("role"), one.get("content")) in said for one in wanted)
-
-
-def _answers(outputs: dict[str, Any]) -> list[Any]:
-    """What the model answered: of generations the first, or a message."""
-    generations = _batch(outputs.get("generations"))
-    found = [fields(one).get("message") for one in generations[:1]]
-    choices = [fields(one).get("message") for one in items(outputs.get("choices"))[:1]]
-    found += [*choices, outputs.get("message"), outputs.get("output")]
-    return objects(found)[:1]
 
 
 def _message(message: Any, noted: Counter[str]) -> Any:
@@ -95,6 +89,9 @@ def _ai(inner: dict[str, Any], content: Any, noted: Counter[str]) -> Chat:
     more = fields(inner.get("additional_kwargs"))
     if not calls:
         calls = objects(more.get("tool_calls"))
+    for one in objects(inner.get("invalid_tool_calls")):
+        calls.append(call(one.get("id"), one.get("name"), {"input": one.get("args")}, weight=0))
+        noted["calls with arguments that are not JSON are context"] += 1
     if calls and isinstance(content, list):  # the same calls stand in the blocks of some providers
         content = [p for p in content if fields(p).get("type") not in ("tool_use", "function_call", "tool_call")]
     found = said(content, calls)

@@ -15,6 +15,7 @@ A conversation is an object with `messages` (roles system or developer, user, as
                                 ends with a question mark: ask_clarification, unless it is a courtesy ("anything else?")
                                 holds no question mark: final_answer
                                 else it cannot be told: context, and listed
+    assistant, several in a row whose results stand behind the last: one message
     tool                        the result of the call with its `tool_call_id`; without one, of the call of its `name`,
                                 or of the calls in their order. `is_error`, an `error` or a `status` of error say that
                                 the call failed, `is_error: false` that it did not; else its text has to tell
@@ -34,6 +35,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable
+from itertools import islice, takewhile
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -463,6 +465,32 @@ def _is_empty(message: _Message) -> bool:
     return not (message.content.strip() if isinstance(message.content, str) else message.content)
 
 
+def _parts_of_answers(messages: list[_Message]) -> set[int]:
+    """Which messages of the agent go on with the calls of the one before: the results of those stand behind both.
+
+    Such are logs that write every call, or every block of an answer, as a message of its own.
+    """
+    found: set[int] = set()
+    end = 0
+    for n, first in enumerate(messages):
+        if n < end or first.role != "assistant" or not first.tool_calls:
+            continue
+        end = n + 1
+        while end < len(messages) and messages[end].role == "assistant":
+            end += 1
+        if end == n + 1:
+            continue
+        answered = {m.tool_call_id for m in takewhile(lambda m: m.role == "tool", islice(messages, end, None))}
+        start, later = end, set[str | None]()
+        for k in reversed(range(n, end)):
+            calls = {call.id for call in messages[k].tool_calls or () if call.id is not None}
+            if answered & calls - later:
+                start = k
+            later |= calls
+        found.update(range(start + 1, end))
+    return found
+
+
 class _Pending(NamedTuple):
     """A call that waits for its result: its id, where it stands in the conversation, and the rule behind its type.
 
@@ -514,11 +542,12 @@ class _Reader:
         self.normalised["empty assistant messages"] += len(self.given.messages) - len(said)
         self.normalised["tools that run elsewhere left out"] += self.elsewhere
         task = self._task(said)
+        parts = _parts_of_answers([message for _, message in said])
         for n, (field, message) in enumerate(said):
             if n == task:
                 message = message.model_copy(update={"role": "user"})
                 self.normalised["tasks that stand in the system prompt"] += 1
-            self._message(field, message, said[n + 1][1] if n + 1 < len(said) else None)
+            self._message(field, message, said[n + 1][1] if n + 1 < len(said) else None, n in parts)
         self._settle(at_end=True)
         if not any(isinstance(step, Act) for step in self.steps) and not self.problems:
             what = "no assistant message" if self.given.messages else "empty"
@@ -577,7 +606,7 @@ class _Reader:
 
     # -- messages ---------------------------------------------------------------------------------------------
 
-    def _message(self, field: str, message: _Message, following: _Message | None) -> None:
+    def _message(self, field: str, message: _Message, following: _Message | None, is_part: bool) -> None:
         if message.tool_calls and message.role != "assistant":
             self._wrong(f"{field}.tool_calls", f"only the assistant calls tools, not role {message.role!r}")
         text = message.content if isinstance(message.content, str) else self._content(field, message)
@@ -587,6 +616,9 @@ class _Reader:
             self._remember(message.role, text or message.refusal or "", message.tool_calls or ())
         if message.role == "tool":
             self._result(field, message, _Answer(text, _has_failed(message), f"{field}.tool_call_id"))
+            return
+        if is_part:
+            self._go_on(field, message, text)
             return
         self._settle()
         if message.role == "assistant":
@@ -619,6 +651,8 @@ class _Reader:
     def _part(self, field: str, value: Any) -> str:
         if isinstance(value, str):
             return value
+        if (held := _held_text(value)) is not None:
+            return held
         try:
             part = _Part.model_validate(value)
         except ValidationError as error:
@@ -632,6 +666,18 @@ class _Reader:
             self.normalised["parts that are no text"] += 1
             return f"[{part.type}]"
         return text
+
+    def _go_on(self, field: str, message: _Message, text: str) -> None:
+        """A message that was decided together with the calls that wait: its words stand beside the first of them."""
+        took, self.took = self.took, Took(usage_of(message.usage), seconds_known(message.seconds))
+        if text:
+            first = self.waiting[0]
+            said = first.act.action.content
+            action = first.act.action.model_copy(update={"content": self._text(f"{said}\n{text}" if said else text)})
+            self.waiting[0] = first._replace(act=first.act.model_copy(update={"action": action}))
+        if message.tool_calls:
+            self._calls(field, message.tool_calls, "", _is_zero(message.weight))
+        self.took = took
 
     def _assistant(self, field: str, message: _Message, text: str, following: _Message | None) -> None:
         label = message.action_type
@@ -698,7 +744,7 @@ class _Reader:
             )
             is_label = not (is_context or _is_zero(call.weight)) and (not self.tools or name in self.tools)
             took = self.took.shared(len(calls))
-            act = Act(action=action, supervised=is_label, parallel=number > 0, **took._asdict())
+            act = Act(action=action, supervised=is_label, parallel=bool(self.waiting), **took._asdict())
             made_by = "label" if call.action_type else typed.rule
             self.waiting.append(_Pending(call.id, place, act, made_by, call.function.name))
 
@@ -837,6 +883,18 @@ def _is_part(value: Any) -> bool:
         held = any(isinstance(value.get(name), dict) for name in CARRY_OBJECTS)
         return len(value) == 1 or held or not CARRY.isdisjoint(value)
     return isinstance(value, str) or value is None
+
+
+def _held_text(part: Any) -> str | None:
+    """The text of a document or a resource that stands in a message whole."""
+    if not isinstance(part, dict) or part.get("type") not in ("document", "resource"):
+        return None
+    source, resource = part.get("source"), part.get("resource")
+    if isinstance(source, dict) and source.get("type") == "text":
+        text = source.get("data")
+    else:
+        text = resource.get("text") if isinstance(resource, dict) else None
+    return text if isinstance(text, str) else None
 
 
 def _is_refusal(content: Any) -> bool:

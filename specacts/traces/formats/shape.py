@@ -5,6 +5,7 @@
 Whatever a log holds, none of these fails: what is not of the expected kind counts as absent.
 """
 
+import re
 from typing import Any
 
 from specacts.traces.formats.openai_chat import Invalid, decode
@@ -22,6 +23,19 @@ ROLES = {
     "function": "tool",
 }
 """Names of roles that leave no doubt, in any case of letters."""
+CLIENT_CALLS = ("computer_call", "local_shell_call", "shell_call", "apply_patch_call")
+"""Items of the Responses interface by which the agent acts with tools that have no definition."""
+ITEMS = (
+    *("function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output", "reasoning"),
+    *("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call"),
+    *("mcp_list_tools", "mcp_approval_request", "mcp_approval_response", "item_reference", "compaction"),
+    *("tool_search_call", "tool_search_output"),
+    *CLIENT_CALLS,
+    *(f"{name}_output" for name in CLIENT_CALLS),
+)
+"""Kinds of items of the Responses interface that are no messages."""
+CALL_FIELDS = re.compile(r"(tool|function)s?_?(calls?|uses?|invocations?)", re.IGNORECASE)
+"""Fields of the agent's messages that hold calls, whatever they are called."""
 LC_TYPES = ("human", "ai", "system", "tool", "function", "HumanMessageChunk", "AIMessageChunk")
 
 
@@ -91,12 +105,14 @@ def is_message(value: Any) -> bool:
         return True
     if "from" in value and "value" in value:
         return True
-    kind = value.get("type")
-    if kind in ("function_call", "function_call_output", "reasoning", "message", "custom_tool_call") and (
-        {"call_id", "content", "summary", "output"} & value.keys()
-    ):
+    if is_item(value) or (value.get("type") == "message" and "content" in value):
         return True
     return is_langchain(value)
+
+
+def is_item(value: Any) -> bool:
+    """Whether an object is an item of the Responses interface, and no message."""
+    return isinstance(value, dict) and "role" not in value and value.get("type") in ITEMS
 
 
 def is_langchain(value: Any) -> bool:

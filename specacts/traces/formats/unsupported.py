@@ -41,7 +41,7 @@ def unknown(value: dict[str, Any] | list[Any]) -> Named:
     if isinstance(value, list):
         return Named("arrays that are no messages", f"write every conversation {CHAT}")
     names = ", ".join(f"`{name}`" for name in list(value)[:6])
-    if where := _inside(value, 3):
+    if where := _inside(value, 3).removesuffix(".input").removesuffix(".inputs").removesuffix(".request"):
         return Named("objects without `messages`", f"`{where}` holds some: write each of them as a line of its own")
     return Named("objects without `messages`", f"they hold {names or 'nothing'}; write every conversation {CHAT}")
 
@@ -73,7 +73,22 @@ def _is_converse(value: dict[str, Any]) -> bool:
 def _is_ai_sdk(value: dict[str, Any]) -> bool:
     if any(str(block.get("type")).startswith("tool-") for block in _blocks(value)):
         return True
-    return any(isinstance(m.get("parts"), list) and "role" in m for m in objects(value.get("messages")))
+    messages = objects(value.get("messages"))
+    return any("toolInvocations" in m or _has_parts(m) for m in messages)
+
+
+def _has_parts(message: dict[str, Any]) -> bool:
+    """Whether a message is one of the AI SDK's; Gemini's parts have no type."""
+    return "role" in message and any("type" in part for part in objects(message.get("parts")))
+
+
+def _is_gemini(value: dict[str, Any]) -> bool:
+    messages = objects(value.get("messages"))
+    return value.get("contents") is not None or any("role" in m and objects(m.get("parts")) for m in messages)
+
+
+def _is_llama_index(value: dict[str, Any]) -> bool:
+    return any("block_type" in block for m in objects(value.get("messages")) for block in objects(m.get("blocks")))
 
 
 def _is_telemetry(value: dict[str, Any]) -> bool:
@@ -104,14 +119,18 @@ def _is_preference(value: dict[str, Any]) -> bool:
 
 
 def _is_request_alone(value: dict[str, Any]) -> bool:
-    return "custom_id" in value and isinstance(value.get("body"), dict) and not value.get("response")
+    asked = isinstance(value.get("body"), dict) or isinstance(value.get("params"), dict)
+    return "custom_id" in value and asked and not (value.get("response") or value.get("result"))
 
 
 def _is_response_alone(value: dict[str, Any]) -> bool:
-    alone = "custom_id" in value and isinstance(value.get("response"), dict) and not value.get("request")
-    return (alone and not value.get("body")) or (
-        isinstance(value.get("choices"), list) and "messages" not in value and not fields(value.get("request"))
-    )
+    if any(value.get(name) for name in ("request", "body", "params")):
+        return False
+    if "custom_id" in value and (isinstance(value.get("response"), dict) or isinstance(value.get("result"), dict)):
+        return True
+    if value.get("object") == "response" and "input" not in value:
+        return True
+    return isinstance(value.get("choices"), list) and "messages" not in value
 
 
 def _is_smolagents(value: dict[str, Any]) -> bool:
@@ -174,7 +193,7 @@ KINDS: tuple[tuple[Callable[[dict[str, Any]], bool], Named], ...] = (
     (_has("query", "answers"), Named("xLAM function calls without results", f"log whole conversations {CHAT}")),
     (
         _is_request_alone,
-        Named("OpenAI batch requests without answers", "join them by custom_id with the output: {request, response}"),
+        Named("batch requests without answers", "join them by custom_id with the output: {request, response}"),
     ),
     (
         _is_response_alone,
@@ -183,7 +202,8 @@ KINDS: tuple[tuple[Callable[[dict[str, Any]], bool], Named], ...] = (
     (_is_telemetry, Named("OpenTelemetry spans", f"turn them into ATIF with the package agentpile, or export {CHAT}")),
     (_is_converse, Named("Amazon Bedrock Converse messages", f"write toolUse and toolResult blocks {CHAT}")),
     (_is_ai_sdk, Named("Vercel AI SDK messages", f"log the requests that go to the model, or write the parts {CHAT}")),
-    (_has("contents"), Named("Gemini contents", f"write functionCall and functionResponse parts {CHAT}")),
+    (_is_llama_index, Named("LlamaIndex messages", f"write their blocks and calls {CHAT}")),
+    (_is_gemini, Named("Gemini contents", f"write functionCall and functionResponse parts {CHAT}")),
     (_is_smolagents, CODE_STEPS),
     (_is_swe_agent, Named("SWE-agent trajectories", "give the `history` or the model's requests, with calls of tools")),
     (_is_events, Named("OpenHands events", f"export the model's requests and responses, or {CHAT[3:]}")),

@@ -428,7 +428,77 @@ def test_an_export_that_is_filled_with_nulls_is_the_same_without_them():
     assert kept.episode.steps[1].action.arguments == {"day": "Sunday", "hour": None}
 
 
+def parallel(found: Conversation) -> list[bool]:
+    return [step.parallel for step in found.episode.steps if isinstance(step, Act)]
+
+
+def call_of(key: str, name: str = "get_boat") -> dict[str, Any]:
+    return {**CALLS, "tool_calls": [{"id": key, "function": {"name": name, "arguments": "{}"}}]}
+
+
+def test_calls_in_messages_of_their_own_were_decided_together_if_their_results_stand_behind_all():
+    answers = [{**RESULT, "tool_call_id": key, "content": key} for key in ("b", "a")]
+    together = {**CALLS, "tool_calls": [*call_of("a")["tool_calls"], *call_of("b")["tool_calls"]]}
+    expected = read({"messages": [USER, together, *answers, DONE]})
+    found = read({"messages": [USER, call_of("a"), call_of("b"), *answers, DONE]})
+    assert found.episode == expected.episode and parallel(found) == [False, True, False]
+    words = {"role": "assistant", "content": "And Monday."}
+    said = read({"messages": [USER, call_of("a"), words, call_of("b"), *answers, DONE]})
+    assert [step.action.content for step in said.episode.steps if isinstance(step, Act)] == [
+        "And Monday.",
+        "",
+        "Yes, it is.",
+    ]
+    assert results(said) == ["a", "b"] and parallel(said) == [False, True, False]
+    interrupted = read({"messages": [USER, call_of("a"), call_of("b"), answers[0], DONE]})
+    assert acts(interrupted) == ["~retrieval", "retrieval", "final_answer"] and not any(parallel(interrupted))
+    again = read({"messages": [USER, call_of("a"), call_of("a"), answers[1], DONE]})  # the id of an interrupted call
+    assert acts(again) == ["~retrieval", "retrieval", "final_answer"] and results(again) == ["[no result]", "a"]
+
+
+@pytest.mark.parametrize("between", [{"type": "web_search_call", "id": "w"}, {"role": "assistant", "content": "And."}])
+def test_calls_of_one_response_are_one_message_whatever_stands_between_them(between):
+    calls = [{"type": "function_call", "call_id": key, "name": "get_boat", "arguments": "{}"} for key in "ab"]
+    outputs = [{"type": "function_call_output", "call_id": key, "output": key} for key in "ab"]
+    found = read({"input": [USER, calls[0], between, calls[1], *outputs]})
+    assert parallel(found) == [False, True] and results(found) == ["a", "b"] and acts(found) == ["retrieval"] * 2
+    last = read({"input": [USER], "output": [calls[0], between, calls[1]]})
+    assert parallel(last) == [False, True] and acts(last) == ["retrieval"] * 2
+
+
+@pytest.mark.parametrize("key", ["tool_use_id", "call_id", "toolCallId"])
+def test_a_result_belongs_to_its_call_whatever_its_id_is_called(key):
+    calls = {**CALLS, "tool_calls": [*call_of("a")["tool_calls"], *call_of("b")["tool_calls"]]}
+    found = read({"messages": [USER, calls, *({"role": "tool", key: one, "content": one} for one in "ba"), DONE]})
+    assert results(found) == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["tool_name", "toolName"])
+def test_a_result_without_an_id_belongs_to_the_call_of_its_tool_whatever_that_is_called(name):
+    calls = {**CALLS, "tool_calls": [{"function": {"name": one, "arguments": {}}} for one in ("get_a", "get_b")]}
+    found = read({"messages": [USER, calls, *({"role": "tool", name: f"get_{n}", "content": n} for n in "ba"), DONE]})
+    assert results(found) == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["tool_uses", "toolInvocation", "functionCalls", "tool_use"])
+def test_calls_in_a_field_that_nobody_knows_are_told_with_it(name):
+    for calls in ([{"name": "get_boat"}], {"name": "get_boat"}):
+        with pytest.raises(Invalid, match=f"messages.1.{name}: the agent's calls in a field that is not known"):
+            read({"messages": [USER, {"role": "assistant", "content": "I look.", name: calls}, DONE]})
+    assert acts(read({"messages": [USER, {**DONE, name: None}]})) == ["final_answer"]
+
+
 # -- requests and responses --------------------------------------------------------------------------------------
+
+
+def test_text_that_a_result_holds_whole_is_read():
+    parts = [
+        {"type": "text", "text": "a"},
+        {"type": "resource", "resource": {"uri": "file:///b", "text": "b"}},
+        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "c"}},
+        {"type": "resource", "resource": {"uri": "file:///d", "blob": "AAAA"}},
+    ]
+    assert results(read({"messages": [USER, CALLS, {**RESULT, "content": parts}]})) == ["a\nb\nc\n[resource]"]
 
 
 def test_the_answer_of_a_request_is_the_last_action_whatever_the_sides_are_called():
@@ -466,13 +536,184 @@ def test_the_sides_may_be_of_any_interface():
         assert read(value).episode == read({"messages": [system, USER, CALLS]}).episode
 
 
+PIECE = {"choices": [{"delta": {"content": "x"}}]}
+
+
 @pytest.mark.parametrize(
     "response",
-    ["data: {}\n", [{"choices": [{"delta": {"content": "x"}}]}], {"choices": [{"delta": {"content": "x"}}]}],
+    [
+        *("data: {}\n", 'event: message_start\ndata: {"type": "message_start"}\n', ": PROCESSING\n\ndata: {}\n"),
+        *([PIECE], PIECE, [PIECE, {"choices": [], "usage": {}}]),
+        [{"type": "message_start"}, {"type": "content_block_delta", "delta": {"text": "x"}}, {"type": "message_stop"}],
+        [{"type": "response.created"}, {"type": "response.completed", "response": {}}],
+        '{"message": {"content": "x"}, "done": false}\n{"message": {"content": ""}, "done": true}\n',
+    ],
 )
 def test_an_answer_in_pieces_is_told(response):
     with pytest.raises(Unsupported, match="answers in streamed pieces: not read; log the final message"):
         read({"request": {"messages": [USER]}, "response": response})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"content": "I look.", "tool_calls": [CALL]},
+        {"text": "I look.", "toolCalls": [{"toolCallId": "c1", "toolName": "get_boat", "args": {"day": "Sunday"}}]},
+        {"role": "assistant", "content": "I look.", "additional_kwargs": {"tool_calls": [CALL]}},
+        {"output": {"message": {"role": "assistant", "content": "I look.", "tool_calls": [CALL]}}},
+    ],
+)
+def test_the_calls_of_an_answer_are_read_whatever_it_is_wrapped_in(answer):
+    expected = read({"messages": [USER, {**CALLS, "content": "I look."}]})
+    for value in (
+        {"input": {"messages": [USER]}, "output": answer},
+        {"run_type": "llm", "inputs": {"messages": [USER]}, "outputs": answer},
+        {"input": {"inputBodyJson": {"messages": [USER]}}, "output": {"outputBodyJson": answer}},
+        {"messages": {}, "proxy_server_request": {"messages": [USER]}, "response": answer},
+    ):
+        assert read(value).episode == expected.episode, value
+
+
+def test_what_stands_beside_a_conversation_that_the_agent_ended_is_not_its_answer():
+    for label in ({"result": "success"}, {"output": "resolved"}, {"completion": 1}, {"output": {"score": 1}}):
+        found = read({"id": "x", "messages": [USER, DONE], **label})
+        assert [step.content if step.role != "action" else step.action.content for step in found.episode.steps] == [
+            USER["content"],
+            DONE["content"],
+        ]
+        assert found.episode.id == "x"
+    begun = {"role": "assistant", "content": "Yes, "}
+    value = {"request": {"messages": [USER, begun]}, "response": {"choices": [{"message": DONE}]}}
+    assert read(value).episode.steps[1].action.content == "Yes, \nYes, it is."
+
+
+def test_rows_of_calls_grow_though_each_call_has_an_id(tmp_path):
+    rows = [
+        {"id": "call-1", "messages": [USER], "response": {"choices": [{"message": CALLS}]}},
+        {"id": "call-2", "messages": [USER, CALLS, RESULT], "response": {"choices": [{"message": DONE}]}},
+    ]
+    (found,) = [one for one in outcomes(tmp_path, *rows) if isinstance(one, Conversation)]
+    assert acts(found) == ["retrieval", "final_answer"]
+
+
+def test_tools_are_found_among_the_settings_of_a_row():
+    tools = [{"type": "function", "function": {"name": "get_boat"}}]
+    value = {"messages": [USER], "model_parameters": {"tools": tools}, "response": {"choices": [{"message": CALLS}]}}
+    assert [tool.name for tool in read(value).episode.tools] == ["get_boat"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_boat",
+        '[TOOL_CALLS][{"name": "get_boat", "arguments": {}}]',
+        "<|channel|>commentary to=functions.get_boat <|constrain|>json<|message|>{}<|call|>",
+        'I look.\n<function_calls>\n<invoke name="get_boat">\n</invoke>\n</function_calls>',
+        '<minimax:tool_call>\n<invoke name="get_boat"></invoke>',
+        '<function=get_boat>{"day": "Sunday"}</function>',
+        '<|python_tag|>get_boat.call(day="Sunday")',
+    ],
+)
+def test_a_call_as_text_that_is_not_read_is_no_answer(text):
+    with pytest.raises(Invalid, match="messages.1.content: a call as text in a form that is not read here"):
+        read({"messages": [USER, {"role": "assistant", "content": text}, DONE]})
+    said = {"role": "assistant", "content": "Models write [TOOL_CALLS] or `<function_calls>` there."}
+    assert acts(read({"messages": [USER, said]})) == ["final_answer"]
+
+
+def test_a_call_whose_arguments_langchain_could_not_read_is_context_and_keeps_its_result():
+    broken = {"type": "invalid_tool_call", "id": "a", "name": "get_boat", "args": "{day", "error": "no JSON"}
+    messages = [
+        {"type": "human", "content": "Free?"},
+        {"type": "ai", "content": "", "tool_calls": [], "invalid_tool_calls": [broken]},
+        {"type": "tool", "content": "no JSON", "tool_call_id": "a", "status": "error"},
+        {"type": "ai", "content": "", "tool_calls": [{"name": "get_boat", "args": {"day": "Sunday"}, "id": "b"}]},
+        {"type": "tool", "content": "free", "tool_call_id": "b"},
+    ]
+    found = read({"messages": messages})
+    assert acts(found) == ["~retrieval", "repair"] and results(found) == ["no JSON", "free"]
+
+
+def test_how_a_run_of_mini_swe_agent_ended_is_no_message():
+    end = {"role": "exit", "content": "patch", "extra": {"exit_status": "Submitted"}}
+    assert read({"messages": [USER, CALLS, RESULT, end]}).episode == read({"messages": [USER, CALLS, RESULT]}).episode
+
+
+# -- newer kinds of blocks and items -------------------------------------------------------------------------------
+
+
+def test_tools_of_a_namespace_and_those_that_a_search_found_are_on_offer():
+    tool = {"type": "function", "name": "get_boat", "parameters": {"type": "object"}}
+    space = {"type": "namespace", "name": "harbour", "tools": [tool]}
+    called = {"type": "function_call", "call_id": "c1", "name": "get_boat", "namespace": "harbour", "arguments": "{}"}
+    search = [
+        {"type": "tool_search_call", "call_id": "s", "execution": "client", "arguments": {"goal": "boats"}},
+        {"type": "tool_search_output", "call_id": "s", "execution": "client", "tools": [space]},
+    ]
+    definition = {"type": "tool_search", "execution": "client", "parameters": {"type": "object"}}
+    found = read({"tools": [definition], "input": [USER, *search, called]})
+    assert acts(found) == ["retrieval", "retrieval"] and results(found) == ["get_boat"]
+    assert [tool.name for tool in found.episode.tools] == ["tool_search", "get_boat"]
+    server = [{**one, "call_id": None, "execution": "server"} for one in search]
+    found = read({"tools": [{"type": "tool_search"}, space], "input": [USER, *server, called]})
+    assert acts(found) == ["retrieval"] and [tool.name for tool in found.episode.tools] == ["get_boat"]
+
+
+def test_an_item_that_nobody_knows_is_told_with_its_place():
+    item = {"type": "sonar_call", "call_id": "c1"}
+    known = {"type": "function_call", "call_id": "c1", "name": "get_boat", "arguments": "{}"}
+    with pytest.raises(Invalid, match="input.2.type: 'sonar_call' is no kind of item"):
+        read({"input": [USER, known, item]})
+    with pytest.raises(Invalid, match="output.1.type: 'sonar_call' is no kind of item"):
+        read({"input": "Is it free?", "output": [known, item]})
+
+
+def test_all_actions_of_a_computer_call_are_its_arguments_and_a_screenshot_is_a_picture():
+    actions = [{"type": "click", "x": 1, "y": 2}, {"type": "screenshot"}]
+    shot = {"type": "computer_screenshot", "image_url": "data:image/png;base64,AAAA"}
+    items = [{"type": "computer_call", "call_id": "c1", "actions": actions}]
+    found = read({"input": [USER, *items, {"type": "computer_call_output", "call_id": "c1", "output": shot}]})
+    assert found.episode.steps[1].action.arguments == {"actions": actions} and results(found) == ["[input_image]"]
+
+
+def test_items_that_are_no_messages_stand_in_a_list_among_them(tmp_path):
+    call = {"type": "shell_call", "call_id": "c1", "action": {"commands": ["ls"]}}
+    items = [USER, {"type": "web_search_call", "id": "w"}, call, {"type": "shell_call_output", "call_id": "c1"}, DONE]
+    path = tmp_path / "items.json"
+    for text in (json.dumps(items), json.dumps(items, indent=1), f"{json.dumps(items)}\n{json.dumps([USER, DONE])}\n"):
+        path.write_text(text, encoding="utf-8")
+        found = list(Reader(NO_MAP, keep_secrets=False).read(Place(str(path), ())))
+        assert acts(next(one for one in found if isinstance(one, Conversation)))[1:] == ["final_answer"]
+        assert not any(isinstance(one, Reject) for one in found)
+
+
+def test_summaries_by_the_server_are_nobodys_words_and_citations_divide_no_sentence():
+    blocks = [
+        {"type": "compaction", "content": "The user asks for boats."},
+        {"type": "text", "text": "It is "},
+        {"type": "text", "text": "free", "citations": [{"cited_text": "free"}]},
+        {"type": "text", "text": "."},
+    ]
+    found = read({"system": "Be brief.", "messages": [USER, {"role": "assistant", "content": blocks}]})
+    assert found.episode.steps[1].action.content == "It is free."
+
+
+def test_what_code_of_the_model_called_is_context():
+    block = {"type": "tool_use", "id": "c1", "name": "get_boat", "input": {}}
+    answer = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "free"}]}
+    for caller, expected in (("direct", "retrieval"), ("code_execution_20260120", "~retrieval")):
+        used = {"role": "assistant", "content": [{**block, "caller": {"type": caller}}]}
+        assert acts(read({"messages": [USER, used, answer, DONE]})) == [expected, "final_answer"]
+
+
+def test_documents_and_search_results_of_the_user_are_text():
+    blocks = [
+        {"type": "document", "title": "Piers", "source": {"type": "text", "data": "A, B"}},
+        {"type": "search_result", "source": "x", "title": "Boats", "content": [{"type": "text", "text": "Ida"}]},
+        {"type": "document", "source": {"type": "base64", "data": "AAAA"}},
+    ]
+    found = read({"system": "Be brief.", "messages": [{"role": "user", "content": blocks}, DONE]})
+    assert found.first == "Piers\nA, B\nBoats\nIda\n[document]"
 
 
 def test_a_call_whose_beginning_is_on_a_server_is_never_read_without_it():
@@ -548,6 +789,103 @@ def test_a_claude_code_session_is_one_conversation_and_a_subagents_another(tmp_p
     assert good[0].episode.steps[1].action.content == "I look." and {one.group for one in good} == {"s"}
 
 
+def session(*lines: tuple[str, Any, str, str | None], **more: Any) -> list[dict[str, Any]]:
+    """Lines of a session: who, the content, the line's own id and that of the line before it."""
+    return [
+        {
+            "type": kind,
+            "sessionId": "s",
+            "uuid": key,
+            "parentUuid": parent,
+            "message": {"role": kind, "content": content},
+        }
+        | more
+        for kind, content, key, parent in lines
+    ]
+
+
+def used(key: str) -> list[dict[str, Any]]:
+    return [{"type": "tool_use", "id": key, "name": "Read", "input": {"file_path": key}}]
+
+
+def returned(key: str) -> list[dict[str, Any]]:
+    return [{"type": "tool_result", "tool_use_id": key, "content": key}]
+
+
+def conversations(folder: Path, *lines: Any) -> list[Conversation]:
+    return [one for one in outcomes(folder, *lines) if isinstance(one, Conversation)]
+
+
+def test_a_tool_that_runs_while_claude_code_still_writes_leaves_its_answer_one_message(tmp_path):
+    lines = session(
+        ("user", "Which boats?", "1", None),
+        ("assistant", used("a"), "2", "1"),
+        ("user", returned("a"), "3", "2"),
+        ("assistant", used("b"), "4", "2"),
+        ("user", returned("b"), "5", "4"),
+        ("assistant", "Two.", "6", "5"),
+    )
+    for number in (1, 3):
+        lines[number]["message"]["id"] = "m"
+    (found,) = conversations(tmp_path, *lines)
+    assert parallel(found) == [False, True, False] and results(found) == ["a", "b"]
+
+
+@pytest.mark.parametrize("mark", [{"isApiErrorMessage": True}, {"message": {"model": "<synthetic>"}}])
+def test_what_claude_code_says_in_the_agents_place_is_no_action(tmp_path, mark):
+    lines = session(("user", "Which boats?", "1", None), ("assistant", "API Error: 529", "2", "1"))
+    lines[1] |= {**mark, "message": {**lines[1]["message"], **mark.get("message", {})}}
+    more = session(("user", "Go on", "3", "2"), ("assistant", "Two.", "4", "3"))
+    (found,) = conversations(tmp_path, *lines, *more)
+    assert [step.action.content for step in found.episode.steps if isinstance(step, Act)] == ["Two."]
+
+
+def test_what_the_user_asks_while_claude_code_works_is_read(tmp_path):
+    lines = session(
+        ("user", "Which boats?", "1", None), ("assistant", used("a"), "2", "1"), ("user", returned("a"), "3", "2")
+    )
+    asked = [
+        {"type": "attachment", "sessionId": "s", "uuid": mode, "attachment": {**queued, "commandMode": mode}}
+        for queued in [{"type": "queued_command", "prompt": "And piers?"}]
+        for mode in ("prompt", "task-notification")
+    ]
+    (found,) = conversations(tmp_path, *lines, *asked, *session(("assistant", "Two.", "4", "prompt")))
+    assert [step.role for step in found.episode.steps] == ["user", "action", "observation", "user", "action"]
+
+
+def test_a_question_that_the_user_takes_back_ends_a_conversation_and_the_other_goes_on_without_it(tmp_path):
+    lines = session(
+        ("user", "Count.", "1", None),
+        ("assistant", "Two.", "2", "1"),
+        ("user", "And piers?", "3", "2"),
+        ("assistant", "Three.", "4", "3"),
+        ("user", "And berths?", "5", "2"),
+        ("assistant", "Four.", "6", "5"),
+        ("user", "Begin again.", "7", None),
+        ("assistant", "Yes.", "8", "7"),
+    )
+    found = conversations(tmp_path, *lines)
+    assert [acts(one) for one in found] == [["final_answer"] * 2, ["~final_answer", "final_answer"], ["final_answer"]]
+    assert [one.first for one in found] == ["Count.", "Count.", "Begin again."] and {one.group for one in found} == {
+        "s"
+    }
+
+
+def test_a_session_is_known_by_its_notes_of_whatever_kind_and_never_read_line_by_line(tmp_path):
+    notes = [{"type": f"note-{number}", "sessionId": "s"} for number in range(6)]
+    lines = session(
+        ("user", "Count.", "1", None), ("assistant", used("a"), "2", "1"), ("user", returned("a"), "3", "2")
+    )
+    (found,) = conversations(tmp_path, *notes, *lines)
+    assert acts(found) == ["file_read"] and results(found) == ["a"]
+    chats = [{"messages": [{**USER, "content": f"{number}"}, DONE]} for number in range(5)]
+    mixed = outcomes(tmp_path, *chats, *lines)
+    assert [one.printed() for one in mixed if isinstance(one, Reject)][1:] == [[], []]
+    assert len([one for one in mixed if isinstance(one, Conversation)]) == 5
+    traced = [{"type": "GENERATION", "sessionId": "s", "input": [USER], "output": DONE}] * 2
+    assert outcomes(tmp_path, *traced)[0].what == "request and response"
+
+
 def test_what_the_simulated_user_of_tau2_does_is_not_the_agents():
     turn = {"turn_idx": 1, "timestamp": "t"}
     messages = [
@@ -589,6 +927,13 @@ def test_what_the_simulated_user_of_tau2_does_is_not_the_agents():
         ({"messages": [{"role": "assistant", "content": [{"toolUse": {"name": "x"}}]}]}, "Bedrock"),
         ({"messages": [{"role": "assistant", "content": [{"type": "tool-call", "toolName": "x"}]}]}, "Vercel"),
         ({"messages": [{"role": "user", "parts": [{"type": "text", "text": "x"}]}]}, "Vercel"),
+        ({"messages": [USER, {**DONE, "toolInvocations": [{"toolName": "x"}]}]}, "Vercel"),
+        ([{"role": "user", "parts": [{"text": "x"}]}, {"role": "model", "parts": [{"functionCall": {}}]}], "Gemini"),
+        ({"messages": [{"role": "user", "blocks": [{"block_type": "text", "text": "x"}]}]}, "LlamaIndex"),
+        ({"custom_id": "r", "params": {"messages": [USER]}}, "batch requests without answers"),
+        ({"custom_id": "r", "result": {"type": "succeeded", "message": DONE}}, "answers without their requests"),
+        ({"observations": [{"input": {"messages": [USER]}, "output": DONE}]}, "`observations` holds some"),
+        ({"id": "r", "object": "response", "output": [DONE]}, "answers without their requests"),
         ({"steps": [{"step": 1, "tool_calls": [], "observations": "x"}]}, "smolagents"),
         ({"trajectory": [{"action": "ls", "observation": "x"}], "history": []}, "SWE-agent"),
         ({"id": 1, "source": "agent", "action": "run", "args": {}}, "OpenHands"),
