@@ -78,7 +78,7 @@ def traffic(world: World, bad: float, rate: float, rng: np.random.Generator, dep
     lost = np.where(rng.random(sizes.shape) < bad * often, accepted, 0)
     differing = rng.binomial(lost, rate)
     audits = differing + rng.binomial(accepted - lost, rate)
-    return Traffic(Seen(np.full(sizes.shape, rate), sizes, differing, differing / rate), audits)
+    return Traffic(Seen(np.full(sizes.shape, rate), sizes, differing, differing / rate, np.zeros_like(sizes)), audits)
 
 
 class Found(NamedTuple):

@@ -5,7 +5,8 @@
 
 A local strong model can so stand behind a gateway, or an agent can talk to either model by itself. It takes every
 action that the model proposes; text of it that is no well-formed action is the answer as it is, as chat servers do.
-Requests that are not understood get an error that says why: there is nobody to pass them on to.
+Requests that are not understood get an error that says why: there is nobody to pass them on to. So do those whose
+`tool_choice` forbids what the model proposes: it was trained to choose, and cannot be told to.
 """
 
 from typing import Any
@@ -13,13 +14,15 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from specacts.core.words import Role
+from specacts.answering.records import Candidate
+from specacts.core.words import ActionType, Role
 from specacts.recipe import freezes
 from specacts.serving.answers import completion, message_of, words_of
 from specacts.serving.bundle import Bundle, Offer
+from specacts.serving.checks import allows
 from specacts.serving.conversations import Conversations
-from specacts.serving.engine import MEMORY, Decided, Engine, EngineBusy, EngineFailed
-from specacts.serving.requests import NotOurs
+from specacts.serving.engine import MEMORY, Engine, EngineBusy, EngineFailed
+from specacts.serving.requests import Asked, NotOurs
 from specacts.serving.web import (
     CHAT,
     Settings,
@@ -76,20 +79,30 @@ class Alone:
             raise HTTPException(500, f"the model gave no answer: {error}") from error
         if decided is None:
             return Response(status_code=499)
-        message, headers = answer_of(decided)
-        kind = decided.proposal.action.type if decided.proposal and decided.proposal.action else None
+        assert decided.proposal is not None
+        message, kind, headers = answer_of(decided.proposal, asked)
         self.conversations.answered(place, message, kind, None)
-        whole = completion(message, str(value.get("model") or ""), used_by("cheap", decided), self.made_by)
+        finish = "length" if headers.get("x-specacts-reason") == "max_tokens" else None
+        used = used_by("cheap", decided)
+        whole = completion(message, str(value.get("model") or ""), used, self.made_by, finish)
         return as_response(value, whole, {"x-specacts-actor": self.role, **headers})
 
 
-def answer_of(decided: Decided) -> tuple[dict[str, Any], dict[str, str]]:
-    """The message, and headers that say which type of action it is."""
-    proposal = decided.proposal
-    assert proposal is not None
-    if proposal.action is None:
-        return {"role": "assistant", "content": proposal.text, "refusal": None}, {"x-specacts-reason": "malformed"}
-    return message_of(proposal.action, words_of(proposal)), {"x-specacts-type": proposal.action.type}
+def answer_of(proposal: Candidate, asked: Asked) -> tuple[dict[str, Any], ActionType | None, dict[str, str]]:
+    """The message, the type of its action, and headers that say so. Raises `HTTPException` where it is forbidden."""
+    action = proposal.action
+    if asked.most_tokens is not None and proposal.taken_tokens > asked.most_tokens:
+        return nothing_but(""), None, {"x-specacts-reason": "max_tokens"}
+    if action is None:
+        return nothing_but(proposal.text), None, {"x-specacts-reason": "malformed"}
+    if not allows(asked.choice, action):
+        chose = action.tool or action.type
+        raise HTTPException(400, f"tool_choice: the model here chooses by itself, and chose {chose}; leave it out")
+    return message_of(action, words_of(proposal)), action.type, {"x-specacts-type": action.type}
+
+
+def nothing_but(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": text, "refusal": None}
 
 
 def app(server: Alone) -> FastAPI:

@@ -63,9 +63,15 @@ def message_of(action: Action, words: str) -> dict[str, Any]:
     return {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]}
 
 
-def completion(message: Mapping[str, Any], model: str, used: Used, made_by: str) -> dict[str, Any]:
-    """A chat completion with one choice. model: as the request names it. made_by: the bundle, as its fingerprint."""
-    finish = "tool_calls" if message.get("tool_calls") else "stop"
+def completion(
+    message: Mapping[str, Any], model: str, used: Used, made_by: str, finish: str | None = None
+) -> dict[str, Any]:
+    """A chat completion with one choice.
+
+    model: as the request names it. made_by: the bundle, as its fingerprint. finish: why the answer ends there, where
+    it is not at its end.
+    """
+    finish = finish or ("tool_calls" if message.get("tool_calls") else "stop")
     return {
         "id": f"chatcmpl-{secrets.token_hex(12)}",
         "object": "chat.completion",

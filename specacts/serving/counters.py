@@ -60,6 +60,7 @@ class Counters:
                 "accepted": "Those of them that were accepted",
                 "audited": "Those of them that upstream was asked too",
                 "differing": "Those of them in which upstream would have acted otherwise",
+                "unknown": "Those audited of which nothing became known: upstream failed, or said no action to go by",
             }.items()
         }
 

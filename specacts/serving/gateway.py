@@ -46,7 +46,7 @@ from specacts.serving.journal import Entry, Journal
 from specacts.serving.page import Last, Shown, page
 from specacts.serving.requests import Asked, NotOurs, Reading
 from specacts.serving.upstream import OURS, NoAnswer, Upstream, header, returned
-from specacts.serving.watch import Status, Watch, save
+from specacts.serving.watch import Audit, Status, Watch, save
 from specacts.serving.web import (
     CHAT,
     Settings,
@@ -264,7 +264,7 @@ class Gateway:
 
     async def _audit(self, turn: Turn, verdict: Verdict, proposal: Candidate) -> None:
         """Ask upstream what it would have done; the agent has its answer already."""
-        differs: bool | None = None
+        audit: Audit = "unknown"
         result, since = "failed", time.perf_counter()
         try:
             answer = await self.upstream.ask("POST", CHAT, turn.headers, turn.raw, turn.query)
@@ -276,19 +276,24 @@ class Gateway:
             if found is not None:
                 self.counters.upstream(found.usage, audit=True)
                 self._write(turn._replace(since=since), verdict, found.whole, "upstream", audit=True)
-                differs = self._differs(turn, proposal, found)
-                result = "no_action" if differs is None else "differs" if differs else "agrees"
+                audit = self._compared(turn, proposal, found)
+                result = "no_action" if audit == "unknown" else audit
         except (NoAnswer, httpx.HTTPError) as error:
             LOG.warning("an audit got no answer: %s", error if isinstance(error, NoAnswer) else type(error).__name__)
         finally:
             self.counters.audited(result)
-            self._tell(turn, accepted=True, differs=differs)
+            self._tell(turn, accepted=True, audit=audit)
 
-    def _differs(self, turn: Turn, proposal: Candidate, found: Heard) -> bool | None:
-        """Whether upstream would have acted otherwise; None where what it said is no action to go by."""
+    def _compared(self, turn: Turn, proposal: Candidate, found: Heard) -> Audit:
+        """Whether upstream would have acted otherwise."""
         assert turn.asked is not None
-        action = turn.now.reading.first_action(turn.asked, turn.place, found.message)
-        return None if action is None else not agrees(proposal.action, action, turn.now.bundle.proof.level)
+        act = turn.now.reading.first_act(turn.asked, turn.place, found.message)
+        if act is None:
+            return "unknown"
+        if not act.supervised:  # it is not certain what these words do; they are no call
+            calls = proposal.action is not None and proposal.action.tool is not None
+            return "differs" if calls and act.action.tool is None else "unknown"
+        return "agrees" if agrees(proposal.action, act.action, turn.now.bundle.proof.level) else "differs"
 
     # -- upstream acts --------------------------------------------------------------------------------------
 
@@ -366,12 +371,12 @@ class Gateway:
         verdict = await beside
         proposal = verdict.decided.proposal if verdict.decided else None
         self.conversations.answered(turn.place, found.message, None, verdict.score)
-        differs = self._differs(turn, proposal, found) if verdict.accepted and proposal else None
-        if verdict.accepted:
-            self.counters.audited("no_action" if differs is None else "differs" if differs else "agrees")
+        audit = self._compared(turn, proposal, found) if verdict.accepted and proposal else None
+        if audit is not None:
+            self.counters.audited("no_action" if audit == "unknown" else audit)
         self.counters.beside(verdict.reason)
         self._write(turn, verdict, found.whole, "upstream", proposal=proposal)
-        self._tell(turn, verdict.accepted, differs)
+        self._tell(turn, verdict.accepted, audit)
 
     def _gone(self, turn: Turn) -> Response:
         """Nobody waits for the answer any more."""
@@ -406,14 +411,14 @@ class Gateway:
             Last(at=turn.at, type=kind, by=actor, score=score, threshold=threshold, reason=verdict.reason)
         )
 
-    def _tell(self, turn: Turn, accepted: bool, differs: bool | None = None) -> None:
+    def _tell(self, turn: Turn, accepted: bool, audit: Audit | None = None) -> None:
         """Tell the watch of a decision."""
         watch, rate = turn.now.watch, 1.0 if self.settings.mode == "observe" else self.settings.audit
         if not rate:  # nobody looks
             return
         name = hashlib.blake2b(turn.place.name.encode(), digest_size=12).hexdigest()
         self.told = True
-        if watch.tell(name, turn.at, accepted, rate, differs):
+        if watch.tell(name, turn.at, accepted, rate, audit):
             self._stopped(watch)
 
     def _stopped(self, watch: Watch) -> None:
@@ -493,6 +498,7 @@ class Gateway:
             accepted=status.accepted,
             audited=status.audited,
             differing=status.differing,
+            unknown=status.unknown,
         )
         return self.counters.text()
 

@@ -1,7 +1,7 @@
 """The promise, watched on live traffic: a bet that wins when more is lost than was promised, and how much is lost.
 
     watch = load(folder / "watch.json", terms, at=now)          # evidence outlives a restart
-    watch.tell(conversation, now, accepted, rate, differs)       # one decision; True: the watch stopped with it
+    watch.tell(conversation, now, accepted, rate, audit)         # one decision; True: the watch stopped with it
     watch.stopped                                                # since when nothing may be accepted; None: all is well
     watch.status(now).estimate                                   # loss per decision of conversations that have ended
     save(folder / "watch.json", watch.state())
@@ -26,6 +26,10 @@ its losses that were seen, of weight most_counted / decisions in long ones. Audi
 term's mean is at most (1 - c * rate) ** (what was lost), which is convex in that, so below its chord from 0 to
 most_counted: the mean of both is at most 1. Without that step a conversation could only count as one audit.
 
+An audit may say nothing: upstream failed, or said what is no action to go by. Which audits do need not be chance, so
+each bet takes what is worse for itself: no loss where it bets on more, a loss where it bets on less. The estimate
+itself takes such audits to be like the others.
+
 A conversation ends when it has been idle for `idle` seconds, or is `oldest` seconds old; what comes later is not
 watched, nor what comes at a lower rate than it began with.
 """
@@ -35,14 +39,17 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from specacts.core.errors import UserError
 from specacts.core.files import read_json, write_exact_json
 from specacts.core.results import Estimate, Result
+
+Audit = Literal["agrees", "differs", "unknown"]
+"""What upstream would have done, beside an accepted action; unknown where it said nothing to compare."""
 
 ERROR = 0.05
 """The confidence sequence misses the loss at some time with at most this probability."""
@@ -90,16 +97,17 @@ class Terms(Result):
 class Status(NamedTuple):
     """What is known at a time.
 
-    decisions, accepted, audited, differing: of all conversations, those open included. conversations: that have ended;
-    estimate: their loss per decision. open: conversations that go on. late: decisions that came after their
-    conversation's end. evidence: the natural log of the highest capital so far; the watch stops at `needed`. stopped:
-    since when, in seconds since 1970.
+    decisions, accepted, audited, differing, unknown: of all conversations, those open included; differing and unknown
+    are of those audited. conversations: that have ended; estimate: their loss per decision. open: conversations that go
+    on. late: decisions that came after their conversation's end. evidence: the natural log of the highest capital so
+    far; the watch stops at `needed`. stopped: since when, in seconds since 1970.
     """
 
     decisions: int
     accepted: int
     audited: int
     differing: int
+    unknown: int
     conversations: int
     open: int
     late: int
@@ -117,13 +125,14 @@ class Seen(NamedTuple):
     """What was seen of conversations, arrays of one shape [...].
 
     rate: the audit rate. decisions: how many there were. differing: accepted ones that upstream would have decided
-    otherwise, as far as it was asked. lost: those again, each by 1 / its rate.
+    otherwise, as far as it was asked. lost: those again, each by 1 / its rate. unknown: audits that said nothing.
     """
 
     rate: np.ndarray
     decisions: np.ndarray
     differing: np.ndarray
     lost: np.ndarray
+    unknown: np.ndarray
 
     def weight(self, most: int) -> np.ndarray:
         """Of each conversation; 1 for one of at least `most` decisions: [...]."""
@@ -146,7 +155,7 @@ def log_above(seen: Seen, limit: float, most: int, reference: float) -> np.ndarr
 
 def log_below(seen: Seen, limit: float, most: int) -> np.ndarray:
     """The same, betting on a smaller loss than `limit`: [..., len(BELOW)]."""
-    counted = seen.differing * np.minimum(1.0, most / seen.decisions)
+    counted = (seen.differing + seen.unknown) * np.minimum(1.0, most / seen.decisions)
     gain = 1 - (1 - BELOW * seen.rate[..., None]) ** most
     return np.log((1 - BELOW) ** counted[..., None] + limit * seen.weight(most)[..., None] * gain)
 
@@ -193,6 +202,7 @@ class Talk(Result):
     decisions: int = 0
     differing: int = 0
     lost: float = 0.0
+    unknown: int = 0
 
 
 class Stop(Result):
@@ -205,8 +215,8 @@ class Stop(Result):
 class State(Result):
     """The watch's file. began: seconds since 1970. peak: log of the highest capital. before: what was trusted again.
 
-    settled: conversations that ended, and began before all that are open, as kinds: rate, decisions, differing, lost,
-    and how many. talks: all others by the digest of their name, in the order of their beginnings. ended: digests of
+    settled: conversations that ended, and began before all that are open, as kinds: what `Seen` holds of one, and how
+    many there are. talks: all others by the digest of their name, in the order of their beginnings. ended: digests of
     the latest that are settled.
     """
 
@@ -218,11 +228,20 @@ class State(Result):
     accepted: int = 0
     audited: int = 0
     differing: int = 0
+    unknown: int = 0
     late: int = 0
-    settled: tuple[tuple[float, int, int, float, int], ...] = ()
+    settled: tuple[tuple[float, int, int, float, int, int], ...] = ()
     talks: dict[str, Talk] = {}
     ended: tuple[str, ...] = ()
     before: tuple[Stop, ...] = ()
+
+    @field_validator("settled", mode="before")
+    @classmethod
+    def _of_earlier_files(cls, kinds: object) -> object:
+        """Files of version 0.2 say nothing of `unknown`."""
+        if not isinstance(kinds, list):
+            return kinds
+        return [[*kind[:4], 0, kind[4]] if isinstance(kind, list) and len(kind) == 5 else kind for kind in kinds]
 
 
 class Watch:
@@ -233,7 +252,7 @@ class Watch:
         self.stopped = state.stopped
         self._began, self._peak, self._before = state.began, state.peak, state.before
         self._counts = Counter({name: getattr(state, name) for name in COUNTED})
-        self._settled = Counter({kind[:4]: kind[4] for kind in state.settled})
+        self._settled = Counter({kind[:-1]: kind[-1] for kind in state.settled})
         self._talks: dict[str, Talk] = dict(state.talks)
         self._ended = dict.fromkeys(state.ended)
         self._due = -math.inf  # nothing ends before
@@ -243,21 +262,23 @@ class Watch:
             seen, times = self._kinds()
             self._logs = times @ log_above(seen, self.terms.limit, self.terms.most_counted, self.terms.reference)
 
-    def tell(self, conversation: str, at: float, accepted: bool, rate: float, differs: bool | None = None) -> bool:
+    def tell(self, conversation: str, at: float, accepted: bool, rate: float, audit: Audit | None = None) -> bool:
         """Count a decision; whether the watch stopped because of it.
 
         at: seconds since 1970. accepted: whether the cheap model's action was taken; where it only observes, would have
-        been. rate: the probability, above 0, with which an accepted decision is audited at this time. differs: what the
-        audit said; None without one.
+        been. rate: the probability, above 0, with which an accepted decision is audited at this time. audit: what came
+        of that; None without one.
         """
         if not 0 < rate <= 1:
             raise ValueError(f"rate is {rate}, not a probability above 0")
         stops = self._end(at)
-        seen_lost = accepted and differs is True
+        audit = audit if accepted else None
+        seen_lost = audit == "differs"
         self._counts["decisions"] += 1
         self._counts["accepted"] += accepted
-        self._counts["audited"] += accepted and differs is not None
+        self._counts["audited"] += audit is not None
         self._counts["differing"] += seen_lost
+        self._counts["unknown"] += audit == "unknown"
         key = hashlib.blake2b(conversation.encode("utf-8", "replace"), digest_size=8).hexdigest()
         talk = self._talks.get(key) or Talk(began=at, last=at, rate=rate)
         if key in self._ended or talk.ended or at >= self._over(talk) or rate < talk.rate:
@@ -269,6 +290,8 @@ class Watch:
             more = {"last": max(at, talk.last), "decisions": talk.decisions + 1}
             if seen_lost:
                 more |= {"differing": talk.differing + 1, "lost": talk.lost + 1 / rate}
+            elif audit == "unknown":
+                more |= {"unknown": talk.unknown + 1}
             self._talks[key] = talk.model_copy(update=more)
             self._due = min(self._due, at + min(self.terms.idle, self.terms.oldest))
         return (seen_lost and self._bet(at)) or stops
@@ -328,7 +351,7 @@ class Watch:
         self._ended[key] = None
         if len(self._ended) > REMEMBERED:
             del self._ended[next(iter(self._ended))]
-        self._settled[talk.rate, talk.decisions, talk.differing, talk.lost] += 1
+        self._settled[talk.rate, talk.decisions, talk.differing, talk.lost, talk.unknown] += 1
         self._interval = None
         if self.terms.limit is not None:
             self._logs = self._logs + self._added([talk])[0]
@@ -336,7 +359,7 @@ class Watch:
     def _added(self, talks: list[Talk]) -> np.ndarray:
         """What conversations add to the logs of the stakes' capitals, at the least: [talks, STAKES]."""
         assert self.terms.limit is not None
-        seen = Seen(*np.array([(t.rate, t.decisions, t.differing, t.lost) for t in talks]).T)
+        seen = Seen(*np.array([(t.rate, t.decisions, t.differing, t.lost, t.unknown) for t in talks]).T)
         added = log_above(seen, self.terms.limit, self.terms.most_counted, self.terms.reference)
         open_ = np.array([not talk.ended for talk in talks])
         nothing = seen._replace(decisions=np.full(len(talks), self.terms.most_counted), lost=np.zeros(len(talks)))
@@ -368,10 +391,14 @@ class Watch:
         most = self.terms.most_counted
         if self._interval is None:
             self._interval = interval(seen, times, most, self.terms.reference)
-        return Estimate(float(times @ seen.loss(most) / (times @ seen.weight(most))), *self._interval)
+        value, (low, high) = float(times @ seen.loss(most) / (times @ seen.weight(most))), self._interval
+        audited, known = self._counts["audited"], self._counts["audited"] - self._counts["unknown"]
+        if audited:
+            value = min(value * audited / known, high) if known else math.nan
+        return Estimate(value, low, high)
 
 
-COUNTED = ("decisions", "accepted", "audited", "differing", "late")
+COUNTED = ("decisions", "accepted", "audited", "differing", "unknown", "late")
 
 
 # -- the file -------------------------------------------------------------------------------------------------

@@ -259,13 +259,23 @@ def test_an_audit_asks_under_the_same_address(serving):
     assert shop.watch.status(0.0).audited == 1
 
 
-def test_an_audit_that_gets_no_answer_is_counted_and_tells_nothing(serving):
+@pytest.mark.parametrize(("place", "audit"), [(0, "differs"), (2, "no_action")])
+def test_words_whose_type_is_not_certain_are_no_call_and_otherwise_unknown(serving, place, audit):
+    shop = serving(audit=1.0)
+    shop.behind.says = {"role": "assistant", "content": "Sure? I think so"}
+    assert who(shop.ask(request(place))[0]) == ("cheap", "accepted")
+    assert metric(shop.metrics, f'specacts_audits_total{{result="{audit}"}}') == 1
+    status = shop.watch.status(0.0)
+    assert (status.audited, status.differing, status.unknown) == (1, audit == "differs", audit == "no_action")
+
+
+def test_an_audit_that_gets_no_answer_is_counted_as_one_that_said_nothing(serving):
     shop = serving(audit=1.0)
     shop.behind.status = 500
     shop.ask(request(0))
     assert metric(shop.metrics, 'specacts_audits_total{result="failed"}') == 1
     status = shop.watch.status(0.0)
-    assert (status.accepted, status.audited) == (1, 0)
+    assert (status.accepted, status.audited, status.unknown) == (1, 1, 1)
 
 
 def test_what_was_rejected_is_watched_too_and_what_failed_upstream_is_not(serving, tmp_path):

@@ -13,7 +13,7 @@ from specacts.serving.page import LAST, Last, Shown, page, scale, spent
 from specacts.serving.watch import Status
 
 NOW = 1_764_154_800.0
-NOTHING = Status(0, 0, 0, 0, 0, 0, 0, Estimate(math.nan, 0, 1), 0.1, 0.0, math.log(10), None)
+NOTHING = Status(0, 0, 0, 0, 0, 0, 0, 0, Estimate(math.nan, 0, 1), 0.1, 0.0, math.log(10), None)
 FRESH = Shown("F", "enforce", 1.0, NOW - 60, NOW, 0, 0, 0, 0, 0, 0.0, "USD", NOTHING, [], None)
 BUSY = NOTHING._replace(
     decisions=900, accepted=400, audited=80, differing=5, conversations=50, open=3, estimate=Estimate(0.06, 0.04, 0.09)

@@ -184,6 +184,22 @@ def test_a_model_alone_takes_every_action_that_it_proposes(strong):
     assert asks.get("/healthz").json() == {"status": "ok", "model": "cheap"}
 
 
+def test_a_model_alone_does_nothing_that_tool_choice_forbids_and_says_no_more_than_max_tokens(strong):
+    asks = strong()
+
+    def answer(number, **more):
+        return asks.post("/v1/chat/completions", json=request(number, **more))
+
+    for number, choice, does in ((0, "none", ACTIONS[0].tool), (2, "required", ACTIONS[2].type)):
+        refused = answer(number, tool_choice=choice)
+        assert refused.status_code == 400 and f"chose {does}" in refused.json()["error"]["message"]
+    assert answer(0, tool_choice="required").status_code == answer(2, tool_choice="none").status_code == 200
+    for number in (0, 2):
+        (cut,) = answer(number, max_tokens=1).json()["choices"]
+        assert cut["finish_reason"] == "length" and not cut["message"]["content"] and "tool_calls" not in cut["message"]
+        assert answer(number, max_tokens=500).json()["choices"][0]["finish_reason"] != "length"
+
+
 @pytest.mark.parametrize(("body", "why"), [(b"x", "no JSON object"), (b'{"messages": 1}', "messages")])
 def test_what_it_does_not_understand_it_refuses(strong, body, why):
     answer = strong().post("/v1/chat/completions", content=body)
