@@ -38,6 +38,8 @@ $(STAMP): requirements.lock pyproject.toml
 		rm -rf .venv && mkdir .venv && touch .venv/.unfinished && "$(PYTHON)" -m venv .venv; fi
 	@touch .venv/.unfinished
 	@echo "installing requirements.lock into .venv (once; minutes)"
+	@# First pip itself: the one that comes with Python may take half as long again.
+	@"$(PY)" -m pip install -q "$$(grep '^pip==' requirements.lock)"
 	@"$(PY)" -m pip install -q --no-compile -r requirements.lock
 	@# pip would compile on one core, tests too. Some packages hold files for other Pythons, which do not compile.
 	@"$(PY)" -m compileall -qq -j 0 -x /tests/ "$(CURDIR)/.venv/lib" || true
