@@ -78,8 +78,8 @@ def answered(config: Config, episodes: list[Episode]) -> Answered:
     voices = {role: load_voice(Path("models"), role, config.scale, config.recipe) for role in ROLES}
     rows: Rows = {}
     started = time.perf_counter()
-    for role, voice in voices.items():
-        ask_all(voice, episodes, rows, how, config.seed, role, Unkept())  # type: ignore[arg-type]
+    for voice in voices.values():
+        ask_all(voice, {"served": episodes}, rows, how, config.seed, Unkept())  # type: ignore[arg-type]
     pace = len(rows) / (time.perf_counter() - started)
     return Answered(rows, call_likelihoods(voices["verifier"], episodes, rows, how), pace)
 

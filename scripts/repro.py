@@ -6,8 +6,12 @@
 `make repro` runs it. Ends with DVC's exit code; with 130 or 143 where it was stopped, when DVC and all that it started
 have ended and what DVC had cleared is back; with 1 where DVC could not save everything. Also works where there is no
 Git, as in an unpacked archive: DVC is told so for this run alone.
+
+DVC runs one stage at a time. The trainings of the two proposers do not need each other, and a small model gains little
+from a second core: where both are due, each runs in a DVC of its own, with half of the cores.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -17,15 +21,27 @@ from pathlib import Path
 
 import psutil
 
+from specacts.config import load_config
 from specacts.core.errors import UserError, one_line_errors
 from specacts.core.process import die_with_parent
 from specacts.core.stored import Stored
 from specacts.core.upkeep import mend, not_saved, restore, told, unsaved_stages
+from specacts.models.device import GIB, free_ram
+from specacts.plan.memory import memory
+from specacts.recipe import freezes, is_recorded
 
 ROOT = Path(".")
+LINUX = sys.platform == "linux"
 GRACE = 5.0
 """Seconds that DVC and the stage have to end by themselves after Ctrl-C, which reaches them too."""
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+TRAININGS = ("train@cheap", "train@strong")
+BEFORE = ("fetch", "modules", "split")
+"""What the trainings read, with all that comes before."""
+CHEAP = {"check", "modules"}
+"""Due after every edit, and as a rule without anything that follows."""
+stopped: list[int] = []
+"""The signals that came."""
 
 
 def main(options: Sequence[str]) -> int:
@@ -37,7 +53,9 @@ def main(options: Sequence[str]) -> int:
         return 1
     save(environment)
     there = {output.path for output in Stored.at(ROOT, exact=False).outputs if Path(output.path).exists()}
-    code = run(options, environment)
+    for number in STOPS:
+        signal.signal(number, lambda number, _: stopped.append(number))
+    code = (0 if options else train_side_by_side(environment)) or run((repro(*options), environment))
     if code:
         for line in mend(ROOT):
             print(line, file=sys.stderr)
@@ -92,24 +110,76 @@ def save(environment: Mapping[str, str]) -> None:
             raise UserError(f"{stage}: DVC could not save what it made, which is still there; make room and run again")
 
 
-def run(options: Sequence[str], environment: Mapping[str, str]) -> int:
-    """`dvc repro`; its exit code, or 128 and the signal that stopped it."""
-    stopped: list[int] = []
-    for number in STOPS:
-        signal.signal(number, lambda number, _: stopped.append(number))
-    prepare = die_with_parent if sys.platform == "linux" else None
-    command = [sys.executable, "-m", "dvc", "repro", *options]
-    process = subprocess.Popen(command, env=environment, preexec_fn=prepare)
-    while True:
+def train_side_by_side(environment: Mapping[str, str]) -> int:
+    """Run both trainings at once where both are due and there is room for them; 0 also where not."""
+    share = cores(environment) // 2
+    if not share or not due(environment) - CHEAP or not room():
+        return 0
+    code = run((repro(*BEFORE), environment))
+    if code or not set(TRAININGS) <= due(environment):
+        return code
+    print(f"{' and '.join(TRAININGS)} run at the same time, with {share} of {2 * share} cores each", flush=True)
+    both = []
+    for line, stage in enumerate(TRAININGS):
+        own = {**environment, "OMP_NUM_THREADS": str(share), "TQDM_DESC": stage}
+        if sys.stderr.isatty():
+            own["TQDM_POSITION"] = str(line)
+        # Alone: DVC would lock what the stages before it write, which the other training reads.
+        both.append((repro("--single-item", stage, first=("--wait-for-lock",)), own))
+    return run(*both)
+
+
+def cores(environment: Mapping[str, str]) -> int:
+    """How many threads torch would use."""
+    asked = environment.get("OMP_NUM_THREADS", "")
+    there = min(psutil.cpu_count(logical=False) or 1, len(psutil.Process().cpu_affinity()) if LINUX else 2**10)
+    return int(asked) if asked.isdecimal() else there
+
+
+def due(environment: Mapping[str, str]) -> set[str]:
+    """The stages up to the trainings that DVC would run now."""
+    command = [sys.executable, "-m", "dvc", "status", "--json", "--with-deps", *TRAININGS]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    try:
+        return set(json.loads(done.stdout)) if not done.returncode else set()
+    except ValueError:  # what is wrong `dvc repro` says
+        return set()
+
+
+def room() -> bool:
+    """Whether two models are to be trained, on the CPU, and fit in memory together."""
+    config = load_config(ROOT)
+    if config.scale.device != "cpu" or is_recorded(config.recipe) or freezes(config.recipe, "strong"):
+        return False
+    needed = memory(config, on_gpu=False)
+    return (needed["cheap"].high + needed["strong"].high) * GIB < free_ram()
+
+
+def repro(*options: str, first: Sequence[str] = ()) -> list[str]:
+    return [sys.executable, "-m", "dvc", *first, "repro", *options]
+
+
+def run(*commands: tuple[Sequence[str], Mapping[str, str]]) -> int:
+    """Run commands at the same time, each in its environment; 0, or the first other exit code: then all are ended.
+
+    128 and the signal's number where one stopped them.
+    """
+    if stopped:
+        return 128 + stopped[0]
+    prepare = die_with_parent if LINUX else None
+    running = [subprocess.Popen(command, env=own, preexec_fn=prepare) for command, own in commands]
+    while None in (codes := [process.poll() for process in running]) and not any(codes):
+        if stopped:
+            break
         try:
-            code = process.wait(0.2)
+            running[codes.index(None)].wait(0.2)
         except subprocess.TimeoutExpired:
-            if stopped:
-                end(process.pid, GRACE if stopped[0] == signal.SIGINT else 0)
-                process.wait()
             continue
-        break
-    return 128 + stopped[0] if stopped else code
+    for process in running:
+        if process.returncode is None:
+            end(process.pid, GRACE if stopped[:1] == [signal.SIGINT] else 0)
+            process.wait()
+    return 128 + stopped[0] if stopped else next((code for code in codes if code), 0)
 
 
 def end(pid: int, grace: float) -> None:

@@ -9,6 +9,7 @@ the last decision.
 """
 
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,21 +48,21 @@ def main() -> None:
     how = asking(config.recipe, config.acceptance, scale.answer)
     most = {"calibrate": scale.answer.calibrate_episodes, "test": scale.answer.test_episodes}
     episodes = {s: spread(load_episodes(DATA / "split" / f"{s}.jsonl"), most[s], config.seed) for s in SPLITS}
-    recorded: dict[str, Rows] = {split: {} for split in SPLITS}
+    rows: Rows = {}
     told: Told | None = None
     sizes = {}
     with journal("answer", machine(scale.device)) as kept:
         for role in local_roles(config.recipe):  # cheap first: the others judge its proposals
             voice = load_voice(MODELS, role, scale, config.recipe)
             sizes[role] = voice.size
-            for split in SPLITS:
-                ask_all(voice, episodes[split], recorded[split], how, config.seed, f"answer {split}: {role}", kept)
+            ask_all(voice, episodes, rows, how, config.seed, kept)
             if role == "cheap" and is_recorded(config.recipe):
-                told = take_down(voice.renderer, episodes, recorded)
+                told = take_down(voice.renderer, [e for split in SPLITS for e in episodes[split]], rows)
             del voice
     if not has_verifier(config.recipe):
-        for row in (row for rows in recorded.values() for row in rows.values()):
+        for row in rows.values():
             row |= {"verifier": [], "verifier_likelihood": []}
+    recorded = {split: of(episodes[split], rows) for split in SPLITS}
     with published_dir(DATA / "answers") as out:
         for split in SPLITS:
             write_jsonl(out / f"{split}.jsonl", recorded[split].values())
@@ -70,17 +71,27 @@ def main() -> None:
     kept.forget()
 
 
+def of(episodes: list[Episode], rows: Rows) -> Rows:
+    """The rows of these episodes' decisions, in order."""
+    keys = [(episode.id, due.index) for episode in episodes for due in decisions(episode)]
+    return {key: rows[key] for key in keys}
+
+
 def ask_all(
-    voice: "Voice", episodes: list[Episode], rows: Rows, how: "Asking", seed: int, doing: str, kept: Journal
+    voice: "Voice", episodes: Mapping[str, list[Episode]], rows: Rows, how: "Asking", seed: int, kept: Journal
 ) -> None:
-    """Add one role's answers to `rows`, batch by batch; kept: those that an interrupted run has got already."""
+    """Add one role's answers to `rows`, batch by batch.
+
+    episodes: by split. kept: the answers that an interrupted run has got already.
+    """
     from tqdm import tqdm
 
     from specacts.answering.pieces import answered
 
-    role, total = voice.role, sum(len(decisions(episode)) for episode in episodes)
-    with tqdm(total=total, desc=doing, unit="decision") as progress:
-        for asked, said in answered(voice, episodes, seed, partial(ask_batch, voice, rows, how), kept, doing):
+    role, total = voice.role, sum(len(decisions(episode)) for chosen in episodes.values() for episode in chosen)
+    parts = {f"answer {split}: {role}": chosen for split, chosen in episodes.items()}
+    with tqdm(total=total, desc=f"answer: {role}", unit="decision") as progress:
+        for asked, said in answered(voice, parts, seed, partial(ask_batch, voice, rows, how), kept):
             for a, (answer, words, seconds) in zip(asked, said, strict=True):
                 row = rows.setdefault((a.episode.id, a.point.decision), facts(a))
                 row |= answer
@@ -116,7 +127,7 @@ def ask_batch(
     return list(zip(answers, words, pace, strict=True))
 
 
-def take_down(renderer: "Renderer", episodes: dict[str, list[Episode]], recorded: dict[str, Rows]) -> Told:
+def take_down(renderer: "Renderer", episodes: list[Episode], rows: Rows) -> Told:
     """Add the recorded actions of the agent that wrote the traces, as the strong model's answers.
 
     How long they took counts only where the traces say it of every one; reading the context is part of it.
@@ -124,9 +135,8 @@ def take_down(renderer: "Renderer", episodes: dict[str, list[Episode]], recorded
     from specacts.answering.recorded import as_answer, count
 
     taken = [
-        (recorded[split][episode.id, due.index], due.gold, counted)
-        for split, chosen in episodes.items()
-        for episode in chosen
+        (rows[episode.id, due.index], due.gold, counted)
+        for episode in episodes
         for due, counted in zip(decisions(episode), count(renderer, episode), strict=True)
     ]
     told = Told(

@@ -56,7 +56,7 @@ def proposed(config: Config, episodes: list[Episode], kept: Journal) -> list[Pro
 
     rows = []
     with tqdm(total=sum(len(decisions(e)) for e in episodes), desc="propose", unit="decision") as progress:
-        for asked, found in answered(voice, episodes, config.seed, ask, kept):
+        for asked, found in answered(voice, {"": episodes}, config.seed, ask, kept):
             rows += [
                 Proposed(episode=a.episode.id, decision=a.point.decision, gold=a.gold, candidates=tuple(candidates))
                 for a, candidates in zip(asked, found, strict=True)

@@ -21,8 +21,8 @@ from specacts.config import Config, load_config
 from specacts.models.download import fetch_wheel
 from stages.fetch import TRACE_PARTS
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side would fight for the cores
-    os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}  # read when torch is imported
+# Tests side by side would fight for the cores, and with several of those stages share work out. Read as torch comes in.
+os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 gc.disable()  # while torch and the tests are imported: there is no garbage yet

@@ -327,7 +327,13 @@ class Asked(NamedTuple):
     seed: int
 
 
-def batches(renderer: Renderer, episodes: list[Episode], seed: int, size: int = 8) -> Iterator[list[list[Asked]]]:
+TOGETHER = 8
+"""Windows that are read and answered at a time."""
+
+
+def batches(
+    renderer: Renderer, episodes: list[Episode], seed: int, size: int = TOGETHER
+) -> Iterator[list[list[Asked]]]:
     """Decisions by window, `size` windows at a time: what is read and answered together."""
     windows = []
     for episode in episodes:

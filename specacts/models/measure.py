@@ -9,10 +9,10 @@ Apart from `load.py`, so that no training depends on how sizes are recorded (`si
 import time
 from pathlib import Path
 
-import psutil
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from specacts.models.device import free_ram
 from specacts.models.load import device_of, head_of
 from specacts.models.sizes import ModelSize
 
@@ -37,7 +37,7 @@ def bytes_per_token(model: torch.nn.Module) -> int:
 
 def free_memory(device: torch.device) -> int:
     """Bytes that can still be had there."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_ram()
 
 
 def size_of_base(base: Path) -> ModelSize:

@@ -81,7 +81,7 @@ def test_a_row_of_answers_says_what_was_cached_only_where_the_logs_do():
     steps = (EPISODE.steps[0], with_usage(CAT, 900, 512), CAT)
     episode = EPISODE.model_copy(update={"steps": steps})
     rows = {(episode.id, n): {"window": {}, "context": {}, "seconds_per_token": {}} for n in range(2)}
-    assert take_down(RENDERER, {"test": [episode]}, {"test": rows}).usage == 1
+    assert take_down(RENDERER, [episode], rows).usage == 1
     assert rows["e", 0]["cached"] == {"strong": 512} and "cached" not in rows["e", 1]
 
 

@@ -375,7 +375,7 @@ def test_an_interrupted_run_asks_about_no_decision_twice(model, how, here):
     def recorded(voice: Voice, kept: Journal) -> str:
         rows: answer.Rows = {}
         try:
-            answer.ask_all(voice, EPISODES, rows, how, 0, "cheap", kept)
+            answer.ask_all(voice, {"test": EPISODES}, rows, how, 0, kept)
         finally:
             kept.file.close()
         return json.dumps(without_seconds(list(rows.values())))
@@ -400,7 +400,7 @@ def without_seconds(value):
 
 def test_answers_of_a_server_stand_in_the_order_of_their_decisions(model, here):
     kept = journal("c")
-    said = answered(there(model), EPISODES, 0, lambda batch: [a.point.decision for a in batch[0]], kept)
+    said = answered(there(model), {"": EPISODES}, 0, lambda batch: [a.point.decision for a in batch[0]], kept)
     found = [(a.episode.id, a.point.decision, one) for asked, own in said for a, one in zip(asked, own, strict=True)]
     assert found == [(a.episode.id, a.point.decision, a.point.decision) for window in BATCH for a in window]
     kept.file.close()
@@ -413,7 +413,7 @@ def test_all_three_roles_answer_on_servers_what_they_answer_here(model, how, her
         for own, voice in zip(rows, (Voice(role, model, RENDERER), there(model, role=role)), strict=True):
             kept = journal("d" if voice.model is model else "e")
             alone = how._replace(proposals=1)
-            answer.ask_all(voice, EPISODES, own, alone, 0, role, kept)
+            answer.ask_all(voice, {"test": EPISODES}, own, alone, 0, kept)
             kept.file.close()
     for local, other in zip(rows[0].values(), rows[1].values(), strict=True):
         assert alike(without_seconds(local), without_seconds(other)), (local, other)
@@ -456,7 +456,7 @@ def test_where_models_run_here_nothing_of_what_asks_servers_is_run(model, how, h
     rows: answer.Rows = {}
     for role in ROLES:
         kept, voice = journal(role[0]), Voice(role, model, RENDERER)
-        answer.ask_all(voice, EPISODES, rows, how, 0, role, kept)
+        answer.ask_all(voice, {"test": EPISODES}, rows, how, 0, kept)
         kept.file.close()
         agent, ask = AtWork(SPOKEN, 1), Models({role: voice}, how, 0)
         agent.row.cheap = tuple(CHOICES[0])

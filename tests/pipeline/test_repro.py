@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from places import ROOT
+from places import ROOT, copy_configuration
 
 pytestmark = pytest.mark.slow
 
@@ -44,12 +44,12 @@ def folder(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "work space"))
 
 
-def start(folder: Path) -> subprocess.Popen:
+def start(folder: Path, **environment: str) -> subprocess.Popen:
     outside = {"GIT_CEILING_DIRECTORIES": str(folder.parent), "DVC_NO_ANALYTICS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [sys.executable, "-m", "scripts.repro"],
         cwd=folder,
-        env={**os.environ, **outside},
+        env={**os.environ, **outside, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -57,8 +57,8 @@ def start(folder: Path) -> subprocess.Popen:
     )
 
 
-def repro(folder: Path) -> subprocess.CompletedProcess:
-    running = start(folder)
+def repro(folder: Path, **environment: str) -> subprocess.CompletedProcess:
+    running = start(folder, **environment)
     said, _ = running.communicate(timeout=120)
     return subprocess.CompletedProcess(running.args, running.returncode, said)
 
@@ -145,3 +145,81 @@ def test_a_full_cache_is_no_success_and_with_room_again_what_was_made_is_saved(f
     again = repro(folder)
     assert again.returncode == 0 and "saved in the DVC cache: second" in again.stdout, again.stdout
     assert "Running stage" not in again.stdout
+
+
+# -- two trainings at a time --------------------------------------------------------------------------------------
+
+TWO = """\
+stages:
+  fetch: {cmd: "echo 1 > fetched.txt", outs: [fetched.txt]}
+  modules: {cmd: "echo 1 > modules.txt", outs: [modules.txt]}
+  split: {cmd: "echo 1 > split.txt", deps: [settings.txt], outs: [split.txt]}
+  train:
+    foreach: [cheap, strong]
+    do:
+      cmd: COMMAND
+      deps: [fetched.txt, modules.txt, split.txt]
+      outs: ["${item}.txt"]
+  answer: {cmd: "cat cheap.txt strong.txt > answers.txt", deps: [cheap.txt, strong.txt], outs: [answers.txt]}
+"""
+MEET = "touch ${item}.begun && until [ -e cheap.begun ] && [ -e strong.begun ]; do sleep 0.1; done"
+"""A training that waits for the other one: it would wait for ever if it had to end first."""
+
+
+@pytest.fixture
+def trainings(tmp_path) -> Path:
+    made = tmp_path / "two trainings"
+    (made / ".dvc").mkdir(parents=True)
+    shutil.copy(ROOT / ".dvc/config", made / ".dvc/config")
+    copy_configuration(made)
+    (made / "examples").mkdir()
+    shutil.copy(ROOT / "examples/helpdesk.jsonl", made / "examples")
+    (made / "settings.txt").write_text("a")
+    (made / "dvc.yaml").write_text(TWO.replace("COMMAND", f"{MEET}; echo $OMP_NUM_THREADS > ${{item}}.txt"))
+    return made
+
+
+def test_both_trainings_run_at_once_with_half_of_the_cores_and_then_the_rest(trainings):
+    done = repro(trainings, OMP_NUM_THREADS="5")
+    assert done.returncode == 0, done.stdout
+    assert "train@cheap and train@strong run at the same time, with 2 of 4 cores each" in done.stdout
+    assert (trainings / "answers.txt").read_text() == "2\n2\n"
+    again = repro(trainings, OMP_NUM_THREADS="5")
+    assert again.returncode == 0 and "Running stage" not in again.stdout and "at the same time" not in again.stdout
+    (trainings / "settings.txt").write_text("b")  # changes what `split` makes of it not at all
+    again = repro(trainings, OMP_NUM_THREADS="5")
+    assert again.returncode == 0 and again.stdout.count("Running stage") == 1
+    assert "at the same time" not in again.stdout
+
+
+def test_with_one_core_or_a_training_that_is_none_dvc_runs_them_one_by_one(trainings):
+    (trainings / "dvc.yaml").write_text(TWO.replace("COMMAND", "echo 1 > ${item}.txt"))
+    done = repro(trainings, OMP_NUM_THREADS="1")
+    assert done.returncode == 0 and "at the same time" not in done.stdout
+    (trainings / "dvc.yaml").write_text(TWO.replace("COMMAND", "echo 2 > ${item}.txt"))
+    params = (trainings / "params.yaml").read_text()
+    (trainings / "params.yaml").write_text(params.replace("recipe: v3", "recipe: v2"))  # its strong model is frozen
+    done = repro(trainings, OMP_NUM_THREADS="4")
+    assert done.returncode == 0 and done.stdout.count("Running stage") == 3 and "at the same time" not in done.stdout
+
+
+def test_where_one_training_fails_the_other_ends_too(trainings):
+    fails = f"{MEET}; [ ${{item}} = strong ] && exit 3; sleep 60; touch ${{item}}.txt"
+    (trainings / "dvc.yaml").write_text(TWO.replace("COMMAND", fails))
+    started = time.monotonic()
+    done = repro(trainings, OMP_NUM_THREADS="2")
+    assert done.returncode not in (0, 130) and "train@strong" in done.stdout
+    assert time.monotonic() - started < 50 and not (trainings / "cheap.txt").exists()
+
+
+def test_stopped_both_trainings_end(trainings):
+    (trainings / "dvc.yaml").write_text(TWO.replace("COMMAND", f"{MEET}; touch ${{item}}.met; sleep 60"))
+    running = start(trainings, OMP_NUM_THREADS="2")
+    end = time.monotonic() + 60
+    while len(list(trainings.glob("*.met"))) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    family = psutil.Process(running.pid).children(recursive=True)
+    os.killpg(running.pid, signal.SIGINT)
+    said, _ = running.communicate(timeout=60)
+    assert running.returncode == 130, said
+    assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]

@@ -5,15 +5,18 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 from places import copy_configuration
 from toys import call, compact_tokenizer, llama, renderer, save_base, say
 
 from specacts.answering import ask as asking_module
-from specacts.answering import roles
+from specacts.answering import pieces, roles
 from specacts.answering.roles import Voice, asking
 from specacts.core.episodes import Episode, User, save_episodes
+from specacts.core.forks import FORKS
 from specacts.core.journal import Journal
 from specacts.core.words import ROLES
+from specacts.models.measure import bytes_per_token
 from stages import answer, propose
 
 EPISODES = [
@@ -66,7 +69,7 @@ def test_answers_go_on_from_the_last_batch(config, readings):
         rows: answer.Rows = {}
         try:
             for voice in voices:
-                answer.ask_all(voice, EPISODES, rows, how, 0, voice.role, kept)
+                answer.ask_all(voice, {"test": EPISODES}, rows, how, 0, kept)
         finally:
             kept.file.close()
         return json.dumps(timeless(list(rows.values())))
@@ -89,6 +92,38 @@ def test_answers_go_on_from_the_last_batch(config, readings):
         readings[:] = []
         assert recorded(Journal("answer", str(most % 10) * 64)) == whole
         assert readings == batches[most:]
+
+
+@pytest.mark.skipif(not FORKS, reason="copies of a process are for Linux alone")
+def test_processes_side_by_side_answer_what_one_does(config, monkeypatch):
+    monkeypatch.setattr(asking_module, "batches", partial(asking_module.batches, size=2))
+    render = renderer(compact_tokenizer(), action_tokens=8)
+    voices = [Voice(role, llama(render.tokenizer, seed=n), render) for n, role in enumerate(ROLES)]
+    how = asking(config.recipe, config.acceptance, config.scale.answer)
+    parts, found, threads = {"calibrate": EPISODES[:4], "test": EPISODES[4:]}, [], torch.get_num_threads()
+    for count in (1, 3):
+        monkeypatch.setattr(pieces, "side_by_side", lambda _, count=count: count)
+        rows: answer.Rows = {}
+        for voice in voices:
+            kept = Journal("answer", str(count) * 64)
+            answer.ask_all(voice, parts, rows, how, 0, kept)
+            kept.file.close()
+        again = Journal("answer", str(count) * 64)
+        batches = [batch for part in parts.values() for batch in asking_module.batches(render, part, 0)]
+        assert len(again.pieces) == len(ROLES) * len(batches)
+        again.file.close()
+        found.append(json.dumps(timeless([[*answer.of(part, rows).values()] for part in parts.values()])))
+    assert found[0] == found[1] and torch.get_num_threads() == threads
+
+
+def test_so_many_processes_answer_as_there_are_threads_and_room_for(monkeypatch):
+    render = renderer(compact_tokenizer())
+    voice = Voice("cheap", llama(render.tokenizer), render)
+    each = 2 * asking_module.TOGETHER * render.limits.max_tokens * bytes_per_token(voice.model)
+    for threads, windows, processes in ((1, 100, 1), (4, 100, 4), (4, 3, 3), (4, 0.5, 1)):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        monkeypatch.setattr(pieces, "free_memory", lambda _, windows=windows: each * windows / pieces.SHARE * 1.01)
+        assert pieces.side_by_side(voice) == (processes if FORKS else 1)
 
 
 @pytest.mark.parametrize("most", [1, 2])

@@ -1,0 +1,94 @@
+"""Work that is shared out to copies of the process: what they make, what stops them, and that none is left."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+
+import psutil
+import pytest
+from places import ROOT
+
+from specacts.core.errors import UserError
+from specacts.core.forks import FORKS, shared_out
+
+pytestmark = pytest.mark.skipif(not FORKS, reason="copies of a process are for Linux alone")
+
+
+def nothing():
+    pass
+
+
+def children():
+    return {child.pid for child in psutil.Process().children(recursive=True)}
+
+
+@pytest.fixture(autouse=True)
+def leaves_no_process():
+    before = children()
+    yield
+    assert children() <= before
+
+
+def test_every_piece_is_done_once_in_processes_that_share_what_is_here():
+    here = {"not": "picklable", "for": lambda: None}
+    found = list(shared_out(lambda piece: (piece, len(here), os.getpid()), range(7), 3, nothing))
+    assert sorted(number for number, _ in found) == list(range(7))
+    assert all(made[:2] == (number, 2) and made[2] != os.getpid() for number, made in found)
+
+
+@pytest.mark.parametrize(("pieces", "processes"), [(5, 1), (1, 4), (0, 4)])
+def test_what_needs_one_process_is_done_in_this_one(pieces, processes):
+    found = list(shared_out(lambda _: os.getpid(), range(pieces), processes, nothing))
+    assert found == [(number, os.getpid()) for number in range(pieces)]
+
+
+def test_each_copy_begins_as_it_is_told_to():
+    told = []
+    found = list(shared_out(lambda _: len(told), range(4), 2, lambda: told.append(1)))
+    assert [made for _, made in found] == [1] * 4 and not told
+
+
+def test_what_a_copy_raises_is_raised_here_and_ends_the_others():
+    def work(piece):
+        if piece == 0:
+            raise UserError("line 3: this is wrong")
+        time.sleep(60)
+
+    started = time.monotonic()
+    with pytest.raises(UserError, match="^line 3: this is wrong$"):
+        list(shared_out(work, range(3), 3, nothing))
+    assert time.monotonic() - started < 30
+
+
+def test_who_stops_listening_ends_the_copies():
+    with closing(shared_out(lambda piece: time.sleep(60 * piece), range(3), 3, nothing)) as answers:
+        assert next(answers) == (0, None)
+
+
+def test_a_copy_that_is_killed_is_told_in_one_line():
+    with pytest.raises(UserError, match="was killed, probably because memory ran out; start again with OMP_NUM_TH"):
+        list(shared_out(lambda piece: piece and os.kill(os.getpid(), signal.SIGKILL), range(2), 2, nothing))
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_stopped_from_outside_no_copy_goes_on(number, whole):
+    """As by Ctrl-C, which reaches all of them, or by a signal to the first alone."""
+    program = (
+        "import time\nfrom specacts.core.forks import shared_out\n"
+        "print('begun', flush=True)\n"
+        "list(shared_out(lambda _: time.sleep(60), range(4), 2, lambda: print('copy', flush=True)))"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    assert [child.stdout.readline() for _ in range(3)] == ["begun\n", "copy\n", "copy\n"]
+    copies = psutil.Process(child.pid).children(recursive=True)
+    assert len(copies) == 2
+    (os.killpg if whole else os.kill)(child.pid, number)
+    assert child.wait(20) != 0
+    assert not psutil.wait_procs(copies, 20)[1]
