@@ -8,7 +8,8 @@ have ended and what DVC had cleared is back; with 1 where DVC could not save eve
 Git, as in an unpacked archive: DVC is told so for this run alone.
 
 DVC runs one stage at a time. The trainings of the two proposers do not need each other, and a small model gains little
-from a second core: where both are due, each runs in a DVC of its own, with half of the cores.
+from a second core: where both are due, each runs in a DVC of its own, with half of the cores, and so does `propose`,
+which needs the cheap model alone.
 """
 
 import json
@@ -36,6 +37,8 @@ GRACE = 5.0
 """Seconds that DVC and the stage have to end by themselves after Ctrl-C, which reaches them too."""
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TRAININGS = ("train@cheap", "train@strong")
+BESIDE = {"train@cheap": ("propose",)}
+"""What runs behind one of them, while the other one, which takes longer, still does."""
 BEFORE = ("fetch", "modules", "split")
 """What the trainings read, with all that comes before."""
 CHEAP = {"check", "modules"}
@@ -125,7 +128,7 @@ def train_side_by_side(environment: Mapping[str, str]) -> int:
         if sys.stderr.isatty():
             own["TQDM_POSITION"] = str(line)
         # Alone: DVC would lock what the stages before it write, which the other training reads.
-        both.append((repro("--single-item", stage, first=("--wait-for-lock",)), own))
+        both.append((repro("--single-item", stage, *BESIDE.get(stage, ()), first=("--wait-for-lock",)), own))
     return run(*both)
 
 

@@ -8,7 +8,7 @@ with all that was said and done, and `metrics/live.json`, both only when everyth
 from the last question that a model answered: what was done on the simulators up to there is done again.
 """
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,10 +61,12 @@ def main() -> None:
 
 def attempted(config: Config, tasks: "list[Assignment]", kept: Journal) -> "list[Attempt]":
     """What every policy that runs live did with every task; kept: what models said in an interrupted run."""
+    import torch
     from tqdm import tqdm
 
     from specacts.answering.roles import asking, load_voice
     from specacts.bfcl.simulator import SOURCE_CODE, Simulator
+    from specacts.core.forks import shared_out
     from specacts.live.agents import Agent, Models, run, unasked
     from specacts.live.remembered import Remembered
     from specacts.live.room import side_by_side
@@ -81,21 +83,31 @@ def attempted(config: Config, tasks: "list[Assignment]", kept: Journal) -> "list
     tariff = Tariff(sizes, config.prices, config.cost.upstream)
     there = (name for name in RUN_LIVE if POLICIES[name].always or name in thresholds.policies)
     names = tuple(dict.fromkeys((*there, thresholds.best_other)))
-    attempts = []
-    with ExitStack() as opened:
-        at_once = min(side_by_side(voices.values()), len(tasks))
-        free = (Simulator(raw(config) / SOURCE_CODE, scale.data.simulator_timeout) for _ in range(at_once))
-        simulators = [opened.enter_context(simulator) for simulator in free]
-        progress = opened.enter_context(tqdm(desc="live", total=len(names) * len(tasks), unit="episode"))
-        for name in names:
+    room = side_by_side(voices.values(), len(tasks), len(names))
+    progress = tqdm(desc="live", total=len(names) * len(tasks), unit="episode")
+
+    def at_work(name: str) -> "list[Attempt]":
+        """What the policy did with every task."""
+        found = []
+        with ExitStack() as opened:
+            free = (Simulator(raw(config) / SOURCE_CODE, scale.data.simulator_timeout) for _ in range(room.agents))
+            simulators = [opened.enter_context(simulator) for simulator in free]
             picks = how.picks if POLICIES[name].picks else GREEDY
             agents = [Agent(name, task, tariff, scale.live.steps, picks, made) for task in tasks]
             policy = partial(act, name, threshold=thresholds.policies.get(name))
             ask = Remembered(Models(voices, how, config.seed), kept, name)
             for attempt in run(policy, agents, simulators, ask):
-                attempts.append(attempt)
-                progress.update()
-    return attempts
+                found.append(attempt)
+                if room.policies == 1:  # in a copy nobody would see it
+                    progress.update()
+        return found
+
+    attempts: dict[int, list[Attempt]] = {}
+    with progress, closing(shared_out(at_work, names, room.policies, partial(torch.set_num_threads, 1))) as done:
+        for number, found in done:
+            attempts[number] = found
+            progress.update(len(tasks) * len(attempts) - progress.n)
+    return [attempt for number in range(len(names)) for attempt in attempts[number]]
 
 
 def raw(config: Config) -> Path:

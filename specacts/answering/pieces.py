@@ -20,9 +20,9 @@ from specacts.answering.ask import Asked
 from specacts.answering.roles import Voice
 from specacts.answering.served import Served
 from specacts.core.episodes import Episode
-from specacts.core.forks import FORKS, shared_out
+from specacts.core.forks import shared_out
 from specacts.core.journal import Journal
-from specacts.models.measure import bytes_per_token, free_memory
+from specacts.models.measure import bytes_per_token, copies, free_memory
 
 Batch = list[list[Asked]]
 """Decisions by window."""
@@ -59,13 +59,11 @@ def answered(
 
 
 def side_by_side(voice: Voice) -> int:
-    """How many processes answer at a time: one for each thread that there would be, as far as memory goes."""
+    """How many processes answer at a time, as far as memory goes."""
     assert isinstance(voice.model, torch.nn.Module)
-    threads, device = torch.get_num_threads(), next(voice.model.parameters()).device
-    if device.type != "cpu" or threads == 1 or not FORKS:
-        return 1
+    device = next(voice.model.parameters()).device
     each = 2 * here.TOGETHER * voice.renderer.limits.max_tokens * bytes_per_token(voice.model)
-    return max(1, min(threads, int(SHARE * free_memory(device) / each)))
+    return max(1, min(copies(device), int(SHARE * free_memory(device) / each)))
 
 
 def flat(batch: Batch) -> list[Asked]:

@@ -62,8 +62,10 @@ class Journal:
         others = sorted(set(self.path.parent.iterdir()) - {self.path}, key=lambda path: path.stat().st_mtime)
         for old in others[:-OTHERS]:
             old.unlink()
-        self.torn = b"\n" if lines and not lines[-1].endswith(b"\n") else b""
-        self.file = self.path.open("ab")
+        # Whole lines, each written at once: copies of this process (forks.py) may add theirs at the same time.
+        self.file = self.path.open("ab", buffering=0)
+        if lines and not lines[-1].endswith(b"\n"):
+            self.file.write(b"\n")
         self.started = time.perf_counter()
 
     def get(self, name: str) -> Any:
@@ -81,10 +83,10 @@ class Journal:
         """Keep a JSON value, which took the time since the last piece; returns it."""
         seconds = time.perf_counter() - self.started
         text = compact_json([name, value, seconds]).encode()
+        line = self._checksum(text) + b" " + text + b"\n"
         try:
-            self.file.write(self.torn + self._checksum(text) + b" " + text + b"\n")
-            self.file.flush()
-            self.torn = b""
+            while line:  # more than once only where the disk is full, which the second time says
+                line = line[self.file.write(line) :]
             os.fsync(self.file.fileno())
         except OSError as error:
             error.filename = str(self.path)  # for one_line_errors

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from specacts.core.forks import FORKS
 from specacts.models.device import free_ram
 from specacts.models.load import device_of, head_of
 from specacts.models.sizes import ModelSize
@@ -38,6 +39,11 @@ def bytes_per_token(model: torch.nn.Module) -> int:
 def free_memory(device: torch.device) -> int:
     """Bytes that can still be had there."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_ram()
+
+
+def copies(device: torch.device) -> int:
+    """How many processes can well compute there at a time (core/forks.py): on a CPU as many as there were threads."""
+    return torch.get_num_threads() if device.type == "cpu" and FORKS else 1
 
 
 def size_of_base(base: Path) -> ModelSize:

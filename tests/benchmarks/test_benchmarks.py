@@ -17,6 +17,7 @@ from specacts.evaluation.stats import auroc, resample_weights
 from specacts.models.load import load_model
 
 TINY = {
+    "answer_processes": ["--episodes 9"],
     "answer_speed": ["--episodes 1"],
     "gateway": ["--requests 5 --streams 5 --conversations 1"],
     "import_speed": ["--megabytes 1 --repeats 1"],

@@ -35,8 +35,10 @@ from specacts.bfcl.tasks import collect
 from specacts.core.episodes import Act, Action, Episode, Observation, User, decisions, save_episodes
 from specacts.core.errors import UserError
 from specacts.core.files import read_json, read_jsonl, write_json
+from specacts.core.forks import FORKS
 from specacts.core.journal import Journal
 from specacts.core.observations import EXECUTION_ERROR
+from specacts.live import room
 from specacts.live.agents import ASKED, FAILURES, Agent, Attempt, Models, Row, Trunk, context, decide, run, written
 from specacts.live.metrics import LiveMetrics, line
 from specacts.live.remembered import Remembered
@@ -699,6 +701,30 @@ def test_the_stage_writes_every_policys_attempts_and_their_summary(workspace, mo
 def without_seconds(path: Path) -> list:
     lines = [value for _, value in read_jsonl(path)]
     return [one | {"seconds": 0, "charges": one["charges"] | {"seconds": 0}} for one in lines]
+
+
+@pytest.mark.skipif(not FORKS, reason="copies of a process are for Linux alone")
+def test_policies_side_by_side_do_what_they_do_one_by_one_and_go_on_after_an_interruption(workspace, monkeypatch):
+    live_stage.main()
+    whole = without_seconds(workspace / "data/live.jsonl")
+    (workspace / "data/live.jsonl").unlink()
+    ask = Models.__call__
+
+    def breaking(self, field, agents):
+        if agents[0].policy == "D" and len(agents[0].actors) == 2:
+            raise KeyboardInterrupt
+        return ask(self, field, agents)
+
+    monkeypatch.setattr(room, "copies", lambda _: 3)
+    with monkeypatch.context() as patched:
+        patched.setattr(Models, "__call__", breaking)
+        with pytest.raises(KeyboardInterrupt):
+            live_stage.main()
+    (kept,) = (workspace / ".work/journal/live").iterdir()
+    assert kept.stat().st_size and not (workspace / "data/live.jsonl").exists()
+    live_stage.main()
+    assert without_seconds(workspace / "data/live.jsonl") == whole
+    assert not list((workspace / ".work/journal/live").iterdir())
 
 
 @pytest.mark.slow

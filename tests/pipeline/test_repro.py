@@ -160,7 +160,11 @@ stages:
       cmd: COMMAND
       deps: [fetched.txt, modules.txt, split.txt]
       outs: ["${item}.txt"]
-  answer: {cmd: "cat cheap.txt strong.txt > answers.txt", deps: [cheap.txt, strong.txt], outs: [answers.txt]}
+  propose: {cmd: "cp cheap.txt proposed.txt", deps: [cheap.txt], outs: [proposed.txt]}
+  answer:
+    cmd: cat cheap.txt strong.txt > answers.txt
+    deps: [cheap.txt, strong.txt, proposed.txt]
+    outs: [answers.txt]
 """
 MEET = "touch ${item}.begun && until [ -e cheap.begun ] && [ -e strong.begun ]; do sleep 0.1; done"
 """A training that waits for the other one: it would wait for ever if it had to end first."""
@@ -183,6 +187,8 @@ def test_both_trainings_run_at_once_with_half_of_the_cores_and_then_the_rest(tra
     done = repro(trainings, OMP_NUM_THREADS="5")
     assert done.returncode == 0, done.stdout
     assert "train@cheap and train@strong run at the same time, with 2 of 4 cores each" in done.stdout
+    waits = "Running stage 'train@strong'", "Running stage 'propose'", "Running stage 'answer'"
+    assert all(done.stdout.count(line) == 1 for line in waits)
     assert (trainings / "answers.txt").read_text() == "2\n2\n"
     again = repro(trainings, OMP_NUM_THREADS="5")
     assert again.returncode == 0 and "Running stage" not in again.stdout and "at the same time" not in again.stdout
@@ -200,7 +206,7 @@ def test_with_one_core_or_a_training_that_is_none_dvc_runs_them_one_by_one(train
     params = (trainings / "params.yaml").read_text()
     (trainings / "params.yaml").write_text(params.replace("recipe: v3", "recipe: v2"))  # its strong model is frozen
     done = repro(trainings, OMP_NUM_THREADS="4")
-    assert done.returncode == 0 and done.stdout.count("Running stage") == 3 and "at the same time" not in done.stdout
+    assert done.returncode == 0 and done.stdout.count("Running stage") == 4 and "at the same time" not in done.stdout
 
 
 def test_where_one_training_fails_the_other_ends_too(trainings):

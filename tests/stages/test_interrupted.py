@@ -116,14 +116,14 @@ def test_processes_side_by_side_answer_what_one_does(config, monkeypatch):
     assert found[0] == found[1] and torch.get_num_threads() == threads
 
 
-def test_so_many_processes_answer_as_there_are_threads_and_room_for(monkeypatch):
+def test_so_many_processes_answer_as_there_are_cores_and_room_for(monkeypatch):
     render = renderer(compact_tokenizer())
     voice = Voice("cheap", llama(render.tokenizer), render)
     each = 2 * asking_module.TOGETHER * render.limits.max_tokens * bytes_per_token(voice.model)
-    for threads, windows, processes in ((1, 100, 1), (4, 100, 4), (4, 3, 3), (4, 0.5, 1)):
-        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+    for cores, windows, processes in ((1, 100, 1), (4, 100, 4), (4, 3, 3), (4, 0.5, 1)):
+        monkeypatch.setattr(pieces, "copies", lambda _, cores=cores: cores)
         monkeypatch.setattr(pieces, "free_memory", lambda _, windows=windows: each * windows / pieces.SHARE * 1.01)
-        assert pieces.side_by_side(voice) == (processes if FORKS else 1)
+        assert pieces.side_by_side(voice) == processes
 
 
 @pytest.mark.parametrize("most", [1, 2])
