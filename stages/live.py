@@ -102,12 +102,13 @@ def attempted(config: Config, tasks: "list[Assignment]", kept: Journal) -> "list
                     progress.update()
         return found
 
-    attempts: dict[int, list[Attempt]] = {}
-    with progress, closing(shared_out(at_work, names, room.policies, partial(torch.set_num_threads, 1))) as done:
+    attempts: dict[str, list[Attempt]] = {}
+    order = names[::-1]  # the best of the others asks most: what begins first leaves the least to wait for at the end
+    with progress, closing(shared_out(at_work, order, room.policies, partial(torch.set_num_threads, 1))) as done:
         for number, found in done:
-            attempts[number] = found
+            attempts[order[number]] = found
             progress.update(len(tasks) * len(attempts) - progress.n)
-    return [attempt for number in range(len(names)) for attempt in attempts[number]]
+    return [attempt for name in names for attempt in attempts[name]]
 
 
 def raw(config: Config) -> Path:

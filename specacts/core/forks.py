@@ -6,14 +6,19 @@
 
 What small models compute gains little from a second thread and much from a second process. A copy shares this one's
 memory until it writes to it, so a model that is loaded here is loaded once, and needs no import.
+
+There are no threads here, hence no lock that Ctrl-C could leave held, as it now and then did in a
+`ProcessPoolExecutor` that was only beginning.
 """
 
 import multiprocessing
+import pickle
 import signal
 import sys
+import traceback
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
 from specacts.core.errors import UserError
@@ -38,37 +43,70 @@ def shared_out(
     if processes < 2 or len(pieces) < 2:
         yield from ((number, work(piece)) for number, piece in enumerate(pieces))
         return
-    copy = multiprocessing.get_context("fork")
-    pool = ProcessPoolExecutor(min(processes, len(pieces)), copy, _begin, (work, pieces, begin))
+    copies, due = multiprocessing.get_context("fork"), deque(range(len(pieces)))
+    at_work: dict[Any, Any] = {}
+    pipes: dict[Any, Connection] = {}
     try:
-        numbers = {pool.submit(_one, number): number for number in range(len(pieces))}
-        for done in as_completed(numbers):
-            yield numbers[done], done.result()
-    except BrokenProcessPool as error:
+        for _ in range(min(processes, len(pieces))):
+            here, there = copies.Pipe()
+            # A daemon: whatever happens here, it does not outlive this process.
+            copy = copies.Process(target=_serve, args=(there, work, pieces, begin), daemon=True)
+            copy.start()
+            at_work[here], pipes[here] = copy, here
+            there.close()
+            here.send(due.popleft())
+        while at_work:
+            for ready in wait(list(at_work)):
+                number, made, error = _heard(ready)
+                if error is not None:
+                    raise error
+                if due:
+                    pipes[ready].send(due.popleft())
+                else:
+                    pipes[ready].send(None)
+                    at_work.pop(ready).join()
+                yield number, made
+    finally:
+        for copy in at_work.values():
+            copy.kill()
+        for copy in at_work.values():
+            copy.join()
+
+
+def _heard(here: Any) -> tuple[int, Any, BaseException | None]:
+    try:
+        found: tuple[int, Any, BaseException | None] = here.recv()
+    except (EOFError, ConnectionError) as error:
         raise UserError(
             "a process that answers was killed, probably because memory ran out; start again with OMP_NUM_THREADS=1 "
             "to have one process, which takes less of it"
         ) from error
-    except BaseException:
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+    return found
 
 
-_job: list[Any] = []
-"""In a copy: the work and its pieces."""
-
-
-def _begin(work: Callable[[Any], Any], pieces: Sequence[Any], begin: Callable[[], None]) -> None:
+def _serve(there: Connection, work: Callable[[Any], Any], pieces: Sequence[Any], begin: Callable[[], None]) -> None:
+    """What a copy does: a piece each time it is told a number, until nobody tells it any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the one that waits for the others ends them
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
-    _job[:] = [work, pieces]
     begin()
+    for number in iter(there.recv, None):
+        try:
+            found: tuple[int, Any, BaseException | None] = number, work(pieces[number]), None
+        except BaseException as error:
+            found = number, None, _sent(error)
+        there.send(found)
 
 
-def _one(number: int) -> Any:
-    work, pieces = _job
-    return work(pieces[number])
+def _sent(error: BaseException) -> BaseException:
+    """The error, if it survives the way; with where it came from, which does not, unless people caused it."""
+    if isinstance(error, UserError | KeyboardInterrupt):
+        return error
+    told = traceback.format_exc()
+    try:
+        again = pickle.loads(pickle.dumps(error))
+        assert isinstance(again, BaseException)
+    except Exception:
+        return RuntimeError(told)
+    again.add_note(told)
+    return again
