@@ -155,6 +155,8 @@ def room() -> bool:
     if config.scale.device != "cpu" or is_recorded(config.recipe) or freezes(config.recipe, "strong"):
         return False
     needed = memory(config, on_gpu=False)
+    if not {"cheap", "strong"} <= needed.keys():  # nothing is known of a base
+        return False
     return (needed["cheap"].high + needed["strong"].high) * GIB < free_ram()
 
 

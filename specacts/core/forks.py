@@ -34,13 +34,13 @@ Made = TypeVar("Made")
 def shared_out(
     work: Callable[[Piece], Made], pieces: Sequence[Piece], processes: int, begin: Callable[[], None]
 ) -> Generator[tuple[int, Made], None, None]:
-    """What `work` makes of each piece, with the piece's number, as they come; in order where one process does it all.
+    """What `work` makes of each piece, with the piece's number, as they come.
 
-    work: is given its piece by number, so only what it makes has to be picklable. processes: 1 is this one. begin: runs
-    first in each copy. Raises what `work` raises, and `UserError` where a copy was killed. Closed early, or after an
-    error, it ends the copies at once.
+    work: is given its piece by number, so only what it makes has to be picklable. processes: 1 is this one, which works
+    in order. begin: runs first in each copy. Raises what `work` raises, and `UserError` where a copy was killed. Closed
+    early, or after an error, it ends the copies at once.
     """
-    if processes < 2 or len(pieces) < 2:
+    if processes < 2:
         yield from ((number, work(piece)) for number, piece in enumerate(pieces))
         return
     copies, due = multiprocessing.get_context("fork"), deque(range(len(pieces)))

@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from configparser import ConfigParser
@@ -191,12 +192,19 @@ class _beside:
         shutil.rmtree(self.holder, ignore_errors=True)
 
 
+PATIENCE = 3.0
+"""Seconds that a dvc.lock that is not whole may take to become so."""
+
+
 def read_lock(root: Path) -> dict[str, Any]:
     """The stages of dvc.lock; none where there is no such file. Raises `UserError` where it was cut off."""
     path = root / LOCK
     if not path.exists():
         return {}
-    found = parse_lock(path.read_bytes())
+    found, until = parse_lock(path.read_bytes()), time.monotonic() + PATIENCE
+    while found is None and time.monotonic() < until:  # another DVC may be in the middle of writing it
+        time.sleep(0.1)
+        found = parse_lock(path.read_bytes()) if path.exists() else {}
     if found is None:
         raise UserError(
             f"{path}: it is cut off or damaged, for example by a full disk; `specacts verify --repair` fixes it"

@@ -88,7 +88,7 @@ def _notes(root: Path) -> dict[str, Any]:
         try:
             found[path.stem] = read_json(path)
         except UserError:  # cut off: the stage runs again
-            path.unlink()
+            path.unlink(missing_ok=True)
     return found
 
 
@@ -115,11 +115,11 @@ def _forget(kept: Stored, stage: str) -> None:
     locked = _locked(kept)
     for name, note in _notes(kept.root).items():
         if locked.get(name) == note["outs"]:
-            _note(kept.root, name).unlink()
+            _note(kept.root, name).unlink(missing_ok=True)
             if note["scratch"]:
                 shutil.rmtree(kept.root / note["scratch"], ignore_errors=True)
         elif name == stage:
-            _note(kept.root, name).unlink()
+            _note(kept.root, name).unlink(missing_ok=True)
 
 
 def _locked(kept: Stored) -> dict[str, dict[str, str]]:
@@ -150,7 +150,7 @@ def _keep_lock(root: Path) -> None:
     copy = root / LAST_LOCK
     if parse_lock(text) is not None and not (copy.exists() and copy.read_bytes() == text):
         copy.parent.mkdir(exist_ok=True)
-        new = copy.with_suffix(NEW)
+        new = copy.with_suffix(f".{os.getpid()}{NEW}")  # stages may begin at the same time
         new.write_bytes(text)
         os.replace(new, copy)
 

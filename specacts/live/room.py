@@ -26,7 +26,8 @@ class Room(NamedTuple):
 
 def side_by_side(voices: Iterable[Voice], tasks: int, policies: int) -> Room:
     """As many as fit in free memory with the longest contexts, 1 at least. The models are there already."""
-    here = [(voice.model, voice.renderer) for voice in voices if not isinstance(voice.model, Served)]
+    asked = list(voices)
+    here = [(voice.model, voice.renderer) for voice in asked if not isinstance(voice.model, Served)]
     if not here:
         return Room(min(MOST, tasks), 1)
     device = next(here[0][0].parameters()).device
@@ -36,4 +37,6 @@ def side_by_side(voices: Iterable[Voice], tasks: int, policies: int) -> Room:
     each = sum(bytes_per_token(model) * renderer.limits.max_tokens for model, renderer in here)
     fit = max(1, int(SHARE * free / each))
     agents = min(MOST, tasks, fit)
+    if len(here) < len(asked):  # copies of this process would share its connections to the server
+        return Room(agents, 1)
     return Room(agents, max(1, min(copies(device), policies, fit // agents)))

@@ -98,13 +98,13 @@ def require(found: Gpu | str, dtype: str, needed: float, where: str) -> None:
 
 def ram_gib() -> float:
     """The memory that there is for this process, in GiB: the machine's or, in a container, what that may have of it."""
-    return min(psutil.virtual_memory().total, *memory_limits(*GROUPS)) / GIB
+    return min([psutil.virtual_memory().total, *memory_limits(*GROUPS)]) / GIB
 
 
 def free_ram() -> int:
     """The bytes of it that this process can still have; in a container others in there may take some of them."""
     own = psutil.Process().memory_info().rss
-    return min(psutil.virtual_memory().available, *(limit - own for limit in memory_limits(*GROUPS)))
+    return max(0, min([psutil.virtual_memory().available, *(limit - own for limit in memory_limits(*GROUPS))]))
 
 
 GROUPS = (Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))

@@ -56,7 +56,8 @@ def machine(device: str) -> str:
     """What the last digits of a model's numbers depend on beside its weights and the libraries; device: a scale's."""
     if device_of(device).type == "cuda" and torch.cuda.is_available():  # where servers answer there need be none
         return f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
-    return f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    threads = "" if FORKS else f", {torch.get_num_threads()} threads"  # else there is one in each process
+    return f"{torch.backends.cpu.get_cpu_capability()}{threads}"
 
 
 def clock(device: torch.device) -> float:

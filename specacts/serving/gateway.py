@@ -287,13 +287,10 @@ class Gateway:
     def _compared(self, turn: Turn, proposal: Candidate, found: Heard) -> Audit:
         """Whether upstream would have acted otherwise."""
         assert turn.asked is not None
-        act = turn.now.reading.first_act(turn.asked, turn.place, found.message)
-        if act is None:
+        action = turn.now.reading.first_action(turn.asked, turn.place, found.message)
+        if action is None:
             return "unknown"
-        if not act.supervised:  # it is not certain what these words do; they are no call
-            calls = proposal.action is not None and proposal.action.tool is not None
-            return "differs" if calls and act.action.tool is None else "unknown"
-        return "agrees" if agrees(proposal.action, act.action, turn.now.bundle.proof.level) else "differs"
+        return "agrees" if agrees(proposal.action, action, turn.now.bundle.proof.level) else "differs"
 
     # -- upstream acts --------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
     asked = Reading(types, "own").read(body, place)      # raises `NotOurs` with the reason in a word
     asked.episode                                               # what the cheap model is asked about
-    reading.first_act(asked, place, message)                    # what an answer of upstream's would have done
+    reading.first_action(asked, place, message)                 # what an answer of upstream's would have done
 
 A request for a chat completion is read by the reader of training (traces/formats/openai_chat.py), with the action that
 is due behind it. What that reader, or the API, would read otherwise than as a conversation of texts and calls of tools
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import NoneType
 from typing import Any, Literal, NamedTuple
 
-from specacts.core.episodes import Act, Episode, Tool, User
+from specacts.core.episodes import Act, Action, Episode, Tool, User
 from specacts.core.words import OWN, SPEAKING, ActionType, as_action_type
 from specacts.serving.conversations import Place
 from specacts.traces.formats.openai_chat import Invalid, Toolsets, clean, read_conversation
@@ -120,15 +120,15 @@ class Reading:
         asked = episode.model_copy(update={"steps": episode.steps[:-1]})
         return Asked(asked, chat, choice(body.get("tool_choice")), _most_tokens(body))
 
-    def first_act(self, asked: Asked, place: Place, message: Mapping[str, Any]) -> Act | None:
-        """The first action of an answer to the request; None where there is none. Unsupervised: its type is a guess."""
+    def first_action(self, asked: Asked, place: Place, message: Mapping[str, Any]) -> Action | None:
+        """The first action of an answer to the request; None where it is none that anybody could learn."""
         number = len(asked.episode.steps)
         try:
             episode = self._episode(asked.chat, clean(labelled([message])[0]), place)
         except (NotOurs, Invalid):
             return None
         act = episode.steps[number] if number < len(episode.steps) else None
-        return act if isinstance(act, Act) else None
+        return act.action if isinstance(act, Act) and act.supervised else None
 
     def _episode(self, chat: dict[str, Any], answer: Mapping[str, Any], place: Place) -> Episode:
         """The conversation with an answer behind it. Raises `NotOurs`."""

@@ -39,7 +39,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, ValidationError, field_validator
@@ -203,6 +203,7 @@ class Talk(Result):
     differing: int = 0
     lost: float = 0.0
     unknown: int = 0
+    audited: int = 0
 
 
 class Stop(Result):
@@ -216,8 +217,8 @@ class State(Result):
     """The watch's file. began: seconds since 1970. peak: log of the highest capital. before: what was trusted again.
 
     settled: conversations that ended, and began before all that are open, as kinds: what `Seen` holds of one, and how
-    many there are. talks: all others by the digest of their name, in the order of their beginnings. ended: digests of
-    the latest that are settled.
+    many there are. settled_audited: audits in them. talks: all others by the digest of their name, in the order of their
+    beginnings. ended: digests of the latest that are settled.
     """
 
     terms: Terms
@@ -231,6 +232,7 @@ class State(Result):
     unknown: int = 0
     late: int = 0
     settled: tuple[tuple[float, int, int, float, int, int], ...] = ()
+    settled_audited: int = 0
     talks: dict[str, Talk] = {}
     ended: tuple[str, ...] = ()
     before: tuple[Stop, ...] = ()
@@ -253,6 +255,7 @@ class Watch:
         self._began, self._peak, self._before = state.began, state.peak, state.before
         self._counts = Counter({name: getattr(state, name) for name in COUNTED})
         self._settled = Counter({kind[:-1]: kind[-1] for kind in state.settled})
+        self._audited = state.settled_audited
         self._talks: dict[str, Talk] = dict(state.talks)
         self._ended = dict.fromkeys(state.ended)
         self._due = -math.inf  # nothing ends before
@@ -287,11 +290,12 @@ class Watch:
                 self._talks[key], self._due = talk.model_copy(update={"ended": True}), at
                 stops = (not talk.ended and talk.lost > 0 and self._bet(at)) or stops
         else:
-            more = {"last": max(at, talk.last), "decisions": talk.decisions + 1}
+            more: dict[str, Any] = {"last": max(at, talk.last), "decisions": talk.decisions + 1}
             if seen_lost:
                 more |= {"differing": talk.differing + 1, "lost": talk.lost + 1 / rate}
             elif audit == "unknown":
                 more |= {"unknown": talk.unknown + 1}
+            more |= {"audited": talk.audited + (audit is not None)}
             self._talks[key] = talk.model_copy(update=more)
             self._due = min(self._due, at + min(self.terms.idle, self.terms.oldest))
         return (seen_lost and self._bet(at)) or stops
@@ -320,6 +324,7 @@ class Watch:
             peak=self._peak,
             **{name: self._counts[name] for name in COUNTED},
             settled=tuple((*kind, times) for kind, times in self._settled.items()),
+            settled_audited=self._audited,
             talks=dict(self._talks),
             ended=tuple(self._ended)[-KEPT:],
             before=self._before,
@@ -352,6 +357,7 @@ class Watch:
         if len(self._ended) > REMEMBERED:
             del self._ended[next(iter(self._ended))]
         self._settled[talk.rate, talk.decisions, talk.differing, talk.lost, talk.unknown] += 1
+        self._audited += talk.audited
         self._interval = None
         if self.terms.limit is not None:
             self._logs = self._logs + self._added([talk])[0]
@@ -392,9 +398,10 @@ class Watch:
         if self._interval is None:
             self._interval = interval(seen, times, most, self.terms.reference)
         value, (low, high) = float(times @ seen.loss(most) / (times @ seen.weight(most))), self._interval
-        audited, known = self._counts["audited"], self._counts["audited"] - self._counts["unknown"]
-        if audited:
-            value = min(value * audited / known, high) if known else math.nan
+        unknown = float(times @ seen.unknown)
+        known = self._audited - unknown
+        if unknown:
+            value = min(value * self._audited / known, high) if known > 0 else math.nan
         return Estimate(value, low, high)
 
 

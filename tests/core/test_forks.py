@@ -39,10 +39,28 @@ def test_every_piece_is_done_once_in_processes_that_share_what_is_here():
     assert all(made[:2] == (number, 2) and made[2] != os.getpid() for number, made in found)
 
 
-@pytest.mark.parametrize(("pieces", "processes"), [(5, 1), (1, 4), (0, 4)])
-def test_what_needs_one_process_is_done_in_this_one(pieces, processes):
-    found = list(shared_out(lambda _: os.getpid(), range(pieces), processes, nothing))
-    assert found == [(number, os.getpid()) for number in range(pieces)]
+def test_one_process_is_this_one():
+    assert list(shared_out(lambda _: os.getpid(), range(5), 1, nothing)) == [(n, os.getpid()) for n in range(5)]
+
+
+def test_one_piece_is_done_like_one_of_many():
+    ((number, made),) = shared_out(lambda _: os.getpid(), range(1), 4, nothing)
+    assert number == 0 and made != os.getpid()
+    assert list(shared_out(lambda _: os.getpid(), range(0), 4, nothing)) == []
+
+
+def test_copies_of_a_process_that_computed_with_several_threads_compute_too():
+    program = (
+        "import torch\nfrom functools import partial\nfrom specacts.core.forks import shared_out\n"
+        "assert torch.get_num_threads() == 2\n"
+        "one = torch.ones(512, 512)\nassert (one @ one).sum() == 512**3\n"
+        "begin = partial(torch.set_num_threads, 1)\n"
+        "made = dict(shared_out(lambda n: float((n * one @ one).sum()), range(4), 2, begin))\n"
+        "assert made == {n: n * 512.0**3 for n in range(4)}"
+    )
+    several = {**os.environ, "OMP_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=several, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_each_copy_begins_as_it_is_told_to():

@@ -50,3 +50,9 @@ def test_so_many_policies_run_at_a_time_as_there_are_cores_and_room_for_their_ag
     monkeypatch.setattr(room, "free_memory", lambda device: (fit + 0.1) * each / room.SHARE)
     monkeypatch.setattr(room, "copies", lambda device: cores)
     assert side_by_side(voices, tasks, 4) == expected
+
+
+def test_where_one_of_the_models_is_on_a_server_policies_run_one_by_one(voices, monkeypatch):
+    monkeypatch.setattr(room, "copies", lambda device: 9)
+    assert side_by_side(voices, 8, 4).policies > 1
+    assert side_by_side([*voices, Voice("verifier", Served(None, "verifier", 0, None), RENDERER)], 8, 4).policies == 1

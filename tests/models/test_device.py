@@ -1,9 +1,11 @@
 """A GPU that is not there, too old or too small is one clear line, before anything is downloaded."""
 
+import psutil
 import pytest
 
 from specacts.core.errors import UserError
-from specacts.models.device import Gpu, gpu, memory_limits, ram_gib, require, require_ram
+from specacts.models import device
+from specacts.models.device import Gpu, free_ram, gpu, memory_limits, ram_gib, require, require_ram
 
 WHERE = "configs/scale/qwen3.yaml"
 A100 = Gpu("NVIDIA A100-SXM4-40GB", 1, 39.4, True, "8.0", "550.54", "2.13.0", "12.8")
@@ -61,3 +63,12 @@ def test_a_container_has_what_its_control_groups_allow(tmp_path, groups, files, 
         (tmp_path / "mounted" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "mounted" / name).write_text(f"{text}\n")
     assert memory_limits(tmp_path / "groups", tmp_path / "mounted") == limits
+
+
+@pytest.mark.parametrize("limits", [[], [2**33], [1]])
+def test_what_memory_there_is_where_nothing_limits_it_and_where_something_does(monkeypatch, limits):
+    monkeypatch.setattr(device, "memory_limits", lambda *_: limits)
+    there = psutil.virtual_memory()
+    assert ram_gib() == min([there.total, *limits]) / 2**30
+    free = free_ram()
+    assert 0 <= free <= there.total and (free > 0) == (limits != [1])

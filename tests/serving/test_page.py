@@ -108,3 +108,11 @@ def test_everything_lies_on_the_line(estimate, limit):
 
 def test_money_is_counted_by_a_million_tokens():
     assert spent(Price(input=1, cached_input=0.1, output=4), 1e6, 2e6, 5e5) == pytest.approx(3.2)
+
+
+def test_where_all_audits_said_nothing_that_is_what_stands_there():
+    silent = BUSY._replace(differing=0, unknown=80, estimate=Estimate(math.nan, 0.0, 1.0))
+    text = page(FRESH._replace(watch=silent))
+    assert "In no audit of the conversations that have ended" in text and "No conversation has ended" not in text
+    assert "in 80 upstream failed" in text
+    assert "No conversation has ended yet" in page(FRESH)

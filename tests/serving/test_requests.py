@@ -187,11 +187,9 @@ def test_what_stands_for_no_words_is_read_as_none(kind):
 def test_the_answer_of_upstream_is_read_by_the_same_reader():
     reading, body = Reading(TYPES, "own"), request(1)
     asked = reading.read(body, placed(body))
-    act = reading.first_act(asked, placed(body), MESSAGES[PLACES[1]])
-    assert act.action == ACTIONS[1] and act.supervised
-    undecided = reading.first_act(asked, placed(body), {"role": "assistant", "content": "Sure? I think so"})
-    assert undecided.action.tool is None and not undecided.supervised
-    assert reading.first_act(asked, placed(body), {"role": "assistant", "content": ""}) is None
+    assert reading.first_action(asked, placed(body), MESSAGES[PLACES[1]]) == ACTIONS[1]
+    assert reading.first_action(asked, placed(body), {"role": "assistant", "content": "Sure? I think so"}) is None
+    assert reading.first_action(asked, placed(body), {"role": "assistant", "content": ""}) is None
 
 
 def test_upstreams_repair_is_one():
@@ -199,7 +197,7 @@ def test_upstreams_repair_is_one():
     reading, body = Reading(TYPES, "own"), {"messages": failed, "tools": TOOLS}
     function = {"name": "get_order", "arguments": '{"order": 70}'}
     again = {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": function}]}
-    assert reading.first_act(reading.read(body, placed(body)), placed(body), again).action.type == "repair"
+    assert reading.first_action(reading.read(body, placed(body)), placed(body), again).type == "repair"
 
 
 # -- BFCL's tasks -------------------------------------------------------------------------------------------------

@@ -197,6 +197,16 @@ def test_audits_that_say_nothing_widen_the_interval_upwards_and_move_no_estimate
     assert silent.estimate.low < clear.estimate.low and silent.estimate.high > clear.estimate.high + 0.15
 
 
+def test_what_is_not_known_of_open_conversations_moves_no_estimate():
+    given = watch()
+    for n in range(100):
+        given.tell(f"c{n}", 0.0, True, 1.0, said(n % 20 == 0))
+    settled = given.status(1e5).estimate
+    for n in range(100):
+        given.tell(f"open{n}", 1e5, True, 1.0, "unknown")
+    assert settled.value == pytest.approx(0.05) and given.status(1e5).estimate == settled
+
+
 def test_where_no_audit_said_anything_only_the_interval_is_shown():
     given = watch()
     audited(given, map(str, range(20)), "unknown")
@@ -222,9 +232,9 @@ def path(tmp_path):
 def test_a_restart_goes_on_where_it_was(path):
     one, other = watch(), watch()
     for n in range(30):
-        at, lost = 300.0 * n, n % 3 == 0
-        one.tell(f"c{n}", at, True, 0.5, said(lost))
-        other.tell(f"c{n}", at, True, 0.5, said(lost))
+        at, audit = 300.0 * n, ("differs", "agrees", "unknown")[n % 3]
+        one.tell(f"c{n}", at, True, 0.5, audit)
+        other.tell(f"c{n}", at, True, 0.5, audit)
         save(path, other.state())
         other = load(path, TERMS, at)
     before, after = one.status(1e6)._asdict(), other.status(1e6)._asdict()
@@ -237,7 +247,7 @@ def test_a_file_that_does_not_tell_of_audits_that_said_nothing_goes_on(path):
     given.status(1e6)
     save(path, given.state())
     written = json.loads(path.read_text())
-    del written["unknown"]
+    del written["unknown"], written["settled_audited"]
     written["settled"] = [[*kind[:4], kind[5]] for kind in written["settled"]]
     path.write_text(json.dumps(written))
     assert load(path, TERMS, 1e6).status(1e6) == given.status(1e6)
