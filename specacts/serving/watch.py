@@ -217,8 +217,8 @@ class State(Result):
     """The watch's file. began: seconds since 1970. peak: log of the highest capital. before: what was trusted again.
 
     settled: conversations that ended, and began before all that are open, as kinds: what `Seen` holds of one, and how
-    many there are. settled_audited: audits in them. talks: all others by the digest of their name, in the order of their
-    beginnings. ended: digests of the latest that are settled.
+    many there are. settled_audited: audits in them. talks: all others by the digest of their name, as they began.
+    ended: digests of the latest that are settled.
     """
 
     terms: Terms
