@@ -168,6 +168,8 @@ stages:
 """
 MEET = "touch ${item}.begun && until [ -e cheap.begun ] && [ -e strong.begun ]; do sleep 0.1; done"
 """A training that waits for the other one: it would wait for ever if it had to end first."""
+BESIDE = "[ ${item} = cheap ] || until [ -e proposed.txt ]; do sleep 0.1; done"
+"""The strong one's waits for the proposals too."""
 
 
 @pytest.fixture
@@ -179,7 +181,7 @@ def trainings(tmp_path) -> Path:
     (made / "examples").mkdir()
     shutil.copy(ROOT / "examples/helpdesk.jsonl", made / "examples")
     (made / "settings.txt").write_text("a")
-    (made / "dvc.yaml").write_text(TWO.replace("COMMAND", f"{MEET}; echo $OMP_NUM_THREADS > ${{item}}.txt"))
+    (made / "dvc.yaml").write_text(TWO.replace("COMMAND", f"{MEET}; {BESIDE}; echo $OMP_NUM_THREADS > ${{item}}.txt"))
     return made
 
 
