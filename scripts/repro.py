@@ -41,7 +41,7 @@ BESIDE = {"train@cheap": ("propose",)}
 """What runs behind one of them, while the other one, which takes longer, still does."""
 BEFORE = ("fetch", "modules", "split")
 """What the trainings read, with all that comes before."""
-CHEAP = {"check", "modules"}
+QUICK = {"check", "modules"}
 """Due after every edit, and as a rule without anything that follows."""
 stopped: list[int] = []
 """The signals that came."""
@@ -116,7 +116,7 @@ def save(environment: Mapping[str, str]) -> None:
 def train_side_by_side(environment: Mapping[str, str]) -> int:
     """Run both trainings at once where both are due and there is room for them; 0 also where not."""
     share = cores(environment) // 2
-    if not share or not due(environment) - CHEAP or not room():
+    if not share or not due(environment) - QUICK or not room():
         return 0
     code = run((repro(*BEFORE), environment))
     if code or not set(TRAININGS) <= due(environment):

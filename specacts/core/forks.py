@@ -44,27 +44,27 @@ def shared_out(
         yield from ((number, work(piece)) for number, piece in enumerate(pieces))
         return
     copies, due = multiprocessing.get_context("fork"), deque(range(len(pieces)))
-    at_work: dict[Any, Any] = {}
-    pipes: dict[Any, Connection] = {}
+    at_work: dict[Connection, Any] = {}
     try:
         for _ in range(min(processes, len(pieces))):
             here, there = copies.Pipe()
             # A daemon: whatever happens here, it does not outlive this process.
             copy = copies.Process(target=_serve, args=(there, work, pieces, begin), daemon=True)
             copy.start()
-            at_work[here], pipes[here] = copy, here
+            at_work[here] = copy
             there.close()
             here.send(due.popleft())
         while at_work:
-            for ready in wait(list(at_work)):
-                number, made, error = _heard(ready)
+            ready = wait(list(at_work))
+            for here in [pipe for pipe in at_work if pipe in ready]:
+                number, made, error = _heard(here)
                 if error is not None:
                     raise error
                 if due:
-                    pipes[ready].send(due.popleft())
+                    here.send(due.popleft())
                 else:
-                    pipes[ready].send(None)
-                    at_work.pop(ready).join()
+                    here.send(None)
+                    at_work.pop(here).join()
                 yield number, made
     finally:
         for copy in at_work.values():
@@ -73,7 +73,7 @@ def shared_out(
             copy.join()
 
 
-def _heard(here: Any) -> tuple[int, Any, BaseException | None]:
+def _heard(here: Connection) -> tuple[int, Any, BaseException | None]:
     try:
         found: tuple[int, Any, BaseException | None] = here.recv()
     except (EOFError, ConnectionError) as error:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from specacts.core.errors import UserError
-from specacts.core.files import NEW, read_json, sweep, write_json
+from specacts.core.files import read_json, sweep, write_json, write_text
 from specacts.core.stored import LOCK, Output, Stored, md5_of, parse_lock, side_by_side
 
 SCRATCH = Path(".work")
@@ -149,10 +149,7 @@ def _keep_lock(root: Path) -> None:
         return
     copy = root / LAST_LOCK
     if parse_lock(text) is not None and not (copy.exists() and copy.read_bytes() == text):
-        copy.parent.mkdir(exist_ok=True)
-        new = copy.with_suffix(f".{os.getpid()}{NEW}")  # stages may begin at the same time
-        new.write_bytes(text)
-        os.replace(new, copy)
+        write_text(copy, text.decode("utf-8"))
 
 
 def mend(root: Path, dry: bool = False) -> list[str]:
